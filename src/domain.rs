@@ -1,0 +1,16 @@
+//! The rules of the product: plain functions over plain data.
+//!
+//! Everything that decides something lives here: what an event is called, which events are one
+//! issue, what an occurrence means for the issue it belongs to. All other modules fetch facts, ask
+//! here, and write down the answer.
+//!
+//! *Invariant*: no I/O, no `async`, no SQL, no HTTP, no clock and no randomness. Time and ids are
+//! arguments. This module imports nothing from the rest of the crate.
+//!
+//! To add a rule: a file with its types and one pure function, examples as table tests, and a
+//! property test for what must hold for every input.
+
+pub mod event;
+pub mod id;
+pub mod text;
+pub mod time;

@@ -1,0 +1,3 @@
+//! Airlock: a self-hosted error tracker that closes the loop from crash to deploy.
+
+pub mod domain;

@@ -1,0 +1,2 @@
+//! A program that crashes with the stock `sentry` crate.
+fn main() {}
