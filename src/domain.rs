@@ -10,7 +10,16 @@
 //! To add a rule: a file with its types and one pure function, examples as table tests, and a
 //! property test for what must hold for every input.
 
+pub mod effect;
 pub mod event;
+pub mod fingerprint;
 pub mod id;
+pub mod lifecycle;
+pub mod outcome;
+pub mod project;
+pub mod stack;
+pub mod tag_counts;
 pub mod text;
 pub mod time;
+pub mod title;
+pub mod user_sketch;

@@ -1,0 +1,56 @@
+//! What must happen outside Airlock because of a change inside.
+
+use serde::{Deserialize, Serialize};
+
+use super::lifecycle::Change;
+
+/// Something that must happen outside: kept in the outbox until it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// People hear of a new issue; a serious one becomes a task.
+    IssueOpened,
+    /// People hear that it came back; its task is opened again.
+    IssueRegressed,
+    /// Its task is completed.
+    IssueResolved,
+    /// Its task is opened again.
+    IssueReopened,
+    /// Its task changes hands.
+    IssueAssigned,
+    /// Its task gets the comment.
+    IssueCommented,
+    /// Its task is completed as a duplicate.
+    IssueMerged,
+}
+
+impl Effect {
+    /// The effect's name in the outbox.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IssueOpened => "issue_opened",
+            Self::IssueRegressed => "issue_regressed",
+            Self::IssueResolved => "issue_resolved",
+            Self::IssueReopened => "issue_reopened",
+            Self::IssueAssigned => "issue_assigned",
+            Self::IssueCommented => "issue_commented",
+            Self::IssueMerged => "issue_merged",
+        }
+    }
+
+    /// What follows from a change of an issue, if anything does.
+    #[must_use]
+    pub fn of(change: &Change) -> Option<Self> {
+        match change {
+            Change::Opened => Some(Self::IssueOpened),
+            Change::Regressed { .. } => Some(Self::IssueRegressed),
+            Change::Resolved => Some(Self::IssueResolved),
+            Change::Reopened => Some(Self::IssueReopened),
+            Change::Assigned { .. } => Some(Self::IssueAssigned),
+            Change::Commented { .. } => Some(Self::IssueCommented),
+            Change::MergedInto { .. } => Some(Self::IssueMerged),
+            Change::Muted { .. } | Change::Unmuted { .. } | Change::Absorbed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a project is: names, environments, settings.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name of a project or environment, in characters.
+pub const MOST_NAME_CHARS: usize = 64;
+
+/// A project has at most this many environments.
+pub const MOST_ENVIRONMENTS: usize = 20;
+
+/// What is wrong with the description of a project.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidProject {
+    /// The slug is part of addresses.
+    #[error(
+        "slug {0:?} is not usable: 1 to 50 lower-case letters, digits and hyphens, starting with a letter"
+    )]
+    Slug(String),
+    /// The prefix is part of short ids.
+    #[error(
+        "prefix {0:?} is not usable: 1 to 50 capital letters, digits and hyphens, starting with a letter"
+    )]
+    Prefix(String),
+    /// The name is shown to people.
+    #[error("name is empty or longer than {MOST_NAME_CHARS} characters")]
+    Name,
+    /// An environment's name.
+    #[error(
+        "environment {0:?} is not usable: 1 to {MOST_NAME_CHARS} characters without / or white space"
+    )]
+    Environment(String),
+    /// Two environments answer to one name.
+    #[error("environment {0:?} is named twice, as a name or an alias")]
+    EnvironmentTwice(String),
+    /// Deploys need somewhere to go.
+    #[error("a project has 1 to {MOST_ENVIRONMENTS} environments")]
+    NEnvironments,
+    /// `complete_in` names none of the environments.
+    #[error("complete_in {0:?} is none of the project's environments")]
+    CompleteIn(String),
+}
+
+/// A stage of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// Other names under which reports and deploys may speak of it.
+    pub aliases: Vec<String>,
+    /// Whether a fix that arrives here completes its issue.
+    pub completes: bool,
+}
+
+/// Other names of an environment that need no saying.
+#[must_use]
+pub fn default_aliases(environment: &str) -> Vec<String> {
+    match environment.to_lowercase().as_str() {
+        "production" => vec!["prod".to_owned(), "live".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// The environments of a new project, in deploy order. `complete_in` is the first by default.
+///
+/// # Errors
+/// [`InvalidProject`] names what is wrong.
+pub fn environments(
+    names: &[String],
+    complete_in: Option<&str>,
+) -> Result<Vec<Environment>, InvalidProject> {
+    let complete_in = complete_in.or(names.first().map(String::as_str)).unwrap_or_default();
+    let taken: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    let environment = |name: &String| Environment {
+        name: name.clone(),
+        aliases: default_aliases(name).into_iter().filter(|alias| !taken.contains(alias)).collect(),
+        completes: name.eq_ignore_ascii_case(complete_in),
+    };
+    let environments: Vec<Environment> = names.iter().map(environment).collect();
+    check_environments(&environments)?;
+    if !environments.iter().any(|environment| environment.completes) {
+        return Err(InvalidProject::CompleteIn(complete_in.to_owned()));
+    }
+    Ok(environments)
+}
+
+/// Checks names and aliases of a project's environments: usable, and none twice.
+///
+/// # Errors
+/// [`InvalidProject`] names what is wrong.
+pub fn check_environments(environments: &[Environment]) -> Result<(), InvalidProject> {
+    if environments.is_empty() || environments.len() > MOST_ENVIRONMENTS {
+        return Err(InvalidProject::NEnvironments);
+    }
+    let mut names = BTreeSet::new();
+    for name in environments.iter().flat_map(|one| std::iter::once(&one.name).chain(&one.aliases)) {
+        let is_usable = !name.is_empty()
+            && name.chars().count() <= MOST_NAME_CHARS
+            && !name.chars().any(|character| {
+                character == '/' || character.is_whitespace() || character.is_control()
+            });
+        if !is_usable {
+            return Err(InvalidProject::Environment(name.clone()));
+        }
+        if !names.insert(name.to_lowercase()) {
+            return Err(InvalidProject::EnvironmentTwice(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the slug of a project.
+///
+/// # Errors
+/// [`InvalidProject::Slug`].
+pub fn check_slug(slug: &str) -> Result<(), InvalidProject> {
+    if is_identifier(slug, |byte| byte.is_ascii_lowercase()) {
+        Ok(())
+    } else {
+        Err(InvalidProject::Slug(slug.chars().take(80).collect()))
+    }
+}
+
+/// Checks the prefix of a project's short ids.
+///
+/// # Errors
+/// [`InvalidProject::Prefix`].
+pub fn check_prefix(prefix: &str) -> Result<(), InvalidProject> {
+    if is_identifier(prefix, |byte| byte.is_ascii_uppercase()) {
+        Ok(())
+    } else {
+        Err(InvalidProject::Prefix(prefix.chars().take(80).collect()))
+    }
+}
+
+/// Checks the name people see.
+///
+/// # Errors
+/// [`InvalidProject::Name`].
+pub fn check_name(name: &str) -> Result<(), InvalidProject> {
+    let n_chars = name.trim().chars().count();
+    if (1..=MOST_NAME_CHARS).contains(&n_chars) { Ok(()) } else { Err(InvalidProject::Name) }
+}
+
+fn is_identifier(text: &str, is_letter: fn(u8) -> bool) -> bool {
+    (1..=50).contains(&text.len())
+        && text.bytes().next().is_some_and(is_letter)
+        && text.bytes().all(|byte| is_letter(byte) || byte.is_ascii_digit() || byte == b'-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_first_environment_completes_unless_another_is_named() {
+        let made = environments(&names(&["beta", "production"]), None).expect("valid");
+        assert_eq!(made.iter().map(|one| one.completes).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(made[1].aliases, ["prod", "live"]);
+        let made =
+            environments(&names(&["beta", "production"]), Some("Production")).expect("valid");
+        assert_eq!(made.iter().map(|one| one.completes).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn an_environment_called_live_keeps_its_name() {
+        let made = environments(&names(&["live", "production"]), None).expect("valid");
+        assert_eq!(made[1].aliases, ["prod"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let environments = |list: &[&str], complete_in| environments(&names(list), complete_in);
+        assert_eq!(environments(&[], None), Err(InvalidProject::NEnvironments));
+        assert_eq!(
+            environments(&["a", "A"], None),
+            Err(InvalidProject::EnvironmentTwice("A".to_owned()))
+        );
+        assert_eq!(
+            environments(&["a/b"], None),
+            Err(InvalidProject::Environment("a/b".to_owned()))
+        );
+        assert_eq!(
+            environments(&["a"], Some("b")),
+            Err(InvalidProject::CompleteIn("b".to_owned()))
+        );
+        for slug in ["", "Shop", "1shop", "shop-", "shop web", "shöp", &"x".repeat(51)] {
+            assert!(check_slug(slug).is_err(), "{slug}");
+        }
+        assert_eq!(check_slug("shop-web-2"), Ok(()));
+        assert_eq!(check_prefix("SHOP-WEB-2"), Ok(()));
+        assert!(check_prefix("Shop").is_err());
+        assert!(check_name("  ").is_err());
+    }
+}

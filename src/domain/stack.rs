@@ -1,0 +1,112 @@
+//! Which frames of a stack say where the fault is.
+
+use super::event::{Event, Frame};
+
+/// Functions that raise, catch or report a crash: they stand on the stack of every crash of their
+/// runtime and say nothing about this one, whatever the SDK marks as the application's.
+/// Source: stacks of the `sentry` crate 0.49, whose panic hook is the innermost frame.
+const MACHINERY: &[&str] = &[
+    "__libc_start",
+    "__pthread_kill",
+    "__rust_",
+    "__scrt_common_main",
+    "_start",
+    "abort",
+    "backtrace::",
+    "core::option::expect_failed",
+    "core::option::unwrap_failed",
+    "core::panicking::",
+    "core::result::unwrap_failed",
+    "core::slice::index::",
+    "core::str::slice_error_fail",
+    "raise",
+    "rust_begin_unwind",
+    "rust_panic",
+    "sentry::",
+    "sentry_backtrace::",
+    "sentry_core::",
+    "sentry_panic::",
+    "std::backtrace",
+    "std::panic",
+    "std::rt::",
+    "std::sys::backtrace::",
+    "std::sys_common::",
+];
+
+/// Whether the frame only raises, catches or reports.
+fn is_machinery(frame: &Frame) -> bool {
+    frame.function.as_deref().is_some_and(|function| {
+        let function = function.trim_start_matches(['<', '&']);
+        MACHINERY.iter().any(|prefix| {
+            // A name without a separator is a whole function, not the start of a longer one.
+            let whole = !prefix.ends_with([':', '_']) && !prefix.starts_with("__libc");
+            if whole && !prefix.contains("::") {
+                function == *prefix
+            } else {
+                function.starts_with(prefix)
+            }
+        })
+    })
+}
+
+/// Whether the frame names any code at all.
+fn has_identity(frame: &Frame) -> bool {
+    let named = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
+    let unknown = frame.function.as_deref() == Some("<unknown>");
+    (named(&frame.function) && !unknown) || named(&frame.module) || named(&frame.filename)
+}
+
+/// The frames that can tell one error from another: the application's own, or all that name code
+/// when none is the application's. Oldest call first.
+#[must_use]
+pub fn telling(frames: &[Frame]) -> Vec<&Frame> {
+    let named = || frames.iter().filter(|frame| has_identity(frame));
+    let useful = || named().filter(|frame| !is_machinery(frame));
+    let own: Vec<&Frame> = useful().filter(|frame| frame.in_app != Some(false)).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let useful: Vec<&Frame> = useful().collect();
+    if useful.is_empty() { named().collect() } else { useful }
+}
+
+/// The frame a person looks at first: the innermost of the [`telling`] ones.
+#[must_use]
+pub fn crash_frame(event: &Event) -> Option<&Frame> {
+    telling(event.main_stack()).last().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: &str, in_app: bool) -> Frame {
+        Frame { function: Some(function.to_owned()), in_app: Some(in_app), ..Frame::default() }
+    }
+
+    fn names<'a>(frames: &[&'a Frame]) -> Vec<&'a str> {
+        frames.iter().filter_map(|frame| frame.function.as_deref()).collect()
+    }
+
+    #[test]
+    fn panic_machinery_tells_nothing_even_when_marked_as_own() {
+        let stack = [
+            frame("_start", false),
+            frame("std::rt::lang_start", false),
+            frame("checkout::total", true),
+            frame("core::panicking::panic_bounds_check", false),
+            frame("rust_begin_unwind", true),
+            frame("sentry_panic::panic_handler", true),
+        ];
+        assert_eq!(names(&telling(&stack)), ["checkout::total"]);
+    }
+
+    #[test]
+    fn without_own_frames_all_that_name_code_tell() {
+        let stack =
+            [frame("raise_for_status", false), frame("<unknown>", true), frame("abort", false)];
+        assert_eq!(names(&telling(&stack)), ["raise_for_status"]);
+        assert_eq!(names(&telling(&[frame("abort", true)])), ["abort"]);
+        assert!(telling(&[]).is_empty());
+    }
+}
