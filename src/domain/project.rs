@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::ProjectId;
+use super::time::Timestamp;
+
 /// The longest name of a project or environment, in characters.
 pub const MOST_NAME_CHARS: usize = 64;
 
@@ -40,6 +43,49 @@ pub enum InvalidProject {
     /// `complete_in` names none of the environments.
     #[error("complete_in {0:?} is none of the project's environments")]
     CompleteIn(String),
+}
+
+/// One deployable application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its number, part of every DSN.
+    pub id: ProjectId,
+    /// Its name in addresses and commands; unique.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// What its short ids begin with; unique.
+    pub prefix: String,
+    /// What can be set.
+    pub settings: Settings,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its stages, in deploy order.
+    pub environments: Vec<Environment>,
+}
+
+/// What can be set for a project. Unknown names are an error.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {}
+
+/// A key with which an application may report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectKey {
+    /// The public part of a DSN: 32 lower-case hex digits.
+    pub public_key: String,
+    /// The project it reports to.
+    pub project_id: ProjectId,
+    /// What it is for, in words.
+    pub label: String,
+    /// Whether its reports may re-arm locks; a browser's key is public and should not.
+    pub is_trusted: bool,
+    /// Whether it may report at all.
+    pub is_active: bool,
+    /// The origins it may report from; empty for any.
+    pub origins: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
 }
 
 /// A stage of a project.

@@ -1,0 +1,33 @@
+//! SQL, and nothing but SQL: one file for each family of tables.
+//!
+//! One text serves both engines. `$1` placeholders, `RETURNING`, `ON CONFLICT` work in SQLite and
+//! PostgreSQL alike, so a query is written once and run through [`on!`]; where the engines truly
+//! differ (a bulk insert), both texts stand side by side in one function, named `…_SQLITE` and
+//! `…_POSTGRES`.
+//!
+//! *Invariants*: no rule lives here (the caller asks `domain` and hands over the answer); one
+//! transaction touches one project; nothing here waits for anything but the database. Timestamps
+//! are microseconds since the epoch.
+//!
+//! To add a query: a `const` with its text beside the function that runs it, an `impl Tx` function
+//! named `find_` (an `Option`), `list_` (many), `insert_`, `update_`, `upsert_` or `delete_`. A
+//! test prepares every such text on both engines.
+
+pub mod activity;
+pub mod batch;
+pub mod buried;
+mod connect;
+pub mod error;
+pub mod event;
+pub mod issue;
+pub mod key;
+pub mod merge;
+pub mod outbox;
+pub mod outcome;
+pub mod project;
+pub mod token;
+mod tx;
+
+pub use connect::{Location, Store};
+pub use error::StoreError;
+pub use tx::Tx;

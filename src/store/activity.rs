@@ -1,0 +1,162 @@
+//! What happened to an issue, its tags and its hours.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::tx::{Tx, execute, on};
+use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::lifecycle::Change;
+use crate::domain::time::Timestamp;
+
+/// One change of an issue.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    /// Its id; later changes have greater ones.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Who: a token's name, or `airlock`.
+    pub actor: String,
+    /// What.
+    pub change: Change,
+}
+
+#[derive(FromRow)]
+struct ActivityRow {
+    id: Uuid,
+    at: i64,
+    actor: String,
+    change: String,
+}
+
+/// How often a value of a tag occurred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagCount {
+    /// The tag.
+    pub tag: String,
+    /// The value.
+    pub value: String,
+    /// The number of events.
+    pub n_events: u64,
+}
+
+const INSERT: &str = "INSERT INTO issue_activity (project_id, issue_id, id, at, actor, change)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+const LIST: &str = "SELECT id, at, actor, change FROM issue_activity
+    WHERE project_id = $1 AND issue_id = $2 AND (CAST($3 AS UUID) IS NULL OR id < $3)
+    ORDER BY id DESC LIMIT $4";
+const LIST_TAGS: &str = "SELECT tag, value, n_events FROM issue_tags
+    WHERE project_id = $1 AND issue_id = $2 ORDER BY tag, n_events DESC, value";
+const LIST_TAG_VALUES: &str = "SELECT value, n_events FROM issue_tags
+    WHERE project_id = $1 AND issue_id = $2 AND tag = $3 ORDER BY n_events DESC, value";
+const LIST_HOURS: &str = "SELECT hour, n_events FROM issue_hours
+    WHERE project_id = $1 AND issue_id = $2 AND hour >= $3 ORDER BY hour";
+
+impl Tx {
+    /// Notes a change of an issue.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn insert_activity(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        activity: &Activity,
+    ) -> Result<(), StoreError> {
+        let change = serde_json::to_string(&activity.change).unwrap_or_default();
+        execute!(
+            self,
+            sqlx::query(INSERT)
+                .bind(project.0)
+                .bind(issue.0)
+                .bind(activity.id)
+                .bind(activity.at.as_micros())
+                .bind(&activity.actor)
+                .bind(&change)
+        )?;
+        Ok(())
+    }
+
+    /// Up to `limit` changes of an issue, latest first, from before `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_activity(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Activity>, StoreError> {
+        let rows: Vec<ActivityRow> = on!(self, |c| sqlx::query_as(LIST)
+            .bind(project.0)
+            .bind(issue.0)
+            .bind(before)
+            .bind(limit)
+            .fetch_all(c))?;
+        let activity = |row: ActivityRow| {
+            let change = serde_json::from_str(&row.change)
+                .map_err(|_| StoreError::corrupt("issue_activity", "change", row.id))?;
+            Ok(Activity {
+                id: row.id,
+                at: Timestamp::from_micros(row.at),
+                actor: row.actor,
+                change,
+            })
+        };
+        rows.into_iter().map(activity).collect()
+    }
+
+    /// The tags of an issue, by name; the most frequent values first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_tags(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Vec<TagCount>, StoreError> {
+        let rows: Vec<(String, String, i64)> =
+            on!(self, |c| sqlx::query_as(LIST_TAGS).bind(project.0).bind(issue.0).fetch_all(c))?;
+        let count =
+            |(tag, value, n): (_, _, i64)| TagCount { tag, value, n_events: n.unsigned_abs() };
+        Ok(rows.into_iter().map(count).collect())
+    }
+
+    /// The values of one tag of an issue, the most frequent first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_tag_values(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        tag: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String, i64)> = on!(self, |c| sqlx::query_as(LIST_TAG_VALUES)
+            .bind(project.0)
+            .bind(issue.0)
+            .bind(tag)
+            .fetch_all(c))?;
+        Ok(rows.into_iter().map(|(value, _)| value).collect())
+    }
+
+    /// The hours of an issue from `first` on, with their numbers of events.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_hours(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        first: i64,
+    ) -> Result<Vec<(i64, u64)>, StoreError> {
+        let rows: Vec<(i64, i64)> = on!(self, |c| sqlx::query_as(LIST_HOURS)
+            .bind(project.0)
+            .bind(issue.0)
+            .bind(first)
+            .fetch_all(c))?;
+        Ok(rows.into_iter().map(|(hour, n)| (hour, n.unsigned_abs())).collect())
+    }
+}

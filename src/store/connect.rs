@@ -1,0 +1,227 @@
+//! Finding the database, also when it is away at first.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, SqlitePool};
+
+use super::error::StoreError;
+use super::tx::Tx;
+
+static SQLITE_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Nobody waits longer than this for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No statement runs longer than this.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections to SQLite that read; one more writes.
+const SQLITE_READERS: u32 = 4;
+
+/// Connections to PostgreSQL of one process.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// Where the store is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A `postgres://` address.
+    Postgres(String),
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(formatter, "sqlite:{}", path.display()),
+            // The address may hold a password.
+            Self::Postgres(_) => formatter.write_str("postgres"),
+        }
+    }
+}
+
+/// A database address that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("database must be sqlite:PATH or postgres://USER@HOST/NAME{0}")]
+pub struct InvalidLocation(String);
+
+impl FromStr for Location {
+    type Err = InvalidLocation;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLocation> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() {
+                return Err(InvalidLocation(": the path is missing".to_owned()));
+            }
+            return Ok(Self::Sqlite(PathBuf::from(path)));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            PgConnectOptions::from_str(text)
+                .map_err(|cause| InvalidLocation(format!(": {cause}")))?;
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        Err(InvalidLocation(String::new()))
+    }
+}
+
+#[derive(Debug)]
+enum Db {
+    Sqlite { reader: SqlitePool, writer: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// The store. It may be away: then every use says so, and [`Store::open`] can be tried again.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    is_open: AtomicBool,
+}
+
+impl Store {
+    /// A handle on the store at `location`. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`InvalidLocation`] when the address cannot be understood.
+    pub fn new(location: &Location) -> Result<Self, InvalidLocation> {
+        let db = match location {
+            Location::Sqlite(path) => sqlite(path),
+            Location::Postgres(address) => postgres(address)?,
+        };
+        Ok(Self { inner: Arc::new(Inner { db, is_open: AtomicBool::new(false) }) })
+    }
+
+    /// Connects, and brings the schema up to date. Does nothing once it has succeeded.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`] with the cause, to be tried again.
+    pub async fn open(&self) -> Result<(), StoreError> {
+        if self.is_open() {
+            return Ok(());
+        }
+        let migrated = match &self.inner.db {
+            Db::Sqlite { writer, .. } => SQLITE_MIGRATIONS.run(writer).await,
+            Db::Postgres(pool) => POSTGRES_MIGRATIONS.run(pool).await,
+        };
+        migrated.map_err(|cause| StoreError::Away(cause.to_string()))?;
+        self.inner.is_open.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether [`Self::open`] has succeeded.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.inner.is_open.load(Ordering::Acquire)
+    }
+
+    fn require_open(&self) -> Result<(), StoreError> {
+        if self.is_open() {
+            Ok(())
+        } else {
+            Err(StoreError::Away("it has not been opened yet".to_owned()))
+        }
+    }
+
+    /// Begins a transaction that cannot write.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store is away.
+    pub async fn read(&self) -> Result<Tx, StoreError> {
+        self.require_open()?;
+        Ok(match &self.inner.db {
+            Db::Sqlite { reader, .. } => Tx::Sqlite(reader.begin().await?),
+            Db::Postgres(pool) => Tx::Postgres(pool.begin_with("BEGIN READ ONLY").await?),
+        })
+    }
+
+    /// Begins a transaction that can write. SQLite has one at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store is away.
+    pub async fn write(&self) -> Result<Tx, StoreError> {
+        self.require_open()?;
+        Ok(match &self.inner.db {
+            Db::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Closes all connections; what runs is finished first.
+    pub async fn close(&self) {
+        match &self.inner.db {
+            Db::Sqlite { reader, writer } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn sqlite(path: &Path) -> Db {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(ACQUIRE_TIMEOUT)
+        .statement_cache_capacity(200);
+    let writing = options
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A spool record is acknowledged after the commit, so the commit must be on disk.
+        .synchronous(SqliteSynchronous::Full)
+        // What is deleted (buried bytes, keys) must not stay readable in free pages.
+        .pragma("secure_delete", "ON");
+    let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
+    Db::Sqlite {
+        reader: pool().max_connections(SQLITE_READERS).connect_lazy_with(options.read_only(true)),
+        writer: pool().max_connections(1).connect_lazy_with(writing),
+    }
+}
+
+fn postgres(address: &str) -> Result<Db, InvalidLocation> {
+    let timeout = STATEMENT_TIMEOUT.as_millis().to_string();
+    let options = PgConnectOptions::from_str(address)
+        .map_err(|cause| InvalidLocation(format!(": {cause}")))?
+        .application_name("airlock")
+        .options([("statement_timeout", timeout.as_str()), ("lock_timeout", "10000")]);
+    let pool = PgPoolOptions::new()
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .max_connections(POSTGRES_CONNECTIONS)
+        .connect_lazy_with(options);
+    Ok(Db::Postgres(pool))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations() {
+        let sqlite = |path: &str| Ok(Location::Sqlite(PathBuf::from(path)));
+        assert_eq!("sqlite:a/b.db".parse(), sqlite("a/b.db"));
+        assert_eq!("sqlite:///var/a.db".parse(), sqlite("/var/a.db"));
+        assert!("postgres://me:secret@db/airlock".parse::<Location>().is_ok());
+        for bad in ["", "mysql://x", "sqlite:", "a.db"] {
+            assert!(bad.parse::<Location>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let location: Location = "postgres://me:secret@db/airlock".parse().expect("valid");
+        assert!(!format!("{location:?}").contains("secret"));
+    }
+}

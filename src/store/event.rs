@@ -1,0 +1,139 @@
+//! Stored events and the hashes that lead to them.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::tx::{Tx, on};
+use crate::domain::id::{EventId, IssueId, ProjectId};
+use crate::domain::time::Timestamp;
+
+/// An event as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// The client's id.
+    pub id: EventId,
+    /// The issue it belongs to, through its hash.
+    pub issue_id: IssueId,
+    /// When it happened, by our clock.
+    pub occurred_at: Timestamp,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// What it meant for its issue.
+    pub verdict: String,
+    /// Why.
+    pub reason: String,
+    /// The normalised event: JSON, zstd.
+    pub body: Vec<u8>,
+}
+
+/// A hash of an issue, with what was hashed.
+#[derive(Debug, Clone)]
+pub struct StoredHash {
+    /// The SHA-256.
+    pub hash: Vec<u8>,
+    /// The config that made it.
+    pub config: String,
+    /// What was hashed and why, as JSON.
+    pub explanation: String,
+}
+
+#[derive(FromRow)]
+struct EventRow {
+    id: Uuid,
+    issue_id: Uuid,
+    occurred_at: i64,
+    received_at: i64,
+    verdict: String,
+    reason: String,
+    body: Vec<u8>,
+}
+
+impl From<EventRow> for StoredEvent {
+    fn from(row: EventRow) -> Self {
+        Self {
+            id: EventId(row.id),
+            issue_id: IssueId(row.issue_id),
+            occurred_at: Timestamp::from_micros(row.occurred_at),
+            received_at: Timestamp::from_micros(row.received_at),
+            verdict: row.verdict,
+            reason: row.reason,
+            body: row.body,
+        }
+    }
+}
+
+const FIND: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
+    events.received_at, events.verdict, events.reason, events.body
+    FROM events JOIN issue_hashes
+    ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
+    WHERE events.project_id = $1 AND events.id = $2";
+const LIST_OF_HASH: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
+    events.received_at, events.verdict, events.reason, events.body
+    FROM events JOIN issue_hashes
+    ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
+    WHERE events.project_id = $1 AND events.hash = $2
+    AND (CAST($3 AS BIGINT) IS NULL OR events.occurred_at < $3
+        OR (events.occurred_at = $3 AND events.id < $4))
+    ORDER BY events.occurred_at DESC, events.id DESC LIMIT $5";
+const LIST_HASHES: &str = "SELECT hash, config, explanation FROM issue_hashes
+    WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, hash";
+
+impl Tx {
+    /// The event of a project with this id.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_event(
+        &mut self,
+        project: ProjectId,
+        id: EventId,
+    ) -> Result<Option<StoredEvent>, StoreError> {
+        let row: Option<EventRow> =
+            on!(self, |c| sqlx::query_as(FIND).bind(project.0).bind(id.0).fetch_optional(c))?;
+        Ok(row.map(StoredEvent::from))
+    }
+
+    /// Up to `limit` events of an issue, latest first, that come after the place `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_events(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        after: Option<(Timestamp, EventId)>,
+        limit: i64,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut events: Vec<StoredEvent> = Vec::new();
+        // One index walk for each hash: an issue has one, or a few after merges.
+        for hash in self.list_hashes(project, issue).await? {
+            let rows: Vec<EventRow> = on!(self, |c| sqlx::query_as(LIST_OF_HASH)
+                .bind(project.0)
+                .bind(&hash.hash)
+                .bind(after.map(|(at, _)| at.as_micros()))
+                .bind(after.map(|(_, id)| id.0))
+                .bind(limit)
+                .fetch_all(c))?;
+            events.extend(rows.into_iter().map(StoredEvent::from));
+        }
+        events.sort_by_key(|event| std::cmp::Reverse((event.occurred_at, event.id)));
+        events.truncate(usize::try_from(limit).unwrap_or_default());
+        Ok(events)
+    }
+
+    /// The hashes of an issue, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_hashes(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Vec<StoredHash>, StoreError> {
+        let rows: Vec<(Vec<u8>, String, String)> =
+            on!(self, |c| sqlx::query_as(LIST_HASHES).bind(project.0).bind(issue.0).fetch_all(c))?;
+        let hash = |(hash, config, explanation)| StoredHash { hash, config, explanation };
+        Ok(rows.into_iter().map(hash).collect())
+    }
+}

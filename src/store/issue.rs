@@ -1,0 +1,368 @@
+//! Issues: finding, listing and changing them one at a time.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::tx::{Tx, execute, on};
+use crate::domain::event::Level;
+use crate::domain::id::{IssueId, ProjectId, ShortId};
+use crate::domain::issue::Issue;
+use crate::domain::lifecycle::{State, Status};
+use crate::domain::project::Project;
+use crate::domain::time::Timestamp;
+
+/// The columns of an issue that the lifecycle depends on.
+#[derive(FromRow)]
+pub(super) struct StateRow {
+    pub(super) id: Uuid,
+    status: String,
+    resolved_at: Option<i64>,
+    mute_until: Option<i64>,
+    mute_until_n_events: Option<i64>,
+    is_regressed: bool,
+    pub(super) revision: i64,
+    pub(super) n_events: i64,
+}
+
+#[derive(FromRow)]
+struct IssueRow {
+    #[sqlx(flatten)]
+    state: StateRow,
+    number: Option<i64>,
+    title: String,
+    culprit: String,
+    level: String,
+    platform: String,
+    handled: Option<bool>,
+    n_users: i64,
+    first_seen: i64,
+    last_seen: i64,
+    first_release: Option<String>,
+    last_release: Option<String>,
+    assignee: Option<String>,
+    merged_into: Option<Uuid>,
+}
+
+/// The columns of a [`StateRow`].
+macro_rules! state_columns {
+    () => {
+        "issues.id, issues.status, issues.resolved_at, issues.mute_until,
+        issues.mute_until_n_events, issues.is_regressed, issues.revision, issues.n_events"
+    };
+}
+/// The columns of an [`IssueRow`], from `issues` and its users.
+macro_rules! columns {
+    () => {
+        concat!(
+            state_columns!(),
+            ", issues.number, issues.title, issues.culprit, issues.level, issues.platform,
+            issues.handled, COALESCE(issue_users.n_users, 0) AS n_users, issues.first_seen,
+            issues.last_seen, issues.first_release, issues.last_release, issues.assignee,
+            issues.merged_into"
+        )
+    };
+}
+/// The tables of an [`IssueRow`].
+macro_rules! tables {
+    () => {
+        "issues LEFT JOIN issue_users
+            ON issue_users.project_id = issues.project_id AND issue_users.issue_id = issues.id"
+    };
+}
+pub(super) use state_columns;
+
+impl StateRow {
+    pub(super) fn state(&self) -> Result<State, StoreError> {
+        let status = match (self.status.as_str(), self.resolved_at) {
+            ("open", _) => Status::Open,
+            ("resolved", Some(at)) => Status::Resolved { at: Timestamp::from_micros(at) },
+            ("muted", _) => Status::Muted {
+                until: self.mute_until.map(Timestamp::from_micros),
+                until_n_events: self.mute_until_n_events.map(i64::unsigned_abs),
+            },
+            _ => return Err(StoreError::corrupt("issues", "status", self.id)),
+        };
+        Ok(State { status, is_regressed: self.is_regressed })
+    }
+}
+
+impl IssueRow {
+    fn issue(self, project: ProjectId, prefix: &str) -> Result<Issue, StoreError> {
+        let id = self.state.id;
+        let state = self.state.state()?;
+        let level =
+            Level::parse(&self.level).ok_or_else(|| StoreError::corrupt("issues", "level", id))?;
+        let number = self.number.ok_or_else(|| StoreError::corrupt("issues", "number", id))?;
+        Ok(Issue {
+            id: IssueId(id),
+            project_id: project,
+            short_id: ShortId { prefix: prefix.to_owned(), number },
+            title: self.title,
+            culprit: self.culprit,
+            level,
+            platform: self.platform,
+            handled: self.handled,
+            state,
+            revision: self.state.revision,
+            n_events: self.state.n_events.unsigned_abs(),
+            n_users: self.n_users.unsigned_abs(),
+            first_seen: Timestamp::from_micros(self.first_seen),
+            last_seen: Timestamp::from_micros(self.last_seen),
+            first_release: self.first_release,
+            last_release: self.last_release,
+            assignee: self.assignee,
+            merged_into: self.merged_into.map(IssueId),
+        })
+    }
+}
+
+/// The columns of `issues` that hold a [`State`].
+pub(super) struct StateColumns {
+    pub(super) status: &'static str,
+    pub(super) resolved_at: Option<i64>,
+    pub(super) mute_until: Option<i64>,
+    pub(super) mute_until_n_events: Option<i64>,
+    pub(super) is_regressed: bool,
+}
+
+impl From<&State> for StateColumns {
+    fn from(state: &State) -> Self {
+        let (resolved_at, mute_until, mute_until_n_events) = match &state.status {
+            Status::Open => (None, None, None),
+            Status::Resolved { at } => (Some(at.as_micros()), None, None),
+            Status::Muted { until, until_n_events } => {
+                let events = until_n_events.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+                (None, until.map(Timestamp::as_micros), events)
+            }
+        };
+        Self {
+            status: state.status.as_str(),
+            resolved_at,
+            mute_until,
+            mute_until_n_events,
+            is_regressed: state.is_regressed,
+        }
+    }
+}
+
+/// What a list of issues is sorted by, greatest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// The minute of the last event.
+    #[default]
+    LastSeen,
+    /// The first event.
+    FirstSeen,
+    /// The number of events.
+    Events,
+    /// The number of users.
+    Users,
+}
+
+/// Which issues, in which order.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only with this status.
+    pub status: Option<String>,
+    /// Only with this text in title or culprit.
+    pub text: Option<String>,
+    /// Only seen in this environment.
+    pub environment: Option<String>,
+    /// The order.
+    pub sort: Sort,
+    /// Only what comes after this place in the order.
+    pub after: Option<Place>,
+}
+
+/// A place in a sorted list: the sort key and the id that breaks ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The sort key.
+    pub key: i64,
+    /// The issue.
+    pub id: Uuid,
+}
+
+impl Sort {
+    /// Where an issue stands in this order.
+    #[must_use]
+    pub fn place(self, issue: &Issue) -> Place {
+        let key = match self {
+            Self::LastSeen => issue.last_seen.minute(),
+            Self::FirstSeen => issue.first_seen.as_micros(),
+            Self::Events => i64::try_from(issue.n_events).unwrap_or(i64::MAX),
+            Self::Users => i64::try_from(issue.n_users).unwrap_or(i64::MAX),
+        };
+        Place { key, id: issue.id.0 }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::LastSeen => LIST_BY_LAST_SEEN,
+            Self::FirstSeen => LIST_BY_FIRST_SEEN,
+            Self::Events => LIST_BY_EVENTS,
+            Self::Users => LIST_BY_USERS,
+        }
+    }
+}
+
+const FIND_BY_NUMBER: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM ",
+    tables!(),
+    " WHERE issues.project_id = $1 AND issues.number = $2"
+);
+const FIND_BY_ID: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM ",
+    tables!(),
+    " WHERE issues.project_id = $1 AND issues.id = $2"
+);
+
+macro_rules! list {
+    ($key:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM ",
+            tables!(),
+            " WHERE issues.project_id = $1 AND issues.merged_into IS NULL
+            AND (CAST($2 AS TEXT) IS NULL OR issues.status = $2)
+            AND (CAST($3 AS TEXT) IS NULL OR lower(issues.title) LIKE lower($3) ESCAPE '!'
+                OR lower(issues.culprit) LIKE lower($3) ESCAPE '!')
+            AND (CAST($4 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM issue_tags
+                WHERE issue_tags.project_id = issues.project_id
+                AND issue_tags.issue_id = issues.id AND issue_tags.tag = 'environment'
+                AND lower(issue_tags.value) = lower($4)))
+            AND (CAST($5 AS BIGINT) IS NULL OR ",
+            $key,
+            " < $5 OR (",
+            $key,
+            " = $5 AND issues.id < $6))
+            ORDER BY ",
+            $key,
+            " DESC, issues.id DESC LIMIT $7"
+        )
+    };
+}
+const LIST_BY_LAST_SEEN: &str = list!("issues.last_seen_minute");
+const LIST_BY_FIRST_SEEN: &str = list!("issues.first_seen");
+const LIST_BY_EVENTS: &str = list!("issues.n_events");
+const LIST_BY_USERS: &str = list!("COALESCE(issue_users.n_users, 0)");
+
+const LIST_MUTES_OVER: &str = "SELECT project_id, id FROM issues
+    WHERE mute_until IS NOT NULL AND mute_until <= $1 ORDER BY project_id, id LIMIT 100";
+const UPDATE_STATE: &str = "UPDATE issues SET status = $4, resolved_at = $5, mute_until = $6,
+    mute_until_n_events = $7, is_regressed = $8, assignee = $9, revision = revision + 1
+    WHERE project_id = $1 AND id = $2 AND revision = $3";
+
+/// Text for `LIKE … ESCAPE '!'` that finds `text` anywhere, its words in order.
+fn like(text: &str) -> String {
+    let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let words: Vec<&str> = escaped.split_whitespace().collect();
+    format!("%{}%", words.join("%"))
+}
+
+impl Tx {
+    /// The issue of a project with this number, merged ones too.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_issue(
+        &mut self,
+        project: &Project,
+        number: i64,
+    ) -> Result<Option<Issue>, StoreError> {
+        let row: Option<IssueRow> = on!(self, |c| sqlx::query_as(FIND_BY_NUMBER)
+            .bind(project.id.0)
+            .bind(number)
+            .fetch_optional(c))?;
+        row.map(|row| row.issue(project.id, &project.prefix)).transpose()
+    }
+
+    /// The issue of a project with this inner id.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_issue_by_id(
+        &mut self,
+        project: &Project,
+        id: IssueId,
+    ) -> Result<Option<Issue>, StoreError> {
+        let row: Option<IssueRow> = on!(self, |c| sqlx::query_as(FIND_BY_ID)
+            .bind(project.id.0)
+            .bind(id.0)
+            .fetch_optional(c))?;
+        row.map(|row| row.issue(project.id, &project.prefix)).transpose()
+    }
+
+    /// Up to `limit` issues of a project.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_issues(
+        &mut self,
+        project: &Project,
+        filter: &Filter,
+        limit: i64,
+    ) -> Result<Vec<Issue>, StoreError> {
+        let rows: Vec<IssueRow> = on!(self, |c| sqlx::query_as(filter.sort.text())
+            .bind(project.id.0)
+            .bind(&filter.status)
+            .bind(filter.text.as_deref().map(like))
+            .bind(&filter.environment)
+            .bind(filter.after.map(|place| place.key))
+            .bind(filter.after.map(|place| place.id))
+            .bind(limit)
+            .fetch_all(c))?;
+        rows.into_iter().map(|row| row.issue(project.id, &project.prefix)).collect()
+    }
+
+    /// Issues whose mute ended by time, at most 100.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_mutes_over(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Vec<(ProjectId, IssueId)>, StoreError> {
+        let rows: Vec<(i64, Uuid)> =
+            on!(self, |c| sqlx::query_as(LIST_MUTES_OVER).bind(now.as_micros()).fetch_all(c))?;
+        Ok(rows.into_iter().map(|(project, id)| (ProjectId(project), IssueId(id))).collect())
+    }
+
+    /// Writes an issue's state and assignee, if nobody changed it since it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::Raced`] when somebody did.
+    pub async fn update_issue_state(&mut self, issue: &Issue) -> Result<(), StoreError> {
+        let columns = StateColumns::from(&issue.state);
+        let n_rows = execute!(
+            self,
+            sqlx::query(UPDATE_STATE)
+                .bind(issue.project_id.0)
+                .bind(issue.id.0)
+                .bind(issue.revision)
+                .bind(columns.status)
+                .bind(columns.resolved_at)
+                .bind(columns.mute_until)
+                .bind(columns.mute_until_n_events)
+                .bind(columns.is_regressed)
+                .bind(&issue.assignee)
+        )?;
+        if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn search_text_is_taken_literally() {
+        assert_eq!(like("100%  a_b!"), "%100!%%a!_b!!%");
+    }
+}

@@ -1,0 +1,103 @@
+//! Merging one issue into another: hashes are repointed, counters added up. No event is touched.
+
+use super::error::StoreError;
+use super::tx::{Tx, execute};
+use crate::domain::issue::{Issue, handled_of_both};
+
+const REPOINT_HASHES: &str =
+    "UPDATE issue_hashes SET issue_id = $3 WHERE project_id = $1 AND issue_id = $2";
+const REPOINT_MERGED: &str =
+    "UPDATE issues SET merged_into = $3 WHERE project_id = $1 AND merged_into = $2";
+const MARK_MERGED: &str = "UPDATE issues SET merged_into = $3, mute_until = NULL,
+    revision = revision + 1
+    WHERE project_id = $1 AND id = $2 AND revision = $4 AND merged_into IS NULL";
+const ABSORB: &str = "UPDATE issues SET
+    n_events = n_events + (SELECT other.n_events FROM issues AS other
+        WHERE other.project_id = $1 AND other.id = $2),
+    first_seen = $5, last_seen = $6, last_seen_minute = $7, first_release = $8, last_release = $9,
+    handled = $10, revision = revision + 1
+    WHERE project_id = $1 AND id = $3 AND revision = $4 AND merged_into IS NULL";
+const ADD_HOURS: &str = "INSERT INTO issue_hours (project_id, issue_id, hour, n_events)
+    SELECT project_id, $3, hour, n_events FROM issue_hours
+    WHERE project_id = $1 AND issue_id = $2
+    ON CONFLICT (project_id, issue_id, hour)
+    DO UPDATE SET n_events = issue_hours.n_events + EXCLUDED.n_events";
+const ADD_TAGS: &str = "INSERT INTO issue_tags (project_id, issue_id, tag, value, n_events)
+    SELECT project_id, $3, tag, value, n_events FROM issue_tags
+    WHERE project_id = $1 AND issue_id = $2
+    ON CONFLICT (project_id, issue_id, tag, value)
+    DO UPDATE SET n_events = issue_tags.n_events + EXCLUDED.n_events";
+const DELETE_HOURS: &str = "DELETE FROM issue_hours WHERE project_id = $1 AND issue_id = $2";
+const DELETE_TAGS: &str = "DELETE FROM issue_tags WHERE project_id = $1 AND issue_id = $2";
+const DELETE_USERS: &str = "DELETE FROM issue_users WHERE project_id = $1 AND issue_id = $2";
+
+impl Tx {
+    /// Gives everything of `merged` to `survivor`, whose state is written separately. Both must be
+    /// as they were read.
+    ///
+    /// # Errors
+    /// [`StoreError::Raced`] when one of them changed meanwhile.
+    pub async fn merge_issues(
+        &mut self,
+        merged: &Issue,
+        survivor: &Issue,
+    ) -> Result<(), StoreError> {
+        let project = merged.project_id;
+        let (from, into) = (merged.id.0, survivor.id.0);
+        execute!(self, sqlx::query(REPOINT_HASHES).bind(project.0).bind(from).bind(into))?;
+        // Digest writes issues by ascending id; the same order here cannot deadlock with it.
+        if from < into {
+            self.mark_merged(merged, survivor).await?;
+            self.absorb(merged, survivor).await?;
+        } else {
+            self.absorb(merged, survivor).await?;
+            self.mark_merged(merged, survivor).await?;
+        }
+        execute!(self, sqlx::query(REPOINT_MERGED).bind(project.0).bind(from).bind(into))?;
+        for text in [ADD_HOURS, ADD_TAGS] {
+            execute!(self, sqlx::query(text).bind(project.0).bind(from).bind(into))?;
+        }
+        let mut users = self.find_users(project, survivor.id).await?;
+        if users.merge(&self.find_users(project, merged.id).await?) {
+            self.upsert_users(project, survivor.id, &users).await?;
+        }
+        for text in [DELETE_HOURS, DELETE_TAGS, DELETE_USERS] {
+            execute!(self, sqlx::query(text).bind(project.0).bind(from))?;
+        }
+        Ok(())
+    }
+
+    async fn mark_merged(&mut self, merged: &Issue, survivor: &Issue) -> Result<(), StoreError> {
+        let n_rows = execute!(
+            self,
+            sqlx::query(MARK_MERGED)
+                .bind(merged.project_id.0)
+                .bind(merged.id.0)
+                .bind(survivor.id.0)
+                .bind(merged.revision)
+        )?;
+        if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
+    }
+
+    async fn absorb(&mut self, merged: &Issue, survivor: &Issue) -> Result<(), StoreError> {
+        let is_older = merged.first_seen < survivor.first_seen;
+        let is_newer = merged.last_seen > survivor.last_seen;
+        let first = if is_older { merged } else { survivor };
+        let last = if is_newer { merged } else { survivor };
+        let n_rows = execute!(
+            self,
+            sqlx::query(ABSORB)
+                .bind(survivor.project_id.0)
+                .bind(merged.id.0)
+                .bind(survivor.id.0)
+                .bind(survivor.revision)
+                .bind(first.first_seen.as_micros())
+                .bind(last.last_seen.as_micros())
+                .bind(last.last_seen.minute())
+                .bind(&first.first_release)
+                .bind(&last.last_release)
+                .bind(handled_of_both(survivor.handled, merged.handled))
+        )?;
+        if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
+    }
+}
