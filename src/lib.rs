@@ -1,4 +1,6 @@
 //! Airlock: a self-hosted error tracker that closes the loop from crash to deploy.
 
+pub mod clock;
 pub mod domain;
+pub mod protocol;
 pub mod store;

@@ -1,0 +1,155 @@
+//! Content encodings, decoded as the bytes come in.
+
+use std::io::{self, Write};
+
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not at all.
+    Identity,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, or RFC 1951 as some clients send under the same name.
+    Deflate,
+    /// RFC 7932.
+    Brotli,
+    /// RFC 8878.
+    Zstd,
+}
+
+/// An encoding Airlock does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("content-encoding {0:?} is not supported: use gzip, deflate, br, zstd or none")]
+pub struct UnknownEncoding(String);
+
+impl Encoding {
+    /// Reads a `Content-Encoding` header; empty means none.
+    ///
+    /// # Errors
+    /// [`UnknownEncoding`], also for several encodings one over the other.
+    pub fn parse(header: &str) -> Result<Self, UnknownEncoding> {
+        match header.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Self::Identity),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            "deflate" => Ok(Self::Deflate),
+            "br" => Ok(Self::Brotli),
+            "zstd" => Ok(Self::Zstd),
+            other => Err(UnknownEncoding(other.chars().take(40).collect())),
+        }
+    }
+}
+
+/// The largest window a zstd body may ask for: 2^23 = 8 MiB, as RFC 8878 recommends to support.
+const MOST_ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Buffer between the brotli decoder and its sink, in bytes.
+const BROTLI_BUFFER_BYTES: usize = 8 * 1024;
+
+/// Decodes what is written to it into a sink. The sink bounds the size by refusing to take more.
+pub struct Decoder<W: Write>(Inner<W>);
+
+enum Inner<W: Write> {
+    Identity(W),
+    Gzip(Box<MultiGzDecoder<W>>),
+    /// The first two bytes of a deflate body tell which kind it is.
+    DeflateStart(Vec<u8>, W),
+    Zlib(Box<ZlibDecoder<W>>),
+    Deflate(Box<DeflateDecoder<W>>),
+    Brotli(Box<brotli_decompressor::DecompressorWriter<W>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, W>>),
+    /// Only while one state is exchanged for the next.
+    Gone,
+}
+
+impl<W: Write> Decoder<W> {
+    /// A decoder into `sink`.
+    ///
+    /// # Errors
+    /// When the zstd library cannot be set up.
+    pub fn new(encoding: Encoding, sink: W) -> io::Result<Self> {
+        Ok(Self(match encoding {
+            Encoding::Identity => Inner::Identity(sink),
+            Encoding::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(sink))),
+            Encoding::Deflate => Inner::DeflateStart(Vec::new(), sink),
+            Encoding::Brotli => Inner::Brotli(Box::new(
+                brotli_decompressor::DecompressorWriter::new(sink, BROTLI_BUFFER_BYTES),
+            )),
+            Encoding::Zstd => {
+                let mut decoder = zstd::stream::write::Decoder::new(sink)?;
+                decoder.window_log_max(MOST_ZSTD_WINDOW_LOG)?;
+                Inner::Zstd(Box::new(decoder))
+            }
+        }))
+    }
+
+    /// Decodes the next bytes of the body.
+    ///
+    /// # Errors
+    /// When they are not what the encoding says, or the sink takes no more.
+    pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.0 {
+            Inner::Identity(sink) => sink.write_all(bytes),
+            Inner::Gzip(decoder) => decoder.write_all(bytes),
+            Inner::Zlib(decoder) => decoder.write_all(bytes),
+            Inner::Deflate(decoder) => decoder.write_all(bytes),
+            Inner::Brotli(decoder) => decoder.write_all(bytes),
+            Inner::Zstd(decoder) => decoder.write_all(bytes),
+            Inner::DeflateStart(start, _) => {
+                start.extend_from_slice(bytes);
+                if start.len() >= 2 { self.choose_deflate() } else { Ok(()) }
+            }
+            Inner::Gone => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Looks at the start of a deflate body and goes on as zlib or raw.
+    fn choose_deflate(&mut self) -> io::Result<()> {
+        let Inner::DeflateStart(start, sink) = std::mem::replace(&mut self.0, Inner::Gone) else {
+            return Ok(());
+        };
+        // RFC 1950: the method is 8, and the two bytes are a multiple of 31.
+        let is_zlib = start.first_chunk::<2>().is_some_and(|header| {
+            header[0] & 0x0f == 8 && u16::from_be_bytes(*header).is_multiple_of(31)
+        });
+        self.0 = if is_zlib {
+            Inner::Zlib(Box::new(ZlibDecoder::new(sink)))
+        } else {
+            Inner::Deflate(Box::new(DeflateDecoder::new(sink)))
+        };
+        self.push(&start)
+    }
+
+    /// The sink, to see what has arrived.
+    pub fn sink(&mut self) -> Option<&mut W> {
+        match &mut self.0 {
+            Inner::Identity(sink) | Inner::DeflateStart(_, sink) => Some(sink),
+            Inner::Gzip(decoder) => Some(decoder.get_mut()),
+            Inner::Zlib(decoder) => Some(decoder.get_mut()),
+            Inner::Deflate(decoder) => Some(decoder.get_mut()),
+            Inner::Brotli(decoder) => Some(decoder.get_mut()),
+            Inner::Zstd(decoder) => Some(decoder.get_mut()),
+            Inner::Gone => None,
+        }
+    }
+
+    /// The body is over: hands over what is still inside.
+    ///
+    /// # Errors
+    /// When the body ended in the middle.
+    pub fn finish(&mut self) -> io::Result<()> {
+        if matches!(self.0, Inner::DeflateStart(..)) {
+            self.choose_deflate()?;
+        }
+        match &mut self.0 {
+            Inner::Identity(sink) => sink.flush(),
+            Inner::Gzip(decoder) => decoder.try_finish(),
+            Inner::Zlib(decoder) => decoder.try_finish(),
+            Inner::Deflate(decoder) => decoder.try_finish(),
+            Inner::Brotli(decoder) => decoder.close(),
+            Inner::Zstd(decoder) => decoder.flush(),
+            Inner::DeflateStart(..) | Inner::Gone => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! Sentry's envelopes, taken apart while they arrive.
+//!
+//! `Headers { "\n" Item } [ "\n" ]`, `Item = Headers "\n" Payload`; a payload has the `length` its
+//! header says, or runs to the next newline. Only items that are kept are held in memory; the rest
+//! is counted and passed over, whatever its size.
+//! Source: Sentry's "envelopes" (develop-docs/sdk/foundations/transport/envelopes.mdx).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::domain::id::EventId;
+use crate::domain::time::Timestamp;
+
+/// The longest line of headers, in bytes.
+pub const MOST_HEADER_BYTES: usize = 64 * 1024;
+
+/// An envelope has at most this many items.
+pub const MOST_ITEMS: usize = 1_000;
+
+/// Different item types are counted by name up to this number.
+const MOST_SKIPPED_TYPES: usize = 50;
+
+/// The envelope's own headers, as far as they matter here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Header {
+    /// The id of its event; wins over the one in the payload.
+    pub event_id: Option<EventId>,
+    /// The DSN of a client behind a tunnel.
+    pub dsn: Option<String>,
+    /// The client's clock when it sent the envelope.
+    pub sent_at: Option<Timestamp>,
+}
+
+/// An item that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its type: `event`.
+    pub kind: String,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+}
+
+/// What is wrong with an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// There is nothing.
+    #[error("the envelope is empty")]
+    Empty,
+    /// The first line is no JSON object.
+    #[error("the envelope's header is not a JSON object: {0}")]
+    Header(String),
+    /// A line of headers does not end.
+    #[error("a header line is longer than {MOST_HEADER_BYTES} bytes")]
+    LongHeader,
+    /// An item's first line is no JSON object.
+    #[error("the header of item {item} is not a JSON object: {reason}")]
+    ItemHeader {
+        /// The item, from 1.
+        item: usize,
+        /// What the JSON parser says.
+        reason: String,
+    },
+    /// An item does not say what it is.
+    #[error("item {0} has no type")]
+    NoType(usize),
+    /// The body ended inside an item.
+    #[error("item {item} ({kind}) is truncated: {missing} of its {length} bytes are missing")]
+    Truncated {
+        /// The item, from 1.
+        item: usize,
+        /// Its type.
+        kind: String,
+        /// The bytes its header promised.
+        length: u64,
+        /// The bytes that did not come.
+        missing: u64,
+    },
+    /// The body ended after an item's headers.
+    #[error("item {item} ({kind}) has no payload")]
+    NoPayload {
+        /// The item, from 1.
+        item: usize,
+        /// Its type.
+        kind: String,
+    },
+    /// After the promised length comes something else than a newline.
+    #[error("item {item} ({kind}) is longer than the {length} bytes its header says")]
+    Unterminated {
+        /// The item, from 1.
+        item: usize,
+        /// Its type.
+        kind: String,
+        /// The bytes its header promised.
+        length: u64,
+    },
+    /// An item is kept in memory, so it has a limit.
+    #[error("item {item} ({kind}) is larger than {most} bytes")]
+    ItemTooLarge {
+        /// The item, from 1.
+        item: usize,
+        /// Its type.
+        kind: String,
+        /// The limit.
+        most: usize,
+    },
+    /// There are too many items.
+    #[error("the envelope has more than {MOST_ITEMS} items")]
+    TooManyItems,
+}
+
+/// What an envelope held.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Envelope {
+    /// Its headers.
+    pub header: Header,
+    /// The items that are kept, whole.
+    pub items: Vec<Item>,
+    /// How many items of each other type there were.
+    pub skipped: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct WireHeader<'a> {
+    #[serde(borrow, default)]
+    event_id: Option<&'a serde_json::value::RawValue>,
+    #[serde(borrow, default)]
+    dsn: Option<&'a serde_json::value::RawValue>,
+    #[serde(borrow, default)]
+    sent_at: Option<&'a serde_json::value::RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireItemHeader {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    length: Option<u64>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Collecting the first line.
+    Header,
+    /// Collecting an item's first line.
+    ItemHeader,
+    /// Inside a payload of known length.
+    Sized { kind: String, is_kept: bool, length: u64, left: u64 },
+    /// Behind a payload of known length: a newline must follow.
+    AfterSized { kind: String, is_kept: bool, length: u64 },
+    /// Inside a payload that runs to the newline.
+    Line { kind: String, is_kept: bool },
+}
+
+/// Takes an envelope apart, piece by piece.
+#[derive(Debug)]
+pub struct Splitter {
+    keeps: fn(&str) -> bool,
+    most_item_bytes: usize,
+    state: State,
+    buffer: Vec<u8>,
+    n_items: usize,
+    has_header: bool,
+    envelope: Envelope,
+}
+
+impl Splitter {
+    /// A splitter that keeps the items whose type `keeps` says, up to `most_item_bytes` each.
+    #[must_use]
+    pub fn new(keeps: fn(&str) -> bool, most_item_bytes: usize) -> Self {
+        Self {
+            keeps,
+            most_item_bytes,
+            state: State::Header,
+            buffer: Vec::new(),
+            n_items: 0,
+            has_header: false,
+            envelope: Envelope::default(),
+        }
+    }
+
+    /// The envelope's header, once it has arrived.
+    #[must_use]
+    pub fn header(&self) -> Option<&Header> {
+        self.has_header.then_some(&self.envelope.header)
+    }
+
+    /// What has arrived whole so far.
+    #[must_use]
+    pub fn into_envelope(self) -> Envelope {
+        self.envelope
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`]; what arrived whole before it is still in [`Self::into_envelope`].
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), EnvelopeError> {
+        while !bytes.is_empty() {
+            bytes = match std::mem::replace(&mut self.state, State::ItemHeader) {
+                State::Header => {
+                    self.state = State::Header;
+                    self.push_line(
+                        bytes,
+                        MOST_HEADER_BYTES,
+                        EnvelopeError::LongHeader,
+                        Self::end_header,
+                    )?
+                }
+                State::ItemHeader => self.push_line(
+                    bytes,
+                    MOST_HEADER_BYTES,
+                    EnvelopeError::LongHeader,
+                    Self::end_item_header,
+                )?,
+                State::Sized { kind, is_kept, length, left } => {
+                    let n_taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    let (taken, rest) = bytes.split_at_checked(n_taken).unwrap_or((bytes, &[]));
+                    if is_kept {
+                        self.buffer.extend_from_slice(taken);
+                    }
+                    let left = left.saturating_sub(taken.len() as u64);
+                    self.state = if left == 0 {
+                        State::AfterSized { kind, is_kept, length }
+                    } else {
+                        State::Sized { kind, is_kept, length, left }
+                    };
+                    rest
+                }
+                State::AfterSized { kind, is_kept, length } => match bytes.split_first() {
+                    Some((b'\n', rest)) => {
+                        self.end_item(&kind, is_kept);
+                        rest
+                    }
+                    _ => {
+                        let item = self.n_items;
+                        return Err(EnvelopeError::Unterminated { item, kind, length });
+                    }
+                },
+                State::Line { kind, is_kept } => self.push_payload_line(bytes, kind, is_kept)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Collects a line of headers into the buffer; at its end calls `end` with it.
+    fn push_line<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        most: usize,
+        too_long: EnvelopeError,
+        end: fn(&mut Self, &[u8]) -> Result<(), EnvelopeError>,
+    ) -> Result<&'a [u8], EnvelopeError> {
+        let (line, rest) = split_line(bytes);
+        if self.buffer.len() + line.len() > most {
+            return Err(too_long);
+        }
+        self.buffer.extend_from_slice(line);
+        let Some(rest) = rest else { return Ok(&[]) };
+        let line = std::mem::take(&mut self.buffer);
+        end(self, &line)?;
+        Ok(rest)
+    }
+
+    fn push_payload_line<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        kind: String,
+        is_kept: bool,
+    ) -> Result<&'a [u8], EnvelopeError> {
+        let (line, rest) = split_line(bytes);
+        if is_kept {
+            if self.buffer.len() + line.len() > self.most_item_bytes {
+                let (item, most) = (self.n_items, self.most_item_bytes);
+                return Err(EnvelopeError::ItemTooLarge { item, kind, most });
+            }
+            self.buffer.extend_from_slice(line);
+        }
+        match rest {
+            Some(rest) => {
+                self.end_item(&kind, is_kept);
+                Ok(rest)
+            }
+            None => {
+                self.state = State::Line { kind, is_kept };
+                Ok(&[])
+            }
+        }
+    }
+
+    fn end_header(&mut self, line: &[u8]) -> Result<(), EnvelopeError> {
+        self.state = State::ItemHeader;
+        self.has_header = true;
+        let wire: WireHeader<'_> = serde_json::from_slice(line)
+            .map_err(|cause| EnvelopeError::Header(cause.to_string()))?;
+        let text = |raw: Option<&serde_json::value::RawValue>| -> Option<String> {
+            raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        };
+        self.envelope.header = Header {
+            event_id: text(wire.event_id).as_deref().and_then(EventId::parse),
+            dsn: text(wire.dsn),
+            sent_at: text(wire.sent_at).as_deref().and_then(Timestamp::parse),
+        };
+        Ok(())
+    }
+
+    fn end_item_header(&mut self, line: &[u8]) -> Result<(), EnvelopeError> {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        self.n_items += 1;
+        let item = self.n_items;
+        if item > MOST_ITEMS {
+            return Err(EnvelopeError::TooManyItems);
+        }
+        let header: WireItemHeader = serde_json::from_slice(line)
+            .map_err(|cause| EnvelopeError::ItemHeader { item, reason: cause.to_string() })?;
+        let kind = header.kind.ok_or(EnvelopeError::NoType(item))?;
+        let is_kept = (self.keeps)(&kind);
+        self.state = match header.length {
+            None => State::Line { kind, is_kept },
+            Some(length) if is_kept && length > self.most_item_bytes as u64 => {
+                let most = self.most_item_bytes;
+                return Err(EnvelopeError::ItemTooLarge { item, kind, most });
+            }
+            Some(0) => State::AfterSized { kind, is_kept, length: 0 },
+            Some(length) => State::Sized { kind, is_kept, length, left: length },
+        };
+        Ok(())
+    }
+
+    fn end_item(&mut self, kind: &str, is_kept: bool) {
+        let payload = std::mem::take(&mut self.buffer);
+        if is_kept {
+            self.envelope.items.push(Item { kind: kind.to_owned(), payload });
+            return;
+        }
+        let skipped = &mut self.envelope.skipped;
+        let is_listed = skipped.contains_key(kind) || skipped.len() < MOST_SKIPPED_TYPES;
+        let name = if is_listed && is_type_name(kind) { kind } else { "other" };
+        *skipped.entry(name.to_owned()).or_default() += 1;
+    }
+
+    /// The body is over.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] when it ended in the middle; what arrived whole is still in
+    /// [`Self::into_envelope`].
+    pub fn finish(&mut self) -> Result<(), EnvelopeError> {
+        let line = std::mem::take(&mut self.buffer);
+        match std::mem::replace(&mut self.state, State::ItemHeader) {
+            State::Header if line.is_empty() => Err(EnvelopeError::Empty),
+            State::Header => self.end_header(&line),
+            State::ItemHeader => {
+                self.end_item_header(&line)?;
+                match std::mem::replace(&mut self.state, State::ItemHeader) {
+                    State::Sized { kind, .. } | State::Line { kind, .. } => {
+                        Err(EnvelopeError::NoPayload { item: self.n_items, kind })
+                    }
+                    State::AfterSized { kind, is_kept, .. } => {
+                        self.end_item(&kind, is_kept);
+                        Ok(())
+                    }
+                    State::Header | State::ItemHeader => Ok(()),
+                }
+            }
+            State::Sized { kind, length, left, .. } => {
+                Err(EnvelopeError::Truncated { item: self.n_items, kind, length, missing: left })
+            }
+            State::AfterSized { kind, is_kept, .. } | State::Line { kind, is_kept } => {
+                self.buffer = line;
+                self.end_item(&kind, is_kept);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether an item's type is a name that may become a label.
+fn is_type_name(kind: &str) -> bool {
+    (1..=40).contains(&kind.len())
+        && kind
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// What comes before the first newline, and what after it, if there is one.
+fn split_line(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(end) => {
+            let (line, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
+            (line, rest.get(1..))
+        }
+        None => (bytes, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keeps(kind: &str) -> bool {
+        kind == "event"
+    }
+
+    fn split(pieces: &[&[u8]]) -> (Envelope, Option<EnvelopeError>) {
+        let mut splitter = Splitter::new(keeps, 1_000);
+        for piece in pieces {
+            if let Err(error) = splitter.push(piece) {
+                return (splitter.into_envelope(), Some(error));
+            }
+        }
+        let end = splitter.finish();
+        (splitter.into_envelope(), end.err())
+    }
+
+    fn events(envelope: &Envelope) -> Vec<&str> {
+        envelope
+            .items
+            .iter()
+            .map(|item| std::str::from_utf8(&item.payload).expect("UTF-8"))
+            .collect()
+    }
+
+    const MIXED: &str = "{\"event_id\":\"c76085e7-ee72-463e-9476-4d80b9534fff\",\"sent_at\":\"2026-11-21T01:52:51Z\",\"dsn\":\"http://k@h/1\"}\n\
+        {\"type\":\"session\"}\n{\"sid\":1}\n\
+        {\"type\":\"event\",\"length\":9}\n{\"a\":\"\n\"}\n\
+        {\"type\":\"attachment\",\"length\":3,\"filename\":\"x\"}\n\n\n\n\n\
+        {\"type\":\"event\"}\n{\"b\":2}";
+
+    #[test]
+    fn mixed_items_are_kept_or_counted() {
+        let (envelope, error) = split(&[MIXED.as_bytes()]);
+        assert_eq!(error, None);
+        assert_eq!(events(&envelope), ["{\"a\":\"\n\"}", "{\"b\":2}"]);
+        assert_eq!(
+            envelope.skipped,
+            [("attachment".to_owned(), 1), ("session".to_owned(), 1)].into()
+        );
+        assert_eq!(envelope.header.event_id, EventId::parse("c76085e7ee72463e94764d80b9534fff"));
+        assert_eq!(envelope.header.dsn.as_deref(), Some("http://k@h/1"));
+        assert_eq!(envelope.header.sent_at, Timestamp::parse("2026-11-21T01:52:51Z"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, expected) in [
+            ("", "the envelope is empty"),
+            (
+                "nonsense",
+                "the envelope's header is not a JSON object: expected ident at line 1 column 2",
+            ),
+            (
+                "{}\n{\"type\":\"event\",\"length\":9}\nabc",
+                "item 1 (event) is truncated: 6 of its 9 bytes are missing",
+            ),
+            (
+                "{}\n{\"type\":\"event\",\"length\":2}\nabc",
+                "item 1 (event) is longer than the 2 bytes its header says",
+            ),
+            ("{}\n{\"type\":\"event\"}", "item 1 (event) has no payload"),
+            ("{}\n{\"length\":3}\nabc", "item 1 has no type"),
+            (
+                "{}\nxx\n",
+                "the header of item 1 is not a JSON object: expected value at line 1 column 1",
+            ),
+            (
+                "{}\n{\"type\":\"event\",\"length\":1001}\n",
+                "item 1 (event) is larger than 1000 bytes",
+            ),
+        ] {
+            let (envelope, error) = split(&[body.as_bytes()]);
+            assert_eq!(error.map(|error| error.to_string()).as_deref(), Some(expected), "{body}");
+            assert!(envelope.items.is_empty(), "{body}");
+        }
+    }
+
+    #[test]
+    fn headers_alone_and_trailing_newlines_are_fine() {
+        for body in ["{}", "{}\n", "{}\n\n", "{}\n{\"type\":\"session\",\"length\":0}\n"] {
+            assert_eq!(split(&[body.as_bytes()]).1, None, "{body}");
+        }
+        let (envelope, error) = split(&[b"{}\n{\"type\":\"event\",\"length\":2}\n{}\n"]);
+        assert_eq!((events(&envelope), error), (vec!["{}"], None));
+    }
+
+    #[test]
+    fn what_arrived_whole_survives_a_broken_neighbour() {
+        let body = b"{}\n{\"type\":\"event\"}\n{}\n{\"type\":\"attachment\",\"length\":50}\nabc";
+        let (envelope, error) = split(&[body]);
+        assert_eq!(events(&envelope), ["{}"]);
+        assert!(matches!(error, Some(EnvelopeError::Truncated { missing: 47, .. })));
+    }
+
+    #[test]
+    fn a_skipped_item_is_not_held_in_memory() {
+        let mut splitter = Splitter::new(keeps, 1_000);
+        splitter.push(b"{}\n{\"type\":\"replay\",\"length\":100000000}\n").expect("a header");
+        for _ in 0..100 {
+            splitter.push(&[b'x'; 100_000]).expect("payload");
+        }
+        assert!(splitter.buffer.capacity() < 1_000);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(cuts in prop::collection::vec(0usize..MIXED.len(), 0..8)) {
+            let mut cuts = cuts;
+            cuts.extend([0, MIXED.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &MIXED.as_bytes()[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(split(&pieces), split(&[MIXED.as_bytes()]));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, lines in prop::collection::vec("[{}:\", a-z0-9\n]{0,40}", 0..6)) {
+            split(&[&bytes]);
+            let text = format!("{{}}\n{}", lines.join("\n"));
+            split(&[text.as_bytes()]);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What intake hands to digest: a report's bytes and what is known of them, as one spool record.
+//!
+//! A line of JSON, then the payload as the client sent it (decoded, not parsed).
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::{EventId, ProjectId};
+use crate::domain::time::Timestamp;
+
+/// A report on its way from intake to digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What intake knows of it.
+    pub meta: ReportMeta,
+    /// The client's bytes.
+    pub payload: Vec<u8>,
+}
+
+/// What intake knows of a report without looking into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportMeta {
+    /// What the payload is.
+    pub kind: ReportKind,
+    /// The project it was sent to.
+    pub project_id: ProjectId,
+    /// The key it was sent with.
+    pub public_key: String,
+    /// Whether the key was known; while the store is away, digest has to check it.
+    pub is_verified: bool,
+    /// The event's id, given or made.
+    pub event_id: EventId,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// The client's clock when it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
+    /// The address it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_addr: Option<String>,
+    /// The client's name and version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+/// What the payload of a report is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportKind {
+    /// The JSON of a Sentry event.
+    SentryEvent,
+}
+
+/// A spool record that is no report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the record is no report: {0}")]
+pub struct InvalidReport(String);
+
+impl Report {
+    /// The report as one record.
+    #[must_use]
+    pub fn to_record(&self) -> Vec<u8> {
+        let mut record = serde_json::to_vec(&self.meta).unwrap_or_default();
+        record.reserve_exact(self.payload.len() + 1);
+        record.push(b'\n');
+        record.extend_from_slice(&self.payload);
+        record
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`InvalidReport`] for bytes that [`Self::to_record`] did not write.
+    pub fn from_record(mut record: Vec<u8>) -> Result<Self, InvalidReport> {
+        let end = record
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .ok_or_else(|| InvalidReport("its first line does not end".to_owned()))?;
+        let meta = serde_json::from_slice(record.get(..end).unwrap_or_default())
+            .map_err(|cause| InvalidReport(cause.to_string()))?;
+        record.drain(..=end);
+        Ok(Self { meta, payload: record })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        let report = Report {
+            meta: ReportMeta {
+                kind: ReportKind::SentryEvent,
+                project_id: ProjectId(7),
+                public_key: "a1b2".to_owned(),
+                is_verified: false,
+                event_id: EventId(uuid::Uuid::from_u128(5)),
+                received_at: Timestamp::from_micros(1_795_226_466_000_001),
+                sent_at: None,
+                remote_addr: Some("::1".to_owned()),
+                client: None,
+            },
+            payload: b"{\n}\n".to_vec(),
+        };
+        assert_eq!(Report::from_record(report.to_record()), Ok(report));
+        assert!(Report::from_record(b"{}".to_vec()).is_err());
+        assert!(Report::from_record(b"{}\n".to_vec()).is_err());
+    }
+}
