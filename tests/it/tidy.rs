@@ -32,8 +32,8 @@ impl Finding {
 
     #[track_caller]
     fn assert_none(findings: &[Self]) {
-        let lines: String = findings.iter().map(|finding| format!("\n  {finding}")).collect();
-        assert!(findings.is_empty(), "the tree is not tidy:{lines}");
+        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert!(findings.is_empty(), "the tree is not tidy:\n{}", lines.join("\n"));
     }
 }
 
