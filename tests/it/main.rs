@@ -1,1 +1,3 @@
-//! x
+//! Airlock from the outside, and guards over its source tree.
+
+mod tidy;

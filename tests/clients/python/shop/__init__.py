@@ -1,0 +1,1 @@
+"""A small shop: just enough of a program to go wrong in believable ways."""
