@@ -12,3 +12,4 @@ pub mod dsn;
 pub mod encoding;
 pub mod envelope;
 pub mod report;
+pub mod skim;

@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 use super::Finding;
 use super::source::{Placed, Source, Token, tokens};
 
-const USE_CASES: &[&str] = &["auth", "digest", "outbox", "project", "release", "tracker", "triage"];
-const BELOW: &[&str] = &["clock", "domain", "git", "protocol", "spool", "store"];
+const USE_CASES: &[&str] = &["auth", "digest", "outbox", "outcomes", "project", "release", "tracker", "triage"];
+const BELOW: &[&str] = &["clock", "domain", "git", "health", "protocol", "spool", "store"];
 const EDGES: &[&str] = &["api", "intake", "web"];
 
-/// The one thing of the store that an edge holds: it hands it to use cases.
-const STORE_HANDLE: &str = "store::Db";
+/// What an edge knows of the store: it begins the transaction and reads what it shows.
+const STORE_HANDLE: &str = "store";
 
 /// What a room may know: names of rooms, or `room::Item` for a single item. `None`: no such room.
 fn may_know(room: &str) -> Option<Vec<&'static str>> {
     Some(match room {
         "domain" => vec![],
-        "clock" | "config" | "git" | "protocol" | "spool" | "store" => vec!["domain"],
+        "clock" | "config" | "git" | "health" | "protocol" | "spool" | "store" => vec!["domain"],
         room if USE_CASES.contains(&room) => [USE_CASES, BELOW].concat(),
         "intake" => [USE_CASES, &["clock", "domain", "protocol", "spool", STORE_HANDLE]].concat(),
         "api" | "web" => [USE_CASES, &["clock", "domain", STORE_HANDLE]].concat(),
@@ -33,13 +33,13 @@ fn may_know(room: &str) -> Option<Vec<&'static str>> {
 fn why(room: &str) -> &'static str {
     match room {
         "domain" => "the rules are pure and know nobody",
-        "clock" | "config" | "git" | "protocol" | "spool" | "store" => {
+        "clock" | "config" | "git" | "health" | "protocol" | "spool" | "store" => {
             "it serves the use cases and knows only `domain`"
         }
         "cli" => "it speaks HTTP like any client; only src/cli/serve.rs starts the server",
         "main" => "it parses arguments and runs one command",
         room if EDGES.contains(&room) => {
-            "an edge knows use cases and plain data, no other edge, and of the store only its handle"
+            "an edge knows use cases and plain data, no other edge, and the store it reads from"
         }
         _ => "a use case knows use cases and what they are built on, never an edge",
     }

@@ -1,0 +1,100 @@
+//! Reports that cannot be digested: set aside with their bytes, tried again on request.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::commit;
+use super::prepare::{self, Poison};
+use crate::clock::Clock;
+use crate::domain::id::ProjectId;
+use crate::domain::outcome::Outcome;
+use crate::domain::text::bounded;
+use crate::store::buried::Buried;
+use crate::store::{Store, StoreError};
+
+/// Raw bytes hold secrets: what is buried is forgotten after a week.
+pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+
+/// The longest reason, in characters.
+const MOST_REASON_CHARS: usize = 500;
+
+/// Sets a report aside. The same record again changes nothing.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn bury(store: &Store, clock: &Clock, poison: &Poison) -> Result<(), StoreError> {
+    let project = poison.project_id();
+    let now = clock.now();
+    let buried = Buried {
+        id: id_of(&poison.record),
+        buried_at: now,
+        reason: bounded(&poison.reason, MOST_REASON_CHARS),
+        n_tries: 0,
+        record: poison.record.clone(),
+    };
+    tracing::warn!(%project, id = %buried.id, reason = %buried.reason, "a report was buried");
+    let mut tx = store.write().await?;
+    if tx.insert_buried(project, &buried).await? {
+        tx.add_outcome(project, now.hour(), &Outcome::Buried, 1).await?;
+    }
+    tx.commit().await
+}
+
+/// An id that the same record always has, so that replaying it buries it once.
+fn id_of(record: &[u8]) -> Uuid {
+    let digest = Sha256::digest(record);
+    digest.first_chunk().map_or(Uuid::nil(), |bytes| uuid::Builder::from_custom_bytes(*bytes).into_uuid())
+}
+
+/// What became of another try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retried {
+    /// It is an event now.
+    Digested,
+    /// It still cannot be digested; why.
+    StillBuried(String),
+    /// There is no such report.
+    NotFound,
+}
+
+/// Tries a buried report again.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn retry(
+    store: &Store,
+    clock: &Clock,
+    project: ProjectId,
+    id: Uuid,
+) -> Result<Retried, StoreError> {
+    let Some(buried) = store.read().await?.find_buried(project, id).await? else {
+        return Ok(Retried::NotFound);
+    };
+    let prepared = prepare::prepare_all(vec![buried.record], 1).pop();
+    let mut tx = store.write().await?;
+    let reason = match prepared {
+        Some(Ok(prepared)) => {
+            // The report and its grave change places in one transaction: nothing lost or doubled.
+            match commit::write(&mut tx, clock, project, &[prepared]).await {
+                Ok(_) => {
+                    tx.delete_buried(project, id).await?;
+                    tx.commit().await?;
+                    return Ok(Retried::Digested);
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    drop(tx);
+                    tx = store.write().await?;
+                    error.to_string()
+                }
+            }
+        }
+        Some(Err(poison)) => poison.reason,
+        None => return Ok(Retried::NotFound),
+    };
+    tx.update_buried(project, id, &bounded(&reason, MOST_REASON_CHARS)).await?;
+    tx.commit().await?;
+    Ok(Retried::StillBuried(reason))
+}

@@ -1,0 +1,149 @@
+//! One batch of one project, in one transaction.
+
+use std::collections::BTreeSet;
+
+use super::fold::{self, IssuePlan, Plan};
+use super::prepare::Prepared;
+use crate::clock::Clock;
+use crate::domain::effect::Effect;
+use crate::domain::fingerprint::Hash;
+use crate::domain::id::{EventId, ProjectId};
+use crate::domain::outcome::Outcome;
+use crate::domain::tag_counts;
+use crate::domain::time::Timestamp;
+use crate::store::activity::Activity;
+use crate::store::{Store, StoreError, Tx};
+
+/// A batch is decided anew this often when somebody else changes its issues meanwhile.
+const MOST_RACES: usize = 10;
+
+/// The actor of what happens by itself.
+pub const ACTOR: &str = "airlock";
+
+/// What a batch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Committed {
+    /// Events stored.
+    pub n_accepted: u64,
+    /// Events that were stored before.
+    pub n_duplicates: u64,
+    /// Reports of a project that is gone.
+    pub n_orphans: u64,
+}
+
+/// Stores reports of one project, in spool order.
+///
+/// # Errors
+/// [`StoreError`]; nothing is stored then, save when the commit itself was cut off: then trying
+/// again finds out.
+pub async fn commit(
+    store: &Store,
+    clock: &Clock,
+    project: ProjectId,
+    prepared: &[Prepared],
+) -> Result<Committed, StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut tx = store.write().await?;
+        match write(&mut tx, clock, project, prepared).await {
+            Ok(committed) => {
+                tx.commit().await?;
+                return Ok(committed);
+            }
+            Err(StoreError::Raced) if tries < MOST_RACES => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes reports within a transaction of the caller.
+///
+/// # Errors
+/// As [`commit`].
+pub async fn write(
+    tx: &mut Tx,
+    clock: &Clock,
+    project: ProjectId,
+    prepared: &[Prepared],
+) -> Result<Committed, StoreError> {
+    let now = clock.now();
+    if tx.find_project_by_id(project).await?.is_none() {
+        let n_orphans = prepared.len() as u64;
+        let outcome = Outcome::Refused("project_gone".to_owned());
+        tx.add_outcome(ProjectId(0), now.hour(), &outcome, n_orphans).await?;
+        return Ok(Committed { n_orphans, ..Committed::default() });
+    }
+    let ids: Vec<EventId> = prepared.iter().map(|report| report.meta.event_id).collect();
+    let hashes: BTreeSet<Hash> = prepared.iter().map(|report| report.fingerprint.hash).collect();
+    let known = tx.list_known_events(project, &ids).await?;
+    let facts = tx.list_issue_facts(project, &hashes).await?;
+    let plan = fold::fold(prepared, &known, &facts, now, || clock.id());
+    let committed = Committed {
+        n_accepted: plan.events.len() as u64,
+        n_duplicates: plan.n_duplicates,
+        n_orphans: 0,
+    };
+    if !plan.events.is_empty() {
+        write_plan(tx, clock, project, plan, now).await?;
+    }
+    for (outcome, n) in
+        [(Outcome::Accepted, committed.n_accepted), (Outcome::Duplicate, committed.n_duplicates)]
+    {
+        if n > 0 {
+            tx.add_outcome(project, now.hour(), &outcome, n).await?;
+        }
+    }
+    Ok(committed)
+}
+
+/// The order is the same in every transaction of every node: events, hashes, issues, counters, the
+/// numbers last.
+async fn write_plan(
+    tx: &mut Tx,
+    clock: &Clock,
+    project: ProjectId,
+    plan: Plan,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.insert_events(project, &plan.events).await?;
+    tx.insert_hashes(project, &plan.hashes, now).await?;
+    for issue in &plan.issues {
+        tx.write_issue(project, &issue.delta).await?;
+    }
+    for issue in plan.issues {
+        write_counters(tx, clock, project, issue, now).await?;
+    }
+    tx.number_issues(project, &plan.new_issues).await
+}
+
+async fn write_counters(
+    tx: &mut Tx,
+    clock: &Clock,
+    project: ProjectId,
+    issue: IssuePlan,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = issue.delta.id;
+    let is_new = issue.delta.revision.is_none();
+    tx.add_hours(project, id, &issue.hours).await?;
+    let stored = if is_new { BTreeSet::new() } else { tx.list_tag_keys(project, id).await? };
+    tx.add_tags(project, id, &tag_counts::bounded(&stored, issue.tags)).await?;
+    if !issue.users.is_empty() {
+        let mut users = tx.find_users(project, id).await?;
+        let is_changed =
+            issue.users.iter().fold(false, |changed, user| users.insert(user) | changed);
+        if is_changed {
+            tx.upsert_users(project, id, &users).await?;
+        }
+    }
+    for change in issue.changes {
+        if let Some(effect) = Effect::of(&change) {
+            tx.insert_effect(project, id, clock.id(), effect, now).await?;
+        }
+        let actor = ACTOR.to_owned();
+        let activity = Activity { id: clock.id(), at: now, actor, change };
+        tx.insert_activity(project, id, &activity).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! A batch of one project, folded per issue: what to write, decided without the store.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use uuid::Uuid;
+
+use super::prepare::Prepared;
+use crate::domain::fingerprint::Hash;
+use crate::domain::id::{EventId, IssueId};
+use crate::domain::issue::handled_of_both;
+use crate::domain::lifecycle::{Change, Occurrence, observe};
+use crate::domain::tag_counts::{TagCounts, tags_of};
+use crate::domain::time::Timestamp;
+use crate::store::batch::{IssueDelta, IssueFacts, NewEvent, NewHash};
+
+/// What a batch makes of a project.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Events to store, by id.
+    pub events: Vec<NewEvent>,
+    /// Hashes to store, by hash.
+    pub hashes: Vec<NewHash>,
+    /// Issues to write, by inner id.
+    pub issues: Vec<IssuePlan>,
+    /// New issues in the order of their first event: that of their numbers.
+    pub new_issues: Vec<IssueId>,
+    /// Reports that were stored before, or twice in the batch.
+    pub n_duplicates: u64,
+}
+
+/// What a batch makes of one issue.
+#[derive(Debug)]
+pub struct IssuePlan {
+    /// Its row.
+    pub delta: IssueDelta,
+    /// Its hours and how many events to add to each.
+    pub hours: BTreeMap<i64, u64>,
+    /// Its tag values and how many events to add to each.
+    pub tags: TagCounts,
+    /// The users it hit.
+    pub users: BTreeSet<String>,
+    /// What changed.
+    pub changes: Vec<Change>,
+}
+
+/// Folds a batch.
+///
+/// `prepared` are the reports in spool order; `known` the ids that are stored already; `facts` what
+/// is stored of their hashes; `new_id` gives an id for each new issue.
+pub fn fold(
+    prepared: &[Prepared],
+    known: &HashSet<EventId>,
+    facts: &BTreeMap<Hash, IssueFacts>,
+    now: Timestamp,
+    mut new_id: impl FnMut() -> Uuid,
+) -> Plan {
+    let mut plan = Plan::default();
+    let mut seen = known.clone();
+    let mut new_hashes: BTreeMap<Hash, NewHash> = BTreeMap::new();
+    let mut groups: BTreeMap<IssueId, Vec<&Prepared>> = BTreeMap::new();
+    for report in prepared {
+        if !seen.insert(report.meta.event_id) {
+            plan.n_duplicates += 1;
+            continue;
+        }
+        let hash = report.fingerprint.hash;
+        let issue_id = match (facts.get(&hash), new_hashes.get(&hash)) {
+            (Some(facts), _) => facts.id,
+            (None, Some(new)) => new.issue_id,
+            (None, None) => {
+                let issue_id = IssueId(new_id());
+                plan.new_issues.push(issue_id);
+                new_hashes.insert(hash, new_hash(report, issue_id));
+                issue_id
+            }
+        };
+        groups.entry(issue_id).or_default().push(report);
+    }
+    plan.hashes = new_hashes.into_values().collect();
+    let by_issue: BTreeMap<IssueId, &IssueFacts> =
+        facts.values().map(|facts| (facts.id, facts)).collect();
+    for (issue_id, reports) in groups {
+        let facts = by_issue.get(&issue_id).copied();
+        let (issue, events) = fold_issue(issue_id, facts, &reports, now);
+        plan.issues.extend(issue);
+        plan.events.extend(events);
+    }
+    plan.events.sort_by_key(|event| event.id);
+    plan
+}
+
+fn new_hash(report: &Prepared, issue_id: IssueId) -> NewHash {
+    let fingerprint = &report.fingerprint;
+    NewHash {
+        hash: fingerprint.hash,
+        issue_id,
+        config: fingerprint.config,
+        kind: fingerprint.kind.as_str(),
+        explanation: fingerprint.explanation().to_string(),
+        first_event: report.meta.event_id,
+    }
+}
+
+fn fold_issue(
+    id: IssueId,
+    facts: Option<&IssueFacts>,
+    reports: &[&Prepared],
+    now: Timestamp,
+) -> (Option<IssuePlan>, Vec<NewEvent>) {
+    let occurrences: Vec<Occurrence<'_>> = reports
+        .iter()
+        .map(|report| Occurrence {
+            at: report.event.timestamp,
+            release: report.event.release.as_deref(),
+        })
+        .collect();
+    let before = facts.map(|facts| (facts.state.clone(), facts.n_events));
+    let observed = observe(before, &occurrences, now);
+    let events = reports
+        .iter()
+        .zip(observed.verdicts)
+        .map(|(report, judged)| NewEvent {
+            id: report.meta.event_id,
+            hash: report.fingerprint.hash,
+            occurred_at: report.event.timestamp,
+            received_at: report.meta.received_at,
+            verdict: judged.verdict,
+            reason: judged.reason,
+            body: report.body.clone(),
+        })
+        .collect();
+    let by_time = |report: &&&Prepared| report.event.timestamp;
+    let (Some(first), Some(last)) =
+        (reports.iter().min_by_key(by_time), reports.iter().max_by_key(by_time))
+    else {
+        return (None, events);
+    };
+    let is_changed = facts.is_none_or(|facts| facts.state != observed.state);
+    let delta = IssueDelta {
+        id,
+        revision: facts.map(|facts| facts.revision),
+        state: is_changed.then_some(observed.state),
+        n_events: reports.len() as u64,
+        first_seen: first.event.timestamp,
+        last_seen: last.event.timestamp,
+        first_release: first.event.release.clone(),
+        last_release: last.event.release.clone(),
+        title: last.title.clone(),
+        culprit: last.culprit.clone(),
+        level: last.event.level,
+        platform: last.event.platform.clone(),
+        handled: reports
+            .iter()
+            .fold(None, |handled, report| handled_of_both(handled, report.event.handled)),
+    };
+    let mut plan = IssuePlan {
+        delta,
+        hours: BTreeMap::new(),
+        tags: TagCounts::new(),
+        users: BTreeSet::new(),
+        changes: observed.changes,
+    };
+    for report in reports {
+        *plan.hours.entry(report.event.timestamp.hour()).or_default() += 1;
+        for tag in tags_of(&report.event) {
+            *plan.tags.entry(tag).or_default() += 1;
+        }
+        plan.users.extend(report.event.user.as_ref().and_then(crate::domain::event::User::identity));
+    }
+    (Some(plan), events)
+}

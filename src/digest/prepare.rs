@@ -1,0 +1,146 @@
+//! Everything about a report that needs no store: parsing, fingerprint, title, compression.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::domain::event::Event;
+use crate::domain::fingerprint::{self, Config, Fingerprint};
+use crate::domain::id::ProjectId;
+use crate::domain::{text, title};
+use crate::protocol::report::{Report, ReportKind, ReportMeta};
+use crate::protocol::sentry;
+
+/// The zstd level of event bodies: 3 is the library's balance of speed and size.
+const BODY_LEVEL: i32 = 3;
+
+/// Fewer reports than this are not worth a thread.
+const LEAST_PER_THREAD: usize = 8;
+
+/// A report, understood.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// What intake knew of it.
+    pub meta: ReportMeta,
+    /// The spool's record, for setting it aside if the store refuses it.
+    pub record: Vec<u8>,
+    /// The normalised event.
+    pub event: Event,
+    /// What makes it the same error as others.
+    pub fingerprint: Fingerprint,
+    /// What the error is called.
+    pub title: String,
+    /// Where it is.
+    pub culprit: String,
+    /// The event as the store keeps it: JSON, zstd.
+    pub body: Vec<u8>,
+}
+
+/// A report that cannot be understood.
+#[derive(Debug, Clone)]
+pub struct Poison {
+    /// The project it was sent to; `None` when not even that can be read.
+    pub meta: Option<ReportMeta>,
+    /// The spool's record.
+    pub record: Vec<u8>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Poison {
+    /// The project it belongs to; 0 for none.
+    #[must_use]
+    pub fn project_id(&self) -> ProjectId {
+        self.meta.as_ref().map_or(ProjectId(0), |meta| meta.project_id)
+    }
+}
+
+/// Understands reports on all cores; the order stays.
+#[must_use]
+pub fn prepare_all(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Result<Prepared, Box<Poison>>> {
+    let n_threads = n_threads.min(records.len().div_ceil(LEAST_PER_THREAD)).max(1);
+    let share = records.len().div_ceil(n_threads).max(1);
+    if n_threads == 1 {
+        return prepare_share(records);
+    }
+    let mut shares: Vec<Vec<Vec<u8>>> = Vec::with_capacity(n_threads);
+    let mut records = records.into_iter();
+    for _ in 0..n_threads {
+        shares.push(records.by_ref().take(share).collect());
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            shares.into_iter().map(|share| scope.spawn(|| prepare_share(share))).collect();
+        let done = threads.into_iter().map(|thread| {
+            thread.join().expect("a panic on an item is caught, so the thread cannot panic")
+        });
+        done.flatten().collect()
+    })
+}
+
+fn prepare_share(records: Vec<Vec<u8>>) -> Vec<Result<Prepared, Box<Poison>>> {
+    let mut compressor = zstd::bulk::Compressor::new(BODY_LEVEL).ok();
+    records
+        .into_iter()
+        .map(|record| {
+            let attempt = AssertUnwindSafe(|| prepare(&record, compressor.as_mut()));
+            let prepared = catch_unwind(attempt).unwrap_or_else(|panic| {
+                let meta = Report::from_record(record.clone()).ok().map(|report| report.meta);
+                Err((meta, format!("digesting it panicked: {}", panic_text(panic.as_ref()))))
+            });
+            prepared.map_err(|(meta, reason)| Box::new(Poison { meta, record, reason }))
+        })
+        .collect()
+}
+
+type Refused = (Option<ReportMeta>, String);
+
+fn prepare(
+    record: &[u8],
+    compressor: Option<&mut zstd::bulk::Compressor<'_>>,
+) -> Result<Prepared, Refused> {
+    let report = Report::from_record(record.to_vec()).map_err(|cause| (None, cause.to_string()))?;
+    let meta = report.meta;
+    let event = match meta.kind {
+        ReportKind::SentryEvent => {
+            let received = sentry::Received {
+                event_id: meta.event_id,
+                received_at: meta.received_at,
+                sent_at: meta.sent_at,
+                remote_addr: meta.remote_addr.as_deref(),
+                sdk: meta.client.as_deref(),
+            };
+            sentry::parse_event(&report.payload, &received)
+        }
+    };
+    let event = match event {
+        Ok(event) => event,
+        Err(cause) => return Err((Some(meta), cause.to_string())),
+    };
+    let body = serde_json::to_vec(&event).map_err(|cause| cause.to_string()).and_then(|json| {
+        match compressor {
+            Some(compressor) => compressor.compress(&json),
+            None => zstd::bulk::compress(&json, BODY_LEVEL),
+        }
+        .map_err(|cause| cause.to_string())
+    });
+    match body {
+        Ok(body) => Ok(Prepared {
+            fingerprint: fingerprint::fingerprint(&event, Config::NEWEST),
+            title: title::title(&event),
+            culprit: title::culprit(&event),
+            meta,
+            record: record.to_vec(),
+            event,
+            body,
+        }),
+        Err(cause) => Err((Some(meta), format!("the event cannot be stored: {cause}"))),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let words = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    text::bounded(&words, 300)
+}

@@ -1,0 +1,333 @@
+//! The loop that drains the spool.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::bury;
+use super::commit::{self, Committed};
+use super::prepare::{Poison, Prepared, prepare_all};
+use crate::auth::keys::{KeyLookup, Keys};
+use crate::clock::Clock;
+use crate::domain::id::ProjectId;
+use crate::domain::outcome::Outcome;
+use crate::health::{Health, PartState};
+use crate::spool::{ReadError, Reader, Spool};
+use crate::store::{Store, StoreError};
+
+/// What bounds a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Records, at most.
+    pub most_records: usize,
+    /// Records, at least: a slow store makes batches smaller, down to this.
+    pub least_records: usize,
+    /// Bytes, at most.
+    pub most_bytes: usize,
+    /// Under load a batch that is not full waits this long for more.
+    pub linger: Duration,
+    /// A transaction should hold the store's writer no longer than this.
+    pub most_hold: Duration,
+    /// The first pause after the store failed; it doubles.
+    pub least_pause: Duration,
+    /// The longest pause.
+    pub most_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            most_records: 1_024,
+            least_records: 16,
+            most_bytes: 16 * 1024 * 1024,
+            linger: Duration::from_millis(200),
+            most_hold: Duration::from_millis(50),
+            least_pause: Duration::from_millis(100),
+            most_pause: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a step did not go through.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The process is stopping; what is not acknowledged is read again by the next.
+    #[error("stopping")]
+    Stopping,
+    /// The spool is closed and empty.
+    #[error("the spool is drained")]
+    Drained,
+    /// The spool cannot be read; trying again goes on at the same place.
+    #[error(transparent)]
+    Spool(ReadError),
+}
+
+/// Drains a spool into the store.
+#[derive(Debug)]
+pub struct Digest {
+    store: Store,
+    keys: Arc<Keys>,
+    clock: Clock,
+    spool: Spool,
+    reader: Reader,
+    health: Health,
+    limits: Limits,
+    batch_records: usize,
+    last_commit: Option<Instant>,
+    n_threads: usize,
+}
+
+impl Digest {
+    /// A digest that reads from `reader`.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        keys: Arc<Keys>,
+        clock: Clock,
+        (spool, reader): (Spool, Reader),
+        health: Health,
+        limits: Limits,
+    ) -> Self {
+        let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let batch_records = limits.most_records / 4;
+        Self {
+            store,
+            keys,
+            clock,
+            spool,
+            reader,
+            health,
+            limits,
+            batch_records,
+            last_commit: None,
+            n_threads,
+        }
+    }
+
+    /// Drains until told to stop.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            match self.step(&mut stop).await {
+                Ok(_) => {}
+                Err(StepError::Stopping | StepError::Drained) => return,
+                Err(StepError::Spool(cause)) => {
+                    tracing::error!(%cause, "the spool cannot be read");
+                    self.health.failed(PartState::Down, &cause, self.clock.now());
+                    if pause(self.limits.most_pause, &mut stop).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes one batch from the spool to the store. Waits for records, and for the store.
+    ///
+    /// # Errors
+    /// [`StepError`]; then nothing is acknowledged.
+    pub async fn step(&mut self, stop: &mut watch::Receiver<bool>) -> Result<usize, StepError> {
+        self.linger(stop).await?;
+        let records = tokio::select! {
+            biased;
+            () = stopped(stop) => return Err(StepError::Stopping),
+            records = self.reader.next(self.batch_records, self.limits.most_bytes) => records,
+        };
+        let records = records.map_err(|cause| match cause {
+            ReadError::Closed => StepError::Drained,
+            cause @ ReadError::Io { .. } => StepError::Spool(cause),
+        })?;
+        let Some(last_seq) = records.last().map(|record| record.seq) else { return Ok(0) };
+        let n_records = records.len();
+        let result = self.digest(records.into_iter().map(|record| record.bytes).collect(), stop).await;
+        if let Err(error) = result {
+            self.reader.rewind();
+            return Err(error);
+        }
+        self.reader.ack(last_seq).await;
+        Ok(n_records)
+    }
+
+    /// Right after a batch, waits for a fuller one; an idle spool's first report waits for nothing.
+    async fn linger(&self, stop: &mut watch::Receiver<bool>) -> Result<(), StepError> {
+        let Some(last) = self.last_commit else { return Ok(()) };
+        let left = self.limits.linger.saturating_sub(last.elapsed());
+        let is_full = self.spool.status().backlog_records >= self.batch_records as u64;
+        if left.is_zero() || is_full { Ok(()) } else { pause(left, stop).await }
+    }
+
+    async fn digest(
+        &mut self,
+        records: Vec<Vec<u8>>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), StepError> {
+        let n_threads = self.n_threads;
+        let prepared = tokio::task::spawn_blocking(move || prepare_all(records, n_threads)).await;
+        let prepared = prepared.map_err(|_| StepError::Stopping)?;
+        let mut projects: BTreeMap<ProjectId, Vec<Prepared>> = BTreeMap::new();
+        for result in prepared {
+            match result {
+                Ok(report) => {
+                    if self.is_allowed(&report, stop).await? {
+                        projects.entry(report.meta.project_id).or_default().push(report);
+                    }
+                }
+                Err(poison) => self.bury(&poison, stop).await?,
+            }
+        }
+        for (project, reports) in projects {
+            self.store_all(project, reports, stop).await?;
+        }
+        Ok(())
+    }
+
+    /// Checks the key of a report that came while the store was away.
+    async fn is_allowed(
+        &self,
+        report: &Prepared,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<bool, StepError> {
+        let meta = &report.meta;
+        if meta.is_verified {
+            return Ok(true);
+        }
+        let mut pause_for = self.limits.least_pause;
+        let is_allowed = loop {
+            match self.keys.find(&meta.public_key).await {
+                KeyLookup::Known(key) => break key.is_active && key.project_id == meta.project_id,
+                KeyLookup::Unknown => break false,
+                KeyLookup::StoreAway => {
+                    self.away(&"the store does not answer", &mut pause_for, stop).await?;
+                }
+            }
+        };
+        self.keys.release_unverified(report.record.len() as u64);
+        if !is_allowed {
+            let code = "unknown_key".to_owned();
+            let outcome = Outcome::Refused(code);
+            let hour = meta.received_at.hour();
+            self.until_stored(stop, async || {
+                let mut tx = self.store.write().await?;
+                tx.add_outcome(ProjectId(0), hour, &outcome, 1).await?;
+                tx.commit().await
+            })
+            .await?
+            .unwrap_or_else(|cause| tracing::error!(%cause, "cannot count a refused report"));
+        }
+        Ok(is_allowed)
+    }
+
+    /// Stores reports of one project. What the store refuses for good is found by halving, and
+    /// buried alone.
+    async fn store_all(
+        &mut self,
+        project: ProjectId,
+        reports: Vec<Prepared>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), StepError> {
+        let mut parts = vec![reports];
+        while let Some(mut reports) = parts.pop() {
+            let began = Instant::now();
+            let stored = self
+                .until_stored(stop, async || {
+                    commit::commit(&self.store, &self.clock, project, &reports).await
+                })
+                .await?;
+            match stored {
+                Ok(committed) => self.stored(committed, reports.len(), began),
+                Err(cause) if reports.len() > 1 => {
+                    tracing::error!(%project, %cause, n = reports.len(), "a batch was refused");
+                    let rest = reports.split_off(reports.len() / 2);
+                    // Popped from the end: the first half goes first, as it was sent first.
+                    parts.push(rest);
+                    parts.push(reports);
+                }
+                Err(cause) => {
+                    if let Some(report) = reports.pop() {
+                        let reason = format!("the store refused it: {cause}");
+                        let meta = Some(report.meta);
+                        let poison = Poison { meta, record: report.record, reason };
+                        self.bury(&poison, stop).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stored(&mut self, committed: Committed, n_records: usize, began: Instant) {
+        let held = began.elapsed();
+        self.health.ok(self.clock.now());
+        self.last_commit = Some(Instant::now());
+        if held > self.limits.most_hold && n_records >= self.batch_records / 2 {
+            self.batch_records = (self.batch_records / 2).max(self.limits.least_records);
+        } else if held < self.limits.most_hold / 2 && n_records >= self.batch_records / 2 {
+            let more = self.batch_records + self.batch_records / 4 + 1;
+            self.batch_records = more.min(self.limits.most_records);
+        }
+        metrics::counter!("airlock_digest_events_total").increment(committed.n_accepted);
+        metrics::counter!("airlock_digest_duplicates_total").increment(committed.n_duplicates);
+        metrics::histogram!("airlock_digest_commit_seconds").record(held);
+    }
+
+    async fn bury(
+        &self,
+        poison: &Poison,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), StepError> {
+        metrics::counter!("airlock_digest_buried_total").increment(1);
+        let buried = self
+            .until_stored(stop, async || bury::bury(&self.store, &self.clock, poison).await)
+            .await?;
+        if let Err(cause) = buried {
+            // The store refuses even the bytes: the log is the last place left to say so.
+            tracing::error!(%cause, reason = %poison.reason, "a report could not be buried");
+        }
+        Ok(())
+    }
+
+    /// Tries until the store answers; what it refuses for good comes back as the inner error.
+    async fn until_stored<T>(
+        &self,
+        stop: &mut watch::Receiver<bool>,
+        attempt: impl AsyncFn() -> Result<T, StoreError>,
+    ) -> Result<Result<T, StoreError>, StepError> {
+        let mut pause_for = self.limits.least_pause;
+        loop {
+            match attempt().await {
+                Err(cause) if cause.is_transient() => {
+                    self.away(&cause, &mut pause_for, stop).await?;
+                }
+                done => return Ok(done),
+            }
+        }
+    }
+
+    async fn away(
+        &self,
+        cause: &impl ToString,
+        pause_for: &mut Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), StepError> {
+        tracing::warn!(cause = cause.to_string(), "the store is away; digest waits");
+        self.health.failed(PartState::Degraded, cause.to_string(), self.clock.now());
+        pause(*pause_for, stop).await?;
+        *pause_for = (*pause_for * 2).min(self.limits.most_pause);
+        Ok(())
+    }
+}
+
+/// Waits until told to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // When nobody can tell any more, it is over as well.
+    let _ = stop.wait_for(|is_stopping| *is_stopping).await;
+}
+
+async fn pause(span: Duration, stop: &mut watch::Receiver<bool>) -> Result<(), StepError> {
+    tokio::select! {
+        biased;
+        () = stopped(stop) => Err(StepError::Stopping),
+        () = tokio::time::sleep(span) => Ok(()),
+    }
+}

@@ -1,0 +1,57 @@
+//! The edge for SDKs: takes reports, answers when they are durable, and does nothing else.
+//!
+//! A request is authenticated, admitted by the spool before its body is read, decoded within
+//! limits while it arrives, appended to the spool, and answered. The event's JSON is left to
+//! digest. SDKs do not retry: an accepted report must not be lost, and refusing one is a last
+//! resort.
+//!
+//! *Invariants*: nothing here waits for anything but the client and the spool's disk (a key nobody
+//! has seen costs one bounded look into the store); no part being slow or away makes a refusal
+//! while the spool has room; every refusal is counted and says what to do.
+//!
+//! To add a protocol: its framing in `protocol`, an endpoint in [`routes`], a kind of report.
+
+mod body;
+mod endpoint;
+mod refusal;
+
+use std::sync::Arc;
+
+use actix_web::web;
+
+use crate::auth::keys::Keys;
+use crate::clock::Clock;
+use crate::spool::Spool;
+use crate::outcomes::Outcomes;
+
+pub use body::Limits;
+
+/// What intake works with.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// Where reports become durable.
+    pub spool: Spool,
+    /// Who may report.
+    pub keys: Arc<Keys>,
+    /// What is counted.
+    pub outcomes: Arc<Outcomes>,
+    /// The time and new ids.
+    pub clock: Clock,
+    /// What a body may be.
+    pub limits: Limits,
+}
+
+/// Adds the endpoints to a server.
+pub fn routes(intake: Intake) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config.app_data(web::Data::new(intake));
+        for (path, kind) in [
+            ("/api/{project_id}/envelope", endpoint::Kind::Envelope),
+            ("/api/{project_id}/store", endpoint::Kind::Store),
+        ] {
+            for path in [path.to_owned(), format!("{path}/")] {
+                config.service(endpoint::resource(&path, kind));
+            }
+        }
+    }
+}
