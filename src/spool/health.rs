@@ -42,8 +42,11 @@ impl Health {
             State::Ok => State::Degraded,
             State::Degraded | State::Down => State::Down,
         };
-        tracing::error!(%error, state = ?inner.state, "the spool cannot write");
-        inner.last_error = Some(error.to_string());
+        let error = error.to_string();
+        if inner.last_error.as_ref() != Some(&error) {
+            tracing::error!(%error, "the spool cannot write");
+            inner.last_error = Some(error);
+        }
     }
 
     /// A new segment could be begun: the next write may be tried.

@@ -7,6 +7,9 @@
 //! record           marker 8 | length u32 | sequence number u64 | at i64 (µs) | crc32c u32 | payload
 //! ```
 //!
+//! Every version of the format keeps the header's layout, so that an older Airlock can tell a newer
+//! segment from a damaged one.
+//!
 //! Each checksum covers everything before it, that of a record its payload too. The marker comes
 //! from the segment's salt, which nobody outside ever sees: a payload cannot contain the beginning
 //! of a record of its own segment, so a reader that lost its place finds the next true one.

@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(full.reason, FullReason::FreeDisk { free: 168, least: 100 });
         assert!(full.to_string().contains("least_free_bytes"), "{full}");
         drop(room);
-        meter.admit(100).unwrap();
+        drop(meter.admit(100).unwrap());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::domain::time::Timestamp;
 const MOST_BATCH_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A buffer that grew beyond this for one long record is not kept.
-const MOST_KEPT_BUFFER: usize = 2 * 4 * 1024 * 1024;
+const MOST_KEPT_BUFFER: usize = 8 * 1024 * 1024;
 
 /// How often the disk is measured, and segments that are done are removed.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -103,9 +103,10 @@ impl Writer {
             }
         }
         for Job { room, permit, answer, .. } in batch {
+            // On disk it counts as used already.
+            drop((room, permit));
             // The caller may be gone; its records are then simply there, or not.
             let _ = answer.send(result.clone().map_err(AppendError::Write));
-            drop((room, permit));
         }
     }
 
