@@ -13,7 +13,11 @@ use super::ledger::{Extent, Place};
 use super::record::{Record, SEGMENT_HEADER};
 use super::segment;
 use super::shared::{Progress, Shared};
-use super::walk::{Hole, Step, Stretch, Walk};
+use super::walk::{Hole, OnReadError, Step, Stretch, Walk};
+
+/// A place that the disk failed to read so often in a row is taken for damaged: one bad block must
+/// not hold up everything behind it for ever.
+const MOST_READ_FAILURES: u32 = 10;
 
 /// The consumer's end of the spool.
 ///
@@ -30,6 +34,8 @@ pub struct Reader {
     handed_out: VecDeque<(u64, Place)>,
     /// Holes below this number are counted.
     counted_seq: u64,
+    /// How often in a row reading failed.
+    n_failures: u32,
 }
 
 /// Where reading goes on.
@@ -39,6 +45,14 @@ struct Cursor {
     seq: u64,
     /// Where it is, when that segment was begun to be read.
     place: Place,
+}
+
+/// How much to read at once, and how hard to try.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    most_records: usize,
+    most_bytes: usize,
+    on_read_error: OnReadError,
 }
 
 /// What was read at once, from one segment.
@@ -55,7 +69,14 @@ impl Reader {
         let cursor = Cursor { seq: ledger.acked_seq() + 1, place: ledger.acked_place() };
         drop(ledger);
         let progress = shared.subscribe();
-        Self { shared, progress, cursor, handed_out: VecDeque::new(), counted_seq: 0 }
+        Self {
+            shared,
+            progress,
+            cursor,
+            handed_out: VecDeque::new(),
+            counted_seq: 0,
+            n_failures: 0,
+        }
     }
 
     /// The next records, at most `most_records` and (save for a single longer one) `most_bytes` of
@@ -93,15 +114,11 @@ impl Reader {
             let Some(extent) = self.shared.ledger().find_extent(self.cursor.seq) else {
                 return Ok(Vec::new());
             };
-            let cursor = self.cursor;
-            let path = segment::path(&self.shared.settings.dir, extent.first_seq);
-            let read = spawn_blocking(move || {
-                read_segment(&path, extent, cursor, most_records, most_bytes)
-                    .map_err(|source| ReadError::Io { path, source })
-            });
-            let read = read.await.unwrap_or_else(|panic| {
-                let path = self.shared.settings.dir.clone();
-                Err(ReadError::Io { path, source: std::io::Error::other(panic) })
+            let read = self.read_from(extent, most_records, most_bytes).await;
+            self.n_failures = if read.is_ok() { 0 } else { self.n_failures.saturating_add(1) };
+            let read = read.map_err(|source| {
+                let path = segment::path(&self.shared.settings.dir, extent.first_seq);
+                ReadError::Io { path, source }
             })?;
             let records = self.take(read);
             if !records.is_empty() || most_records == 0 {
@@ -132,6 +149,23 @@ impl Reader {
         self.handed_out.clear();
         let ledger = self.shared.ledger();
         self.cursor = Cursor { seq: ledger.acked_seq() + 1, place: ledger.acked_place() };
+    }
+
+    /// Reads on in a segment, on a thread that may block.
+    async fn read_from(
+        &self,
+        extent: Extent,
+        most_records: usize,
+        most_bytes: usize,
+    ) -> std::io::Result<Read> {
+        let cursor = self.cursor;
+        let path = segment::path(&self.shared.settings.dir, extent.first_seq);
+        let is_hopeless = self.n_failures >= MOST_READ_FAILURES;
+        let on_read_error = if is_hopeless { OnReadError::Skip } else { OnReadError::Fail };
+        let limits = Limits { most_records, most_bytes, on_read_error };
+        spawn_blocking(move || read_segment(&path, extent, cursor, limits))
+            .await
+            .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
     }
 
     /// Takes over what was read.
@@ -182,8 +216,7 @@ fn read_segment(
     path: &Path,
     extent: Extent,
     cursor: Cursor,
-    most_records: usize,
-    most_bytes: usize,
+    limits: Limits,
 ) -> std::io::Result<Read> {
     let is_begun = cursor.place.segment == extent.first_seq;
     let stretch = Stretch {
@@ -193,11 +226,11 @@ fn read_segment(
         end_seq: extent.end_seq,
     };
     let mut read = Read { records: Vec::new(), holes: Vec::new(), cursor };
-    let mut bytes_left = most_bytes as u64;
+    let mut bytes_left = limits.most_bytes as u64;
     let mut unreadable_bytes = extent.bytes.saturating_sub(stretch.offset);
-    let mut walk = Walk::open(path, stretch)?;
+    let mut walk = Walk::open(path, stretch, limits.on_read_error)?;
     while let Some(walk) = &mut walk {
-        if read.records.len() >= most_records {
+        if read.records.len() >= limits.most_records {
             return Ok(read);
         }
         let most_next = if read.records.is_empty() { u64::MAX } else { bytes_left };

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::OpenError;
 use super::ledger::{Extent, Ledger};
 use super::record::{HeaderState, SEGMENT_HEADER};
-use super::walk::{Beginning, Step, Stretch, Walk};
+use super::walk::{Beginning, OnReadError, Step, Stretch, Walk};
 use super::{segment, walk, watermark};
 
 const LOCK_NAME: &str = "lock";
@@ -88,7 +88,7 @@ fn list(dir: &Path) -> io::Result<Vec<(u64, Beginning)>> {
 
 /// Finds the end of the last segment and cuts off what a torn write left behind it; gives the
 /// number after its last record, `None` when it has no record and was removed.
-fn recover_last(path: &PathBuf, first_seq: u64, beginning: Beginning) -> io::Result<Option<u64>> {
+fn recover_last(path: &Path, first_seq: u64, beginning: Beginning) -> io::Result<Option<u64>> {
     if matches!(beginning.header, HeaderState::OtherVersion(_)) {
         return Ok(Some(first_seq));
     }
@@ -97,7 +97,7 @@ fn recover_last(path: &PathBuf, first_seq: u64, beginning: Beginning) -> io::Res
         Stretch { offset: SEGMENT_HEADER, end: length, next_seq: first_seq, end_seq: u64::MAX };
     let mut sound_end = SEGMENT_HEADER;
     let mut end_seq = first_seq;
-    if let Some(mut walk) = Walk::open(path, stretch)? {
+    if let Some(mut walk) = Walk::open(path, stretch, OnReadError::Fail)? {
         while let Step::Record(..) = walk.step(u64::MAX)? {
             sound_end = walk.offset();
             end_seq = walk.next_seq();

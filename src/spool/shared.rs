@@ -96,7 +96,17 @@ impl Shared {
 
     /// Stores the watermark, and removes the segments that are done. Does file I/O.
     pub(super) fn tidy(&self) {
-        let mut stored_mark = self.stored_mark.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tidy_holding(self.stored_mark.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The same, unless somebody is at it: the writer has better things to do than to wait.
+    pub(super) fn tidy_unless_busy(&self) {
+        if let Ok(stored_mark) = self.stored_mark.try_lock() {
+            self.tidy_holding(stored_mark);
+        }
+    }
+
+    fn tidy_holding(&self, mut stored_mark: MutexGuard<'_, u64>) {
         let acked_seq = self.ledger().acked_seq();
         if acked_seq != *stored_mark {
             match watermark::write(&self.settings.dir, acked_seq, false) {

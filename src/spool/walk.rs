@@ -13,6 +13,18 @@ use crate::domain::time::Timestamp;
 /// Bytes read at once.
 const CHUNK_BYTES: u64 = 256 * 1024;
 
+/// Bytes given up where the disk cannot read: a block of most file systems.
+const LOST_BLOCK_BYTES: u64 = 4096;
+
+/// What to make of a place that the operating system cannot read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnReadError {
+    /// Report it; it may pass.
+    Fail,
+    /// Take the place for damaged.
+    Skip,
+}
+
 /// A stretch of a segment to walk over.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretch {
@@ -52,6 +64,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Walk {
     file: File,
+    on_read_error: OnReadError,
     marker: Marker,
     stretch: Stretch,
     /// Bytes of the file from `buffer_at` on.
@@ -62,15 +75,25 @@ pub(super) struct Walk {
 impl Walk {
     /// Opens a segment for a walk over `stretch`; `None` when nothing in it can be read: the file
     /// is gone, or its header and its first record are both damaged.
-    pub(super) fn open(path: &Path, stretch: Stretch) -> io::Result<Option<Self>> {
+    pub(super) fn open(
+        path: &Path,
+        stretch: Stretch,
+        on_read_error: OnReadError,
+    ) -> io::Result<Option<Self>> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let buffer_at = stretch.offset;
-        let mut walk =
-            Self { file, marker: Marker([0; 8]), stretch, buffer: Vec::new(), buffer_at };
+        let mut walk = Self {
+            file,
+            on_read_error,
+            marker: Marker([0; 8]),
+            stretch,
+            buffer: Vec::new(),
+            buffer_at,
+        };
         let Some(marker) = walk.find_marker()? else { return Ok(None) };
         walk.marker = marker;
         Ok(Some(walk))
@@ -179,14 +202,14 @@ impl Walk {
         self.buffer_at = self.stretch.offset;
         let from = self.buffer_at + self.buffer.len() as u64;
         let upto = self.buffer_at.saturating_add(needed.max(CHUNK_BYTES)).min(self.stretch.end);
-        read_into(&self.file, &mut self.buffer, from, upto)
+        read_into(&self.file, self.on_read_error, &mut self.buffer, from, upto)
     }
 
     /// The marker of this segment's records: from the header, or where that is damaged from the
     /// first record, which always stands in the same place and vouches for itself.
     fn find_marker(&self) -> io::Result<Option<Marker>> {
         let mut head = Vec::new();
-        read_into(&self.file, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
+        read_into(&self.file, self.on_read_error, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
         let Some((header, first)) = head.split_at_checked(32) else { return Ok(None) };
         if let HeaderState::Valid(header) = SegmentHeader::decode(header) {
             return Ok(Some(header.marker()));
@@ -197,7 +220,13 @@ impl Walk {
         let needed = record::read_head(marker, first)
             .map_or(0, |(length, _, _)| RECORD_HEADER.saturating_add(length));
         let mut whole = Vec::new();
-        read_into(&self.file, &mut whole, SEGMENT_HEADER, SEGMENT_HEADER + needed)?;
+        read_into(
+            &self.file,
+            self.on_read_error,
+            &mut whole,
+            SEGMENT_HEADER,
+            SEGMENT_HEADER + needed,
+        )?;
         Ok(matches!(record::decode(marker, &whole), Decoded::Record { .. }).then_some(marker))
     }
 }
@@ -213,7 +242,7 @@ pub(super) struct Beginning {
 /// Reads the beginning of a segment.
 pub(super) fn read_beginning(path: &Path) -> io::Result<Beginning> {
     let mut head = Vec::new();
-    read_into(&File::open(path)?, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
+    read_into(&File::open(path)?, OnReadError::Fail, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
     let (header_bytes, first) = head.split_at_checked(32).unwrap_or_default();
     let header = SegmentHeader::decode(header_bytes);
     let first_at = match header {
@@ -224,17 +253,29 @@ pub(super) fn read_beginning(path: &Path) -> io::Result<Beginning> {
 }
 
 /// Appends the bytes of the file from `from` to `upto`, or as many as it has, to `buffer`.
-fn read_into(file: &File, buffer: &mut Vec<u8>, from: u64, upto: u64) -> io::Result<()> {
+fn read_into(
+    file: &File,
+    on_read_error: OnReadError,
+    buffer: &mut Vec<u8>,
+    from: u64,
+    upto: u64,
+) -> io::Result<()> {
     let already = buffer.len();
     let wanted = usize::try_from(upto.saturating_sub(from)).unwrap_or(0);
     buffer.resize(already + wanted, 0);
     let mut filled = already;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, from + (filled - already) as u64) {
+        let at = from + (filled - already) as u64;
+        match file.read_at(rest, at) {
             Ok(0) => break,
             Ok(n_read) => filled += n_read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) if on_read_error == OnReadError::Fail => return Err(error),
+            // The zeros that stand there already fit no checksum.
+            Err(_) => {
+                let lost = LOST_BLOCK_BYTES - at % LOST_BLOCK_BYTES;
+                filled += usize::try_from(lost).map_or(rest.len(), |lost| lost.min(rest.len()));
+            }
         }
     }
     buffer.truncate(filled);

@@ -187,7 +187,7 @@ impl Writer {
                 self.close_active();
             }
         }
-        self.shared.tidy();
+        self.shared.tidy_unless_busy();
     }
 
     /// Closes the segment: the next batch begins a new one.

@@ -1,5 +1,7 @@
 //! Torn, flipped, missing and forged bytes.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const TEXTS: [&str; 3] = ["the first", "in the middle", "at the end"];
@@ -132,6 +134,33 @@ async fn a_segment_that_vanishes_while_open_is_passed() {
 }
 
 #[tokio::test]
+async fn an_unreadable_segment_does_not_hold_up_the_next_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, mut reader) =
+        open(Settings { segment_bytes: 1, ..settings(dir.path()) }, 1).unwrap();
+    append(&spool, &["first"]).await;
+    append(&spool, &["second"]).await;
+    // Reading a folder fails, as reading from a broken disk does.
+    let path = segment::path(dir.path(), 1);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let mut n_failures = 0;
+    let records = loop {
+        match reader.next(9, 99).await {
+            Ok(records) => break records,
+            Err(error) => {
+                assert!(error.to_string().contains("001.spool"), "{error}");
+                assert_eq!(spool.status().skipped_records, 0, "it may have been for a moment only");
+                n_failures += 1;
+            }
+        }
+    };
+    assert!(n_failures > 1);
+    assert_eq!(records[0].bytes, b"second");
+    assert_eq!(spool.status().skipped_records, 1);
+}
+
+#[tokio::test]
 async fn the_remains_of_a_failed_write_are_not_handed_out() {
     let (dir, whole) = three_records().await;
     std::fs::write(segment::path(dir.path(), 1), &whole[..ends()[1]]).unwrap();
@@ -213,4 +242,90 @@ async fn a_newer_format_is_left_alone() {
     let refused = open(settings(dir.path()), 1).unwrap_err();
     assert!(matches!(refused, OpenError::OtherVersion { version: 9, .. }), "{refused}");
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+/// Some way to spoil a file.
+#[derive(Debug, Clone)]
+enum Spoil {
+    Flip(prop::sample::Index, u8),
+    Zero(prop::sample::Index, usize),
+    Cut(prop::sample::Index),
+    Swap(prop::sample::Index, prop::sample::Index, usize),
+}
+
+fn any_spoil() -> impl Strategy<Value = Spoil> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        4 => (index(), 1_u8..).prop_map(|(at, mask)| Spoil::Flip(at, mask)),
+        2 => (index(), 1_usize..200).prop_map(|(at, length)| Spoil::Zero(at, length)),
+        1 => index().prop_map(Spoil::Cut),
+        2 => (index(), index(), 1_usize..200).prop_map(|(to, from, n)| Spoil::Swap(to, from, n)),
+    ]
+}
+
+fn spoil(bytes: &mut Vec<u8>, spoil: &Spoil) {
+    let place = |index: &prop::sample::Index| index.index(bytes.len().max(1));
+    match spoil {
+        Spoil::Flip(at, mask) => {
+            let at = place(at);
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= mask;
+            }
+        }
+        Spoil::Zero(at, length) => {
+            let at = place(at);
+            bytes.iter_mut().skip(at).take(*length).for_each(|byte| *byte = 0);
+        }
+        Spoil::Cut(at) => {
+            let at = place(at);
+            bytes.truncate(at);
+        }
+        Spoil::Swap(to, from, length) => {
+            let (to, from) = (place(to), place(from));
+            let copied: Vec<u8> = bytes.iter().skip(from).take(*length).copied().collect();
+            for (byte, copy) in bytes.iter_mut().skip(to).zip(copied) {
+                *byte = copy;
+            }
+        }
+    }
+}
+
+async fn survive(lengths: &[usize], spoils: &[Spoil]) {
+    let with_length = |(n, length): (usize, &usize)| format!("{n} {}", "x".repeat(*length));
+    let texts: Vec<_> = lengths.iter().enumerate().map(with_length).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, reader) = reopen(dir.path());
+    append(&spool, &texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    spool.close().await;
+    drop((spool, reader));
+    let (spool, _reader) = reopen(dir.path());
+    append(&spool, &["behind"]).await;
+
+    let copy = crash(&dir);
+    let path = segment::path(copy.path(), 1);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for each in spoils {
+        spoil(&mut bytes, each);
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let (spool, mut reader) = reopen(copy.path());
+    let mut survivors = read_all(&mut reader).await;
+    assert_eq!(survivors.pop().as_deref(), Some("behind"));
+    let mut all = texts.iter();
+    assert!(survivors.iter().all(|survivor| all.any(|text| text == survivor)));
+    let n_lost = texts.len() - survivors.len();
+    assert_eq!(spool.status().skipped_records, n_lost as u64);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_to_a_closed_segment_is_counted(
+        lengths in prop::collection::vec(0_usize..300, 1..20),
+        spoils in prop::collection::vec(any_spoil(), 1..6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(survive(&lengths, &spoils));
+    }
 }
