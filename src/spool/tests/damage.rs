@@ -61,6 +61,12 @@ async fn a_torn_end_is_cut_wherever_it_is() {
     zeroed.resize(end + 5000, 0);
     let (texts, status) = take_up(&[(1, &zeroed)]).await;
     assert_eq!((texts.len(), status.skipped_records), (2, 0));
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = segment::path(dir.path(), 1);
+    std::fs::write(&path, &zeroed).unwrap();
+    let (_spool, _reader) = reopen(dir.path());
+    assert_eq!(std::fs::read(&path).unwrap(), bytes[..second_end]);
 }
 
 #[tokio::test]
@@ -131,6 +137,13 @@ async fn a_segment_that_vanishes_while_open_is_passed() {
     assert_eq!(spool.status().skipped_records, 1);
     reader.ack(3).await;
     assert_eq!(spool.status().backlog_records, 0);
+
+    append(&spool, &["four"]).await;
+    append(&spool, &["five"]).await;
+    std::fs::remove_file(segment::path(dir.path(), 5)).unwrap();
+    assert_eq!(read_all(&mut reader).await, ["four"]);
+    reader.ack(4).await;
+    assert_eq!(spool.status().backlog_records, 0, "nobody can acknowledge what is lost");
 }
 
 #[tokio::test]
