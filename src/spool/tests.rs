@@ -36,7 +36,7 @@ async fn try_append(spool: &Spool, records: &[&str]) -> Result<(), AppendError> 
 async fn read_all(reader: &mut Reader) -> Vec<String> {
     let mut texts = Vec::new();
     loop {
-        let records = reader.try_next(2, 100).await.expect("the spool is read");
+        let records = reader.try_next(5, 100).await.expect("the spool is read");
         if records.is_empty() {
             return texts;
         }
