@@ -1,0 +1,124 @@
+//! Taking up a folder as the last process left it.
+
+use std::collections::VecDeque;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use super::error::OpenError;
+use super::ledger::{Extent, Ledger};
+use super::record::{HeaderState, SEGMENT_HEADER};
+use super::walk::{Beginning, OnReadError, Step, Stretch, Walk};
+use super::{segment, walk, watermark};
+
+const LOCK_NAME: &str = "lock";
+
+/// Makes the folder where it is missing, and locks it against other processes for as long as the
+/// file is kept.
+pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
+    let failed = |source| OpenError::Io { path: dir.to_owned(), source };
+    if !dir.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            segment::sync_dir(parent).map_err(failed)?;
+        }
+    }
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(dir.join(LOCK_NAME)).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Reads what is in the folder. Of the closed segments only the beginnings are looked at; the last
+/// one is read whole, to find its end.
+pub(super) fn recover(dir: &Path) -> Result<Ledger, OpenError> {
+    let failed = |source| OpenError::Io { path: dir.to_owned(), source };
+    let stored_mark = watermark::read(dir).map_err(failed)?;
+    let mut found = list(dir).map_err(failed)?;
+    let mut next_seq = stored_mark.unwrap_or(0).saturating_add(1);
+    if let Some(last) = found.pop() {
+        let (first_seq, beginning) = last;
+        next_seq = next_seq.max(first_seq);
+        let path = segment::path(dir, first_seq);
+        if let Some(end_seq) = recover_last(&path, first_seq, beginning).map_err(failed)? {
+            next_seq = next_seq.max(end_seq);
+            found.push(last);
+        }
+    }
+
+    let mut extents = VecDeque::new();
+    let mut marks = VecDeque::new();
+    let mut following = found.iter().skip(1).map(|(first_seq, _)| *first_seq);
+    for (first_seq, beginning) in &found {
+        let path = segment::path(dir, *first_seq);
+        if let HeaderState::OtherVersion(version) = beginning.header {
+            return Err(OpenError::OtherVersion { path, version });
+        }
+        let bytes = std::fs::metadata(&path).map_err(failed)?.len();
+        let end_seq = following.next().unwrap_or(next_seq);
+        extents.push_back(Extent { first_seq: *first_seq, end_seq, bytes, is_active: false });
+        marks.extend(beginning.first_at.map(|at| (*first_seq, at)));
+    }
+
+    // What lies before the oldest segment was removed because it was done.
+    let done_before = found.first().map_or(0, |(first_seq, _)| first_seq.saturating_sub(1));
+    let acked_seq = stored_mark.unwrap_or(0).max(done_before);
+    watermark::write(dir, acked_seq, true).map_err(failed)?;
+    segment::sync_dir(dir).map_err(failed)?;
+    Ok(Ledger::new(extents, next_seq, acked_seq, marks))
+}
+
+/// The segments in the folder, in order.
+fn list(dir: &Path) -> io::Result<Vec<(u64, Beginning)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if let Some(first_seq) = entry.file_name().to_str().and_then(segment::parse_name) {
+            found.push((first_seq, walk::read_beginning(&entry.path())?));
+        }
+    }
+    found.sort_by_key(|(first_seq, _)| *first_seq);
+    Ok(found)
+}
+
+/// Finds the end of the last segment and cuts off what a torn write left behind it; gives the
+/// number after its last record, `None` when it has no record and was removed.
+fn recover_last(path: &Path, first_seq: u64, beginning: Beginning) -> io::Result<Option<u64>> {
+    if matches!(beginning.header, HeaderState::OtherVersion(_)) {
+        return Ok(Some(first_seq));
+    }
+    let length = std::fs::metadata(path)?.len();
+    let stretch =
+        Stretch { offset: SEGMENT_HEADER, end: length, next_seq: first_seq, end_seq: u64::MAX };
+    let mut sound_end = SEGMENT_HEADER;
+    let mut end_seq = first_seq;
+    if let Some(mut walk) = Walk::open(path, stretch, OnReadError::Fail)? {
+        while let Step::Record(..) = walk.step(u64::MAX)? {
+            sound_end = walk.offset();
+            end_seq = walk.next_seq();
+        }
+    }
+    let torn_bytes = length.saturating_sub(sound_end);
+    if torn_bytes > 0 {
+        tracing::warn!(
+            path = %path.display(),
+            torn_bytes,
+            "the end of the spool was torn, as by a crash while writing, and is cut off"
+        );
+    }
+    if end_seq == first_seq {
+        std::fs::remove_file(path)?;
+        return Ok(None);
+    }
+    if torn_bytes > 0 {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(sound_end)?;
+        file.sync_all()?;
+    }
+    Ok(Some(end_seq))
+}
