@@ -122,16 +122,12 @@ impl Room {
     /// Pays for a field `name` whose value takes `n_bytes`; false when it does not fit.
     pub fn pay(&mut self, name: &str, n_bytes: usize) -> bool {
         let cost = name.len().saturating_add(FIELD_BYTES).saturating_add(n_bytes);
-        match self.left.checked_sub(cost) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => {
-                self.fill();
-                false
-            }
-        }
+        let Some(left) = self.left.checked_sub(cost) else {
+            self.fill();
+            return false;
+        };
+        self.left = left;
+        true
     }
 
     fn fill(&mut self) {
@@ -198,6 +194,14 @@ impl Room {
             return Object::new();
         }
         self.entries(object, 1)
+    }
+
+    /// Keeps a list of free JSON as the field `name`, cut like [`Room::object`].
+    pub fn list(&mut self, name: &str, list: Vec<Value>) -> Vec<Value> {
+        if list.is_empty() || !self.pay(name, 2) {
+            return Vec::new();
+        }
+        self.elements(list, 1)
     }
 
     /// Keeps free JSON as the field `name`, cut like [`Room::object`]; null when nothing fits.

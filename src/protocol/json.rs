@@ -4,6 +4,7 @@
 //! are no UTF-8, `NaN`, line breaks within strings. A crash report is not refused for that.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::str::Chars;
 
 use serde_json::Value;
@@ -38,7 +39,8 @@ pub fn parse(bytes: &[u8]) -> Result<Value, InvalidJson> {
     if text.trim().is_empty() {
         return Err(InvalidJson::Empty);
     }
-    let mended = if has_suspect_escape(text) { Cow::Owned(mend(text)) } else { Cow::Borrowed(text) };
+    let mended =
+        if has_suspect_escape(text) { Cow::Owned(mend(text)) } else { Cow::Borrowed(text) };
     let error = match serde_json::from_str(&mended) {
         Ok(value) => return Ok(value),
         Err(error) => error,
@@ -78,9 +80,11 @@ fn mend(text: &str) -> String {
             '\\' if in_string => mend_escape(&mut rest, &mut out),
             '\0' if in_string => out.push('\u{fffd}'),
             '\u{1}'..='\u{1f}' if in_string => {
-                out.push_str(&format!("\\u{:04x}", u32::from(character)));
+                push_escape(u32::from(character), &mut out);
             }
-            '-' | '0'..='9' | 'N' | 'I' if !in_string => mend_number(character, &mut rest, &mut out),
+            '-' | '0'..='9' | 'N' | 'I' if !in_string => {
+                mend_number(character, &mut rest, &mut out);
+            }
             _ => out.push(character),
         }
     }
@@ -94,7 +98,8 @@ fn mend_escape(rest: &mut Chars<'_>, out: &mut String) {
         Some('u') => match code_unit(ahead) {
             Some(0 | 0xdc00..=0xdfff) => ("\\ufffd", 5),
             Some(0xd800..=0xdbff) => {
-                let low = ahead.get(5..).and_then(|next| next.strip_prefix('\\')).and_then(code_unit);
+                let low =
+                    ahead.get(5..).and_then(|next| next.strip_prefix('\\')).and_then(code_unit);
                 if matches!(low, Some(0xdc00..=0xdfff)) {
                     out.push('\\');
                     (ahead.get(..11).unwrap_or_default(), 11)
@@ -119,6 +124,10 @@ fn mend_escape(rest: &mut Chars<'_>, out: &mut String) {
     for _ in 0..n_chars {
         rest.next();
     }
+}
+
+fn push_escape(unit: u32, out: &mut String) {
+    write!(out, "\\u{unit:04x}").expect("a String takes any text");
 }
 
 /// The UTF-16 code unit of an escape, from its `u` on.
@@ -180,7 +189,10 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(read(text), json!(expected), "{text}");
         }
-        assert_eq!(parse(b"{\"k\xff\": \"\xc3\"}").expect("JSON"), json!({"k\u{fffd}": "\u{fffd}"}));
+        assert_eq!(
+            parse(b"{\"k\xff\": \"\xc3\"}").expect("JSON"),
+            json!({"k\u{fffd}": "\u{fffd}"})
+        );
         assert_eq!(read("\u{feff}[1]"), json!([1]));
     }
 
@@ -191,7 +203,10 @@ mod tests {
             json!(["NaN", "-Infinity", "1e999", -0.45, 7, true, null])
         );
         assert_eq!(read("1180591620717411303424"), json!(1_180_591_620_717_411_303_424_f64));
-        assert_eq!(read("[18446744073709551615, -9223372036854775808]"), json!([u64::MAX, i64::MIN]));
+        assert_eq!(
+            read("[18446744073709551615, -9223372036854775808]"),
+            json!([u64::MAX, i64::MIN])
+        );
     }
 
     #[test]
@@ -231,7 +246,7 @@ mod tests {
             } else {
                 let mut units = [0; 2];
                 for unit in character.encode_utf16(&mut units) {
-                    out.push_str(&format!("\\u{unit:04x}"));
+                    push_escape(u32::from(*unit), &mut out);
                 }
             }
         }

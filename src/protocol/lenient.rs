@@ -108,7 +108,9 @@ pub fn time(value: &Value) -> Option<Timestamp> {
 pub fn object(value: Value) -> Option<Object> {
     match value {
         Value::Object(object) => Some(object),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            None
+        }
     }
 }
 
@@ -203,7 +205,9 @@ mod tests {
     #[test]
     fn times_are_text_or_seconds() {
         let expected = Timestamp::from_micros(1_262_304_000_500_000);
-        for value in [json!("2010-01-01T00:00:00.5Z"), json!(1_262_304_000.5), json!("1262304000.5")] {
+        for value in
+            [json!("2010-01-01T00:00:00.5Z"), json!(1_262_304_000.5), json!("1262304000.5")]
+        {
             assert_eq!(time(&value), Some(expected), "{value}");
         }
         assert_eq!(time(&json!("soon")), None);

@@ -134,8 +134,6 @@ fn take_lines(raw: &mut Object, name: &str, room: &mut Room) -> Vec<String> {
     }
     lines
         .into_iter()
-        .map_while(|line| {
-            room.keep("", lenient::text(line).unwrap_or_default(), MOST_LINE_CHARS)
-        })
+        .map_while(|line| room.keep("", lenient::text(line).unwrap_or_default(), MOST_LINE_CHARS))
         .collect()
 }

@@ -153,10 +153,7 @@ fn take_while(
 }
 
 fn plain_text(value: &Value) -> String {
-    match value {
-        Value::Null => "None".to_owned(),
-        value => lenient::text_or_json(value.clone()).unwrap_or_default(),
-    }
+    lenient::text_or_json(value.clone()).unwrap_or_else(|| "None".to_owned())
 }
 
 fn directive_text(value: &Value, kind: char, decimals: Option<usize>) -> String {

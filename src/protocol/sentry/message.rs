@@ -30,7 +30,9 @@ fn read_message(raw: Value, budget: &mut Budget) -> Option<Message> {
             budget.mistyped("message", "a text or an object");
             return None;
         }
-        text => Object::from_iter([("formatted".to_owned(), text)]),
+        text @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            Object::from_iter([("formatted".to_owned(), text)])
+        }
     };
     let formatted = lenient::take_text(&mut raw, "formatted");
     let template = lenient::take_text(&mut raw, "message");
@@ -53,10 +55,7 @@ fn read_message(raw: Value, budget: &mut Budget) -> Option<Message> {
     let message = room.keep("formatted", formatted, MOST_MESSAGE_CHARS).map(|formatted| Message {
         formatted,
         template: template.and_then(|template| room.keep("template", template, MOST_MESSAGE_CHARS)),
-        params: match room.json("params", Value::Array(params)) {
-            Value::Array(params) => params,
-            _ => Vec::new(),
-        },
+        params: room.list("params", params),
     });
     budget.close(room);
     message

@@ -1,5 +1,7 @@
 //! The HTTP request that was being served.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::super::budget::{Budget, Room};
@@ -33,18 +35,17 @@ pub(super) fn request(payload: &mut Object, budget: &mut Budget) -> Option<Reque
     };
     let raw = &mut raw;
     let mut room = budget.open("request", REQUEST_BYTES);
-    let room_ref = &mut room;
 
     let (url, query_of_url) = split_url(lenient::take_text(raw, "url"));
     let query = lenient::take(raw, "query_string").and_then(query_text).or(query_of_url);
     let request = Request {
-        url: url.and_then(|url| room_ref.keep("url", url, MOST_URL_CHARS)),
-        method: room_ref.take(raw, "method", MOST_METHOD_CHARS),
-        query_string: query.and_then(|query| room_ref.keep("query_string", query, MOST_URL_CHARS)),
-        headers: headers(raw, room_ref),
-        data: free(raw, "data", room_ref),
-        cookies: cookies(raw, room_ref),
-        env: room_ref.take_object(raw, "env"),
+        url: url.and_then(|url| room.keep("url", url, MOST_URL_CHARS)),
+        method: room.take(raw, "method", MOST_METHOD_CHARS),
+        query_string: query.and_then(|query| room.keep("query_string", query, MOST_URL_CHARS)),
+        headers: headers(raw, &mut room),
+        data: free(raw, "data", &mut room),
+        cookies: cookies(raw, &mut room),
+        env: room.take_object(raw, "env"),
     };
     budget.close(room);
     Some(request).filter(|request| *request != Request::default())
@@ -67,25 +68,19 @@ fn split_url(url: Option<String>) -> (Option<String>, Option<String>) {
 
 /// The query as text, from text or from names with values.
 fn query_text(value: Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => match text.strip_prefix('?') {
-            Some(text) => text.to_owned(),
-            None => text,
-        },
-        value => {
-            let parts: Vec<String> =
-                lenient::pairs(value)?.into_iter().flat_map(|(key, value)| query_parts(&key, value)).collect();
-            parts.join("&")
-        }
+    let text = if let Value::String(text) = value {
+        text.strip_prefix('?').map(str::to_owned).unwrap_or(text)
+    } else {
+        let pairs = lenient::pairs(value)?;
+        let parts: Vec<String> =
+            pairs.into_iter().flat_map(|(key, value)| query_parts(&key, value)).collect();
+        parts.join("&")
     };
     Some(text).filter(|text| !text.is_empty())
 }
 
 fn query_parts(key: &str, value: Value) -> Vec<String> {
-    let values = match value {
-        Value::Array(values) => values,
-        value => vec![value],
-    };
+    let values = if let Value::Array(values) = value { values } else { vec![value] };
     values
         .into_iter()
         .map(|value| {
@@ -101,7 +96,7 @@ fn query_word(word: &str) -> String {
     for character in word.chars() {
         match character {
             '&' | '=' | '%' | '+' | '#' | ' ' | '\0'..='\u{1f}' => {
-                out.push_str(&format!("%{:02X}", u32::from(character)));
+                write!(out, "%{:02X}", u32::from(character)).expect("a String takes any text");
             }
             _ => out.push(character),
         }
@@ -128,12 +123,11 @@ fn headers(raw: &mut Object, room: &mut Room) -> Vec<(String, String)> {
 
 /// Some SDKs send a list of values for each name.
 fn header_value(value: Value) -> Option<String> {
-    match value {
-        Value::Array(values) => {
-            let values: Vec<String> = values.into_iter().filter_map(lenient::text).collect();
-            Some(values.join(", "))
-        }
-        value => lenient::text(value),
+    if let Value::Array(values) = value {
+        let values: Vec<String> = values.into_iter().filter_map(lenient::text).collect();
+        Some(values.join(", "))
+    } else {
+        lenient::text(value)
     }
 }
 

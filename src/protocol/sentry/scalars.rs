@@ -85,8 +85,7 @@ pub(super) fn sdk(
     authenticated: Option<&str>,
     room: &mut Room,
 ) -> Option<Sdk> {
-    let mut claimed =
-        lenient::take(payload, "sdk").and_then(lenient::object).unwrap_or_default();
+    let mut claimed = lenient::take(payload, "sdk").and_then(lenient::object).unwrap_or_default();
     if let Some(name) = room.take(&mut claimed, "name", MOST_NAME_CHARS) {
         let version = room.take(&mut claimed, "version", MOST_NAME_CHARS);
         return Some(Sdk { name, version });
