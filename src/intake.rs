@@ -21,8 +21,8 @@ use actix_web::web;
 
 use crate::auth::keys::Keys;
 use crate::clock::Clock;
-use crate::spool::Spool;
 use crate::outcomes::Outcomes;
+use crate::spool::Spool;
 
 pub use body::Limits;
 

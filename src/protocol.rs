@@ -5,11 +5,18 @@
 //!
 //! *Invariants*: no I/O; no panic on any bytes; memory is bounded by named limits while decoding;
 //! only what cannot be an event is an error, everything else becomes a note.
+//!
+//! To add a protocol: a module with one function from bytes to an event, its limits as documented
+//! constants, and examples taken from real clients.
 
 pub mod auth;
+pub mod budget;
 pub mod client_report;
 pub mod dsn;
 pub mod encoding;
 pub mod envelope;
+pub mod json;
+pub mod lenient;
 pub mod report;
+pub mod sentry;
 pub mod skim;

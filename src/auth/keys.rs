@@ -80,7 +80,8 @@ impl Keys {
 
     /// Looks a key up: in memory, else once in the store.
     pub async fn find(&self, public_key: &str) -> KeyLookup {
-        if let Some(key) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(public_key) {
+        if let Some(key) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(public_key)
+        {
             return KeyLookup::Known(key.clone());
         }
         if self.is_unknown(public_key) {
@@ -147,7 +148,8 @@ impl Keys {
         keys.sort_by(|one, other| one.public_key.cmp(&other.public_key));
         let bytes = serde_json::to_vec(&keys).unwrap_or_default();
         let fresh = self.file.with_extension("new");
-        let written = std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, &self.file));
+        let written =
+            std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, &self.file));
         if let Err(cause) = written {
             tracing::warn!(file = %self.file.display(), %cause, "cannot write the copy of the keys");
         }
@@ -155,7 +157,8 @@ impl Keys {
 
     /// Takes room for a report whose key nobody can check yet; false when there is none left.
     pub fn admit_unverified(&self, n_bytes: u64) -> bool {
-        let admit = |used: u64| used.checked_add(n_bytes).filter(|sum| *sum <= MOST_UNVERIFIED_BYTES);
+        let admit =
+            |used: u64| used.checked_add(n_bytes).filter(|sum| *sum <= MOST_UNVERIFIED_BYTES);
         self.unverified_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit).is_ok()
     }
 

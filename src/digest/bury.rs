@@ -45,7 +45,9 @@ pub async fn bury(store: &Store, clock: &Clock, poison: &Poison) -> Result<(), S
 /// An id that the same record always has, so that replaying it buries it once.
 fn id_of(record: &[u8]) -> Uuid {
     let digest = Sha256::digest(record);
-    digest.first_chunk().map_or(Uuid::nil(), |bytes| uuid::Builder::from_custom_bytes(*bytes).into_uuid())
+    digest
+        .first_chunk()
+        .map_or(Uuid::nil(), |bytes| uuid::Builder::from_custom_bytes(*bytes).into_uuid())
 }
 
 /// What became of another try.

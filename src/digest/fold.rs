@@ -165,7 +165,8 @@ fn fold_issue(
         for tag in tags_of(&report.event) {
             *plan.tags.entry(tag).or_default() += 1;
         }
-        plan.users.extend(report.event.user.as_ref().and_then(crate::domain::event::User::identity));
+        plan.users
+            .extend(report.event.user.as_ref().and_then(crate::domain::event::User::identity));
     }
     (Some(plan), events)
 }

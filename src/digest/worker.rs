@@ -140,7 +140,8 @@ impl Digest {
         })?;
         let Some(last_seq) = records.last().map(|record| record.seq) else { return Ok(0) };
         let n_records = records.len();
-        let result = self.digest(records.into_iter().map(|record| record.bytes).collect(), stop).await;
+        let result =
+            self.digest(records.into_iter().map(|record| record.bytes).collect(), stop).await;
         if let Err(error) = result {
             self.reader.rewind();
             return Err(error);

@@ -213,7 +213,8 @@ mod tests {
     }
 
     fn deflate(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut encoder =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("deflate in memory")
     }
 
@@ -222,7 +223,8 @@ mod tests {
     }
 
     fn receive(encoding: Encoding, bytes: &[u8], piece: usize) -> Result<Vec<u8>, BodyError> {
-        let limits = Limits { most_event_bytes: 100_000, most_decoded_bytes: 200_000, ..Limits::default() };
+        let limits =
+            Limits { most_event_bytes: 100_000, most_decoded_bytes: 200_000, ..Limits::default() };
         let mut body = Body::event(encoding, limits).expect("a decoder");
         for piece in bytes.chunks(piece) {
             body.push(piece)?;
@@ -247,7 +249,10 @@ mod tests {
             let bytes = encode(&[b'a'; 5_000]);
             let cut = &bytes[..bytes.len() - 3];
             let error = receive(encoding, cut, 10).expect_err("a truncated body");
-            assert!(error.to_string().starts_with("the body cannot be decoded"), "{encoding:?} {error}");
+            assert!(
+                error.to_string().starts_with("the body cannot be decoded"),
+                "{encoding:?} {error}"
+            );
         }
     }
 

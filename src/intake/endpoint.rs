@@ -136,8 +136,7 @@ async fn take(
     if announced.is_some_and(|length| length > intake.limits.most_wire_bytes) {
         return Err(Refusal::too_large(BodyError::Wire(intake.limits.most_wire_bytes)));
     }
-    let expected =
-        announced.unwrap_or(USUAL_BYTES).min(intake.limits.most_event_bytes as u64);
+    let expected = announced.unwrap_or(USUAL_BYTES).min(intake.limits.most_event_bytes as u64);
     let room = intake
         .spool
         .admit(expected)
@@ -148,9 +147,8 @@ async fn take(
     };
     let body = body.map_err(|cause| Refusal::later("decoder", cause, RETRY_AFTER))?;
     let read = read(payload, body, intake, project, &auth, &mut sender);
-    let received = tokio::time::timeout(intake.limits.body_timeout, read)
-        .await
-        .map_err(|_| {
+    let received =
+        tokio::time::timeout(intake.limits.body_timeout, read).await.map_err(|_| {
             let detail = "the body took too long to arrive";
             Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
         })??;
@@ -259,9 +257,8 @@ async fn read(
     let mut fault = None;
     let mut is_header_checked = false;
     while let Some(bytes) = payload.next().await {
-        let bytes = bytes.map_err(|cause| {
-            Refusal::malformed(format!("the body broke off: {cause}"))
-        })?;
+        let bytes =
+            bytes.map_err(|cause| Refusal::malformed(format!("the body broke off: {cause}")))?;
         if let Err(error) = body.push(&bytes) {
             fault = Some(error);
             break;
@@ -317,7 +314,8 @@ async fn authenticate(
     public_key: &str,
     project: ProjectId,
 ) -> Result<Sender, Refusal> {
-    let public_key = checked_key(public_key).map_err(|cause| Refusal::forbidden("bad_key", cause))?;
+    let public_key =
+        checked_key(public_key).map_err(|cause| Refusal::forbidden("bad_key", cause))?;
     match intake.keys.find(&public_key).await {
         KeyLookup::Known(key) if key.project_id != project => Err(Refusal::forbidden(
             "unknown_key",
@@ -373,8 +371,9 @@ fn event_id_of_store(payload: &[u8]) -> Result<Option<EventId>, Refusal> {
         // Broken text inside is digest's business; only what is no JSON object is refused.
         let event = json::parse(payload).ok();
         let event = event.as_ref().and_then(serde_json::Value::as_object);
-        let event =
-            event.ok_or_else(|| Refusal::malformed(format!("the event is not a JSON object: {strict}")))?;
+        let event = event.ok_or_else(|| {
+            Refusal::malformed(format!("the event is not a JSON object: {strict}"))
+        })?;
         let id = event.get("event_id").and_then(serde_json::Value::as_str);
         Ok(id.and_then(EventId::parse))
     })

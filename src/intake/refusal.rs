@@ -25,8 +25,7 @@ pub(super) struct Refusal {
 }
 
 pub(super) const X_SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");
-pub(super) const X_SENTRY_RATE_LIMITS: HeaderName =
-    HeaderName::from_static("x-sentry-rate-limits");
+pub(super) const X_SENTRY_RATE_LIMITS: HeaderName = HeaderName::from_static("x-sentry-rate-limits");
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl ToString) -> Self {
@@ -53,8 +52,11 @@ impl Refusal {
     pub(super) fn response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         // A header holds visible ASCII only; the body has the whole text.
-        let ascii: String =
-            self.detail.chars().map(|one| if one.is_ascii_graphic() || one == ' ' { one } else { '?' }).collect();
+        let ascii: String = self
+            .detail
+            .chars()
+            .map(|one| if one.is_ascii_graphic() || one == ' ' { one } else { '?' })
+            .collect();
         if let Ok(value) = HeaderValue::from_str(&bounded(&ascii, 200).replace('…', "...")) {
             response.insert_header((X_SENTRY_ERROR, value));
         }

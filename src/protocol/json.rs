@@ -1,0 +1,277 @@
+//! Reading the JSON that clients really send.
+//!
+//! SDKs write what their language's writer lets through: halves of surrogate pairs, NUL, bytes that
+//! are no UTF-8, `NaN`, line breaks within strings. A crash report is not refused for that.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::str::Chars;
+
+use serde_json::Value;
+
+/// Why bytes are not JSON.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidJson {
+    /// Nothing was sent.
+    #[error("empty, where JSON was expected")]
+    Empty,
+    /// Arrays and objects within each other beyond what the parser follows.
+    #[error("JSON nested more than 127 levels deep")]
+    TooDeep,
+    /// Broken in a way that cannot be mended.
+    #[error("not JSON: {0}")]
+    Syntax(serde_json::Error),
+}
+
+/// Reads `bytes` as JSON, mending what clients are known to get wrong.
+///
+/// What has no text becomes U+FFFD: invalid UTF-8, a surrogate without its other half, and NUL,
+/// which PostgreSQL cannot store. Control characters within strings are taken as they are, unknown
+/// escapes as their own text, and `NaN`, infinities and numbers too large for 64 bits of floating
+/// point become strings. Valid JSON without NUL is read as `serde_json` reads it.
+///
+/// # Errors
+///
+/// For anything else that is not JSON; the message says what is wrong and where.
+pub fn parse(bytes: &[u8]) -> Result<Value, InvalidJson> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if text.trim().is_empty() {
+        return Err(InvalidJson::Empty);
+    }
+    let mended =
+        if has_suspect_escape(text) { Cow::Owned(mend(text)) } else { Cow::Borrowed(text) };
+    let error = match serde_json::from_str(&mended) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    // serde_json names this case in its text only.
+    if error.to_string().starts_with("recursion limit") {
+        return Err(InvalidJson::TooDeep);
+    }
+    match mended {
+        Cow::Borrowed(text) => {
+            serde_json::from_str(&mend(text)).map_err(|_| InvalidJson::Syntax(error))
+        }
+        Cow::Owned(_) => Err(InvalidJson::Syntax(error)),
+    }
+}
+
+/// Whether there may be an escape of NUL or of a surrogate. Pairs of surrogates count, too.
+fn has_suspect_escape(text: &str) -> bool {
+    text.match_indices("\\u").any(|(at, _)| {
+        let digits = text.as_bytes().get(at.saturating_add(2)..).unwrap_or_default();
+        matches!(digits, [b'0', b'0', b'0', b'0', ..] | [b'd' | b'D', b'8'..=b'9', ..])
+            || matches!(digits, [b'd' | b'D', b'a'..=b'f' | b'A'..=b'F', ..])
+    })
+}
+
+/// A copy of `text` in which everything [`parse`] forgives is written as JSON wants it.
+fn mend(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().saturating_add(64));
+    let mut rest = text.chars();
+    let mut in_string = false;
+    while let Some(character) = rest.next() {
+        match character {
+            '"' => {
+                in_string = !in_string;
+                out.push(character);
+            }
+            '\\' if in_string => mend_escape(&mut rest, &mut out),
+            '\0' if in_string => out.push('\u{fffd}'),
+            '\u{1}'..='\u{1f}' if in_string => {
+                push_escape(u32::from(character), &mut out);
+            }
+            '-' | '0'..='9' | 'N' | 'I' if !in_string => {
+                mend_number(character, &mut rest, &mut out);
+            }
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+/// Mends one escape within a string; its backslash is already read.
+fn mend_escape(rest: &mut Chars<'_>, out: &mut String) {
+    let ahead = rest.as_str();
+    let (mended, n_chars) = match ahead.chars().next() {
+        Some('u') => match code_unit(ahead) {
+            Some(0 | 0xdc00..=0xdfff) => ("\\ufffd", 5),
+            Some(0xd800..=0xdbff) => {
+                let low =
+                    ahead.get(5..).and_then(|next| next.strip_prefix('\\')).and_then(code_unit);
+                if matches!(low, Some(0xdc00..=0xdfff)) {
+                    out.push('\\');
+                    (ahead.get(..11).unwrap_or_default(), 11)
+                } else {
+                    ("\\ufffd", 5)
+                }
+            }
+            Some(_) => {
+                out.push('\\');
+                (ahead.get(..5).unwrap_or_default(), 5)
+            }
+            None => ("\\\\u", 1),
+        },
+        Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't') => {
+            out.push('\\');
+            (ahead.get(..1).unwrap_or_default(), 1)
+        }
+        // Not an escape JSON knows: the backslash was meant as itself.
+        Some(_) | None => ("\\\\", 0),
+    };
+    out.push_str(mended);
+    for _ in 0..n_chars {
+        rest.next();
+    }
+}
+
+fn push_escape(unit: u32, out: &mut String) {
+    write!(out, "\\u{unit:04x}").expect("a String takes any text");
+}
+
+/// The UTF-16 code unit of an escape, from its `u` on.
+fn code_unit(escape: &str) -> Option<u16> {
+    let digits = escape.strip_prefix('u')?.get(..4)?;
+    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_hex.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// Copies a number, as a string when JSON has no such number; `first` is already read.
+fn mend_number(first: char, rest: &mut Chars<'_>, out: &mut String) {
+    let mut token = String::from(first);
+    while let Some(next) = rest.as_str().chars().next() {
+        if !(next.is_ascii_alphanumeric() || matches!(next, '.' | '+' | '-')) {
+            break;
+        }
+        token.push(next);
+        rest.next();
+    }
+    let is_no_number = matches!(token.as_str(), "NaN" | "Infinity" | "-Infinity")
+        || (first.is_ascii_digit() || first == '-')
+            && token.parse::<f64>().is_ok_and(f64::is_infinite)
+            && token.chars().all(|digit| !matches!(digit, 'i' | 'I' | 'n' | 'N'));
+    if is_no_number {
+        out.push('"');
+        out.push_str(&token);
+        out.push('"');
+    } else {
+        out.push_str(&token);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Value {
+        parse(text.as_bytes()).expect("JSON, or near enough")
+    }
+
+    #[test]
+    fn what_has_no_text_becomes_the_replacement_character() {
+        let cases = [
+            (r#""a\ud800b""#, "a\u{fffd}b"),
+            (r#""\udc00\ud800""#, "\u{fffd}\u{fffd}"),
+            (r#""\ud83d\udcb3 \uD83D\uDCB3""#, "💳 💳"),
+            (r#""\ud83d\ud83d\udcb3""#, "\u{fffd}💳"),
+            (r#""\ud83d\n""#, "\u{fffd}\n"),
+            (r#""a\u0000b""#, "a\u{fffd}b"),
+            (r#""\\ud800 \\u0000""#, r"\ud800 \u0000"),
+            (r#""\\\ud800""#, "\\\u{fffd}"),
+            ("\"a\0b\"", "a\u{fffd}b"),
+            ("\"a\tb\nc\u{1}\"", "a\tb\nc\u{1}"),
+            (r#""C:\x41 \u00zz \q""#, r"C:\x41 \u00zz \q"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(read(text), json!(expected), "{text}");
+        }
+        assert_eq!(
+            parse(b"{\"k\xff\": \"\xc3\"}").expect("JSON"),
+            json!({"k\u{fffd}": "\u{fffd}"})
+        );
+        assert_eq!(read("\u{feff}[1]"), json!([1]));
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_stay_readable() {
+        assert_eq!(
+            read("[NaN, -Infinity, 1e999, -4.5e-1, 7, true, null]"),
+            json!(["NaN", "-Infinity", "1e999", -0.45, 7, true, null])
+        );
+        assert_eq!(read("1180591620717411303424"), json!(1_180_591_620_717_411_303_424_f64));
+        assert_eq!(
+            read("[18446744073709551615, -9223372036854775808]"),
+            json!([u64::MAX, i64::MIN])
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_and_where() {
+        let message = |text: &str| parse(text.as_bytes()).expect_err("not JSON").to_string();
+        assert_eq!(message(""), "empty, where JSON was expected");
+        assert_eq!(message("{\"a\": \n nope}"), "not JSON: expected ident at line 2 column 3");
+        assert_eq!(message("{\"a\""), "not JSON: EOF while parsing an object at line 1 column 4");
+        assert_eq!(message(&"[".repeat(4000)), "JSON nested more than 127 levels deep");
+        assert_eq!(message("[inf]"), "not JSON: expected value at line 1 column 2");
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(|text| Value::from(text.replace('\0', "0"))),
+        ];
+        leaf.prop_recursive(5, 60, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::btree_map("[^\0]*", inner, 0..8)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// As Python writes JSON by default: everything beyond ASCII as escapes.
+    fn in_ascii(text: &str) -> String {
+        let mut out = String::new();
+        for character in text.chars() {
+            if character.is_ascii() {
+                out.push(character);
+            } else {
+                let mut units = [0; 2];
+                for unit in character.encode_utf16(&mut units) {
+                    push_escape(u32::from(*unit), &mut out);
+                }
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn no_text_of_json_pieces_makes_it_panic(text in r#"([\[\]{}",:\\]|\\u|d8|dc00|é|0|-|e9|N|I|NaN|\n){0,40}"#) {
+            let _ = parse(text.as_bytes());
+        }
+
+        #[test]
+        fn valid_json_is_read_as_it_is(value in any_json()) {
+            let text = value.to_string();
+            let expected: Value = serde_json::from_str(&text).expect("what serde_json wrote");
+            prop_assert_eq!(&parse(text.as_bytes()).expect("JSON"), &expected);
+            prop_assert_eq!(&parse(in_ascii(&text).as_bytes()).expect("JSON"), &expected);
+            let mended: Value = serde_json::from_str(&mend(&text)).expect("still JSON");
+            prop_assert_eq!(&mended, &expected);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Sentry's event payload, as its SDKs have sent it from raven to today.
+//!
+//! Fields and their meaning: "Event Payloads" of Sentry's SDK documentation. What is read beyond
+//! it (lists without `values`, tags as pairs, `sentry.interfaces.*`, numeric levels) is what older
+//! SDKs send.
+//!
+//! Parts are read in the order of their worth, because they share one [`Budget`]: what names and
+//! groups the event first, what merely surrounds it last.
+
+use serde_json::Value;
+
+use super::budget::Budget;
+use super::json::{self, InvalidJson};
+use super::lenient::{self, Object};
+use crate::domain::event::Event;
+use crate::domain::id::EventId;
+use crate::domain::time::{self, Timestamp};
+
+mod breadcrumbs;
+mod exception;
+mod frames;
+mod interpolate;
+mod message;
+mod request;
+mod scalars;
+mod tags;
+mod threads;
+mod user;
+
+/// What is known of an event from elsewhere than its payload.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// The event's id as intake decided it; wins over the payload's.
+    pub event_id: EventId,
+    /// When the report arrived, by our clock.
+    pub received_at: Timestamp,
+    /// When the client sent it, by its own clock: the envelope's `sent_at`.
+    pub sent_at: Option<Timestamp>,
+    /// The client's address, for users whose address is `{{auto}}`.
+    pub remote_addr: Option<&'a str>,
+    /// `name/version` of the SDK, from the request's authentication.
+    pub sdk: Option<&'a str>,
+}
+
+/// Why bytes are no event. Only the client can cause it.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidEvent {
+    /// The payload is no JSON, or none that the parser follows.
+    #[error("event payload is {0}")]
+    Json(#[from] InvalidJson),
+    /// The payload is JSON, but not an object.
+    #[error("event payload is a JSON {0}, not an object")]
+    NotAnObject(&'static str),
+}
+
+/// Bytes for the short texts of an event, and for its fingerprint.
+const SCALAR_BYTES: usize = 20 * 1024;
+
+/// Bytes for `contexts`.
+const CONTEXTS_BYTES: usize = 32 * 1024;
+
+/// Bytes for `extra`.
+const EXTRA_BYTES: usize = 32 * 1024;
+
+/// Reads the JSON of one Sentry event.
+///
+/// Fields that make no sense are left out, and so is what exceeds the limits; the event's notes
+/// name what its reader would miss.
+///
+/// # Errors
+///
+/// When the payload is not a JSON object.
+pub fn parse_event(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
+    match json::parse(bytes)? {
+        Value::Object(payload) => Ok(normalise(payload, received)),
+        Value::Null => Err(InvalidEvent::NotAnObject("null")),
+        Value::Bool(_) => Err(InvalidEvent::NotAnObject("truth value")),
+        Value::Number(_) => Err(InvalidEvent::NotAnObject("number")),
+        Value::String(_) => Err(InvalidEvent::NotAnObject("string")),
+        Value::Array(_) => Err(InvalidEvent::NotAnObject("list")),
+    }
+}
+
+fn normalise(mut payload: Object, received: &Received<'_>) -> Event {
+    let payload = &mut payload;
+    let budget = &mut Budget::default();
+
+    let mut room = budget.open("names", SCALAR_BYTES);
+    let timestamp = happened_at(payload, received, budget);
+    let level = scalars::level(payload, budget);
+    let platform = scalars::platform(payload, &mut room);
+    let environment = scalars::environment(payload, &mut room);
+    let release = scalars::release(payload, &mut room);
+    let dist = scalars::dist(payload, &mut room);
+    let logger = room.take(payload, "logger", scalars::MOST_NAME_CHARS);
+    let transaction = scalars::transaction(payload, &mut room);
+    let server_name = room.take(payload, "server_name", scalars::MOST_NAME_CHARS);
+    let sdk = scalars::sdk(payload, received.sdk, &mut room);
+    let fingerprint = tags::fingerprint(payload, &mut room, budget);
+    budget.close(room);
+
+    let message = message::message(payload, budget);
+    let tags = tags::tags(payload, budget);
+    let user = user::user(payload, received.remote_addr, budget);
+
+    let mut stacks = frames::Stacks::open(budget);
+    let (exceptions, handled) = exception::exceptions(payload, &mut stacks, budget);
+    let threads = threads::threads(payload, &mut stacks, budget);
+    let stacktrace = frames::take_stack(payload, &mut stacks, budget);
+    stacks.close(budget);
+
+    let request = request::request(payload, budget);
+    let breadcrumbs = breadcrumbs::breadcrumbs(payload, received, budget);
+    let contexts = free_object(payload, "contexts", CONTEXTS_BYTES, budget);
+    let extra = free_object(payload, "extra", EXTRA_BYTES, budget);
+    let modules = tags::modules(payload, budget);
+
+    Event {
+        event_id: received.event_id,
+        timestamp,
+        level,
+        platform,
+        handled,
+        environment,
+        release,
+        dist,
+        logger,
+        transaction,
+        server_name,
+        message,
+        exceptions,
+        threads,
+        stacktrace,
+        request,
+        user,
+        tags,
+        breadcrumbs,
+        contexts,
+        extra,
+        modules,
+        sdk,
+        fingerprint,
+        notes: std::mem::take(budget).into_notes(),
+    }
+}
+
+fn happened_at(payload: &mut Object, received: &Received<'_>, budget: &mut Budget) -> Timestamp {
+    let claimed = lenient::take(payload, "timestamp");
+    let read = claimed.as_ref().and_then(lenient::time);
+    if claimed.is_some() && read.is_none() {
+        budget.note("timestamp cannot be read: the time of arrival was taken");
+    }
+    let corrected = time::correct(read, received.sent_at, received.received_at);
+    if let Some(note) = corrected.note {
+        budget.note(note);
+    }
+    corrected.at
+}
+
+fn free_object(
+    payload: &mut Object,
+    name: &'static str,
+    most: usize,
+    budget: &mut Budget,
+) -> Object {
+    match lenient::take(payload, name) {
+        Some(Value::Object(object)) => {
+            let mut room = budget.open(name, most);
+            let kept = room.object(name, object);
+            budget.close(room);
+            kept
+        }
+        Some(_) => {
+            budget.mistyped(name, "an object");
+            Object::new()
+        }
+        None => Object::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The chain of exceptions, and how they were caught.
+
+use serde_json::Value;
+
+use super::super::budget::{Budget, Room};
+use super::super::lenient::{self, Object};
+use super::frames::{self, Stacks};
+use crate::domain::event::{Exception, Mechanism};
+
+/// Exceptions of one chain; of a longer one the raised and its nearest causes are kept.
+const MOST_EXCEPTIONS: usize = 50;
+
+/// Characters of an exception's message.
+const MOST_VALUE_CHARS: usize = 8192;
+
+/// Characters of a type or module.
+const MOST_NAME_CHARS: usize = 512;
+
+/// Characters of a mechanism's type and source.
+const MOST_WORD_CHARS: usize = 128;
+
+/// Bytes for all exceptions, without their frames.
+const EXCEPTIONS_BYTES: usize = 40 * 1024;
+
+/// The type of a mechanism that does not name itself; so do Sentry's SDKs.
+const DEFAULT_MECHANISM: &str = "generic";
+
+/// Reads the chain, and whether the application handled it.
+pub(super) fn exceptions(
+    payload: &mut Object,
+    stacks: &mut Stacks,
+    budget: &mut Budget,
+) -> (Vec<Exception>, Option<bool>) {
+    let claimed = lenient::take(payload, "exception")
+        .or_else(|| lenient::take(payload, "sentry.interfaces.Exception"));
+    let Some(mut claimed) = claimed else { return (Vec::new(), None) };
+    let of_chain = chain_mechanism(&mut claimed);
+    let Some(mut chain) = lenient::list(claimed, "values") else {
+        budget.mistyped("exception", "an object or a list");
+        return (Vec::new(), None);
+    };
+    let n_claimed = chain.len();
+    chain.retain(Value::is_object);
+    let n_shapeless = n_claimed.saturating_sub(chain.len());
+    if n_shapeless > 0 {
+        budget.note(format!("exception: {n_shapeless} left out, they are no objects"));
+    }
+    if let Some(Value::Object(raised)) = chain.last_mut()
+        && let Some(mechanism) = of_chain
+    {
+        raised.entry("mechanism").or_insert(mechanism);
+    }
+    let handled = handled(&chain);
+    let n_excess = chain.len().saturating_sub(MOST_EXCEPTIONS);
+    if n_excess > 0 {
+        budget.note(format!("exception: {n_excess} of {} causes left out", chain.len()));
+        chain.drain(..n_excess);
+    }
+
+    let mut room = budget.open("exception", EXCEPTIONS_BYTES);
+    // From the raised one back: what matters most first.
+    let mut kept: Vec<Exception> = chain
+        .into_iter()
+        .rev()
+        .filter_map(lenient::object)
+        .map_while(|raw| read_exception(raw, &mut room, stacks, budget))
+        .filter(|exception| *exception != Exception::default())
+        .collect();
+    kept.reverse();
+    budget.close(room);
+    (kept, handled)
+}
+
+/// raven-js names the mechanism beside the values: it is that of the raised exception.
+fn chain_mechanism(claimed: &mut Value) -> Option<Value> {
+    let claimed = claimed.as_object_mut()?;
+    if claimed.contains_key("values") { lenient::take(claimed, "mechanism") } else { None }
+}
+
+/// One exception nobody handled makes the chain unhandled, wherever it stands: browsers put it on
+/// the cause.
+fn handled(chain: &[Value]) -> Option<bool> {
+    chain
+        .iter()
+        .filter_map(|exception| lenient::flag(exception.get("mechanism")?.get("handled")?))
+        .reduce(|all, one| all && one)
+}
+
+/// `None` when there is no room for it.
+fn read_exception(
+    mut raw: Object,
+    room: &mut Room,
+    stacks: &mut Stacks,
+    budget: &mut Budget,
+) -> Option<Exception> {
+    let raw = &mut raw;
+    if room.is_full() || !room.pay("frames", 2) {
+        return None;
+    }
+    Some(Exception {
+        kind: room.take(raw, "type", MOST_NAME_CHARS),
+        value: lenient::take(raw, "value")
+            .and_then(lenient::text_or_json)
+            .filter(|value| !value.is_empty())
+            .and_then(|value| room.keep("value", value, MOST_VALUE_CHARS)),
+        module: room.take(raw, "module", MOST_NAME_CHARS),
+        thread_id: room.take(raw, "thread_id", MOST_WORD_CHARS),
+        mechanism: lenient::take(raw, "mechanism").and_then(|raw| read_mechanism(raw, room)),
+        frames: frames::take_stack(raw, stacks, budget),
+    })
+}
+
+fn read_mechanism(raw: Value, room: &mut Room) -> Option<Mechanism> {
+    let mut raw = match raw {
+        Value::Object(raw) => raw,
+        Value::String(kind) => Object::from_iter([("type".to_owned(), Value::String(kind))]),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return None,
+    };
+    let raw = &mut raw;
+    if raw.is_empty() || !room.pay("mechanism", 2) {
+        return None;
+    }
+    let kind = lenient::take_text(raw, "type").unwrap_or_else(|| DEFAULT_MECHANISM.to_owned());
+    Some(Mechanism {
+        kind: room.keep("type", kind, MOST_WORD_CHARS)?,
+        handled: room.take_flag(raw, "handled"),
+        synthetic: room.take_flag(raw, "synthetic").unwrap_or_default(),
+        source: room.take(raw, "source", MOST_WORD_CHARS),
+        exception_id: room.take_integer(raw, "exception_id"),
+        parent_id: room.take_integer(raw, "parent_id"),
+        is_exception_group: room.take_flag(raw, "is_exception_group").unwrap_or_default(),
+        data: room.take_object(raw, "data"),
+    })
+}

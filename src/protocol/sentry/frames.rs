@@ -1,0 +1,139 @@
+//! Stacks: which frames are kept, and what of them.
+
+use serde_json::Value;
+
+use super::super::budget::{Budget, Room};
+use super::super::lenient::{self, Object};
+use crate::domain::event::Frame;
+
+/// Frames of one stack; of a longer one (endless recursion) the middle is left out.
+pub(super) const MOST_FRAMES: usize = 250;
+
+/// Of a stack that is too long, so many are kept from its outer end: where it started.
+const OUTERMOST_FRAMES: usize = 50;
+
+/// Characters of a function's or module's name.
+const MOST_NAME_CHARS: usize = 512;
+
+/// Characters of a path; longer ones are addresses with data in them.
+const MOST_PATH_CHARS: usize = 1024;
+
+/// Characters of a platform or an instruction's address.
+const MOST_WORD_CHARS: usize = 64;
+
+/// Characters of one source line; longer ones are minified.
+const MOST_LINE_CHARS: usize = 512;
+
+/// Source lines before and after the frame's own, each.
+const MOST_LINES: usize = 10;
+
+/// Bytes for all frames of an event, without source lines and variables.
+const FRAMES_BYTES: usize = 80 * 1024;
+
+/// Bytes for the source lines of all frames.
+const SOURCE_BYTES: usize = 24 * 1024;
+
+/// Bytes for the local variables of all frames.
+const VARIABLES_BYTES: usize = 24 * 1024;
+
+/// The room that all stacks of an event share.
+///
+/// Stacks are read from the inside out, so that frames near the crash keep their source and
+/// variables when there is not enough for all.
+pub(super) struct Stacks {
+    frames: Room,
+    source: Room,
+    variables: Room,
+}
+
+impl Stacks {
+    pub(super) fn open(budget: &mut Budget) -> Self {
+        Self {
+            frames: budget.open("frames", FRAMES_BYTES),
+            source: budget.open("source lines", SOURCE_BYTES),
+            variables: budget.open("local variables", VARIABLES_BYTES),
+        }
+    }
+
+    pub(super) fn close(self, budget: &mut Budget) {
+        budget.close(self.frames);
+        budget.close(self.source);
+        budget.close(self.variables);
+    }
+}
+
+/// Takes the frames of `owner.stacktrace`, outermost first.
+pub(super) fn take_stack(
+    owner: &mut Object,
+    stacks: &mut Stacks,
+    budget: &mut Budget,
+) -> Vec<Frame> {
+    let Some(stacktrace) = lenient::take(owner, "stacktrace") else { return Vec::new() };
+    let Some(mut frames) = lenient::list(stacktrace, "frames") else {
+        budget.mistyped("stacktrace", "an object with frames");
+        return Vec::new();
+    };
+    if let Some(n_excess) = frames.len().checked_sub(MOST_FRAMES).filter(|excess| *excess > 0) {
+        let n_frames = frames.len();
+        let end = OUTERMOST_FRAMES.saturating_add(n_excess);
+        frames.drain(OUTERMOST_FRAMES..end);
+        budget.note(format!("{n_excess} of {n_frames} frames left out in the middle of a stack"));
+    }
+    let mut kept: Vec<Frame> = frames
+        .into_iter()
+        .rev()
+        .filter_map(lenient::object)
+        .map_while(|frame| read_frame(frame, stacks))
+        .filter(|frame| *frame != Frame::default())
+        .collect();
+    kept.reverse();
+    kept
+}
+
+/// `None` when there is no room for it.
+fn read_frame(mut raw: Object, stacks: &mut Stacks) -> Option<Frame> {
+    let raw = &mut raw;
+    let Stacks { frames: room, source, variables } = stacks;
+    if room.is_full() || !room.pay("", 0) {
+        return None;
+    }
+    Some(Frame {
+        function: room.take(raw, "function", MOST_NAME_CHARS),
+        module: room.take(raw, "module", MOST_NAME_CHARS),
+        filename: room.take(raw, "filename", MOST_PATH_CHARS),
+        lineno: room.take_integer(raw, "lineno"),
+        colno: room.take_integer(raw, "colno"),
+        in_app: room.take_flag(raw, "in_app"),
+        abs_path: room.take(raw, "abs_path", MOST_PATH_CHARS),
+        package: room.take(raw, "package", MOST_PATH_CHARS),
+        platform: room.take(raw, "platform", MOST_WORD_CHARS),
+        instruction_addr: room.take(raw, "instruction_addr", MOST_WORD_CHARS),
+        context_line: take_line(raw, source),
+        pre_context: take_lines(raw, "pre_context", source),
+        post_context: take_lines(raw, "post_context", source),
+        vars: variables.take_object(raw, "vars"),
+    })
+}
+
+/// The line itself may be empty.
+fn take_line(raw: &mut Object, room: &mut Room) -> Option<String> {
+    let line = lenient::take(raw, "context_line").and_then(lenient::text)?;
+    room.keep("context_line", line, MOST_LINE_CHARS)
+}
+
+fn take_lines(raw: &mut Object, name: &str, room: &mut Room) -> Vec<String> {
+    let Some(Value::Array(mut lines)) = lenient::take(raw, name) else { return Vec::new() };
+    if name == "pre_context" {
+        // The nearest are the last.
+        lines.drain(..lines.len().saturating_sub(MOST_LINES));
+    }
+    lines.truncate(MOST_LINES);
+    // A null stands for a line beyond the end of the file.
+    if lines.iter().all(Value::is_null) || !room.pay(name, 2) {
+        return Vec::new();
+    }
+    lines
+        .into_iter()
+        .map_while(|line| room.keep("", lenient::text(line).unwrap_or_default(), MOST_LINE_CHARS))
+        .collect()
+}

@@ -1,0 +1,62 @@
+//! What was logged.
+
+use serde_json::Value;
+
+use super::super::budget::Budget;
+use super::super::lenient::{self, Object};
+use super::interpolate::interpolate;
+use crate::domain::event::Message;
+
+/// Characters of a message.
+const MOST_MESSAGE_CHARS: usize = 8192;
+
+/// Bytes for the message, its template and its parameters.
+const MESSAGE_BYTES: usize = 24 * 1024;
+
+/// The fields a message comes in, the most telling first; older SDKs send the last two together.
+const MESSAGE_FIELDS: [&str; 3] = ["logentry", "sentry.interfaces.Message", "message"];
+
+pub(super) fn message(payload: &mut Object, budget: &mut Budget) -> Option<Message> {
+    MESSAGE_FIELDS
+        .iter()
+        .find_map(|name| lenient::take(payload, name).and_then(|raw| read_message(raw, budget)))
+}
+
+/// The parameters of a map become one parameter that is an object.
+fn read_message(raw: Value, budget: &mut Budget) -> Option<Message> {
+    let mut raw = match raw {
+        Value::Object(raw) => raw,
+        Value::Array(_) => {
+            budget.mistyped("message", "a text or an object");
+            return None;
+        }
+        text @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            Object::from_iter([("formatted".to_owned(), text)])
+        }
+    };
+    let formatted = lenient::take_text(&mut raw, "formatted");
+    let template = lenient::take_text(&mut raw, "message");
+    let params = match lenient::take(&mut raw, "params") {
+        Some(Value::Array(params)) => params,
+        Some(params) => vec![params],
+        None => Vec::new(),
+    };
+    let (formatted, template) = match (formatted, template) {
+        (Some(formatted), template) => (formatted, template),
+        (None, Some(template)) => {
+            (interpolate(&template, &params, MOST_MESSAGE_CHARS), Some(template))
+        }
+        (None, None) => return None,
+    };
+    // Without parameters the template is the message.
+    let template = template.filter(|template| !params.is_empty() || *template != formatted);
+
+    let mut room = budget.open("message", MESSAGE_BYTES);
+    let message = room.keep("formatted", formatted, MOST_MESSAGE_CHARS).map(|formatted| Message {
+        formatted,
+        template: template.and_then(|template| room.keep("template", template, MOST_MESSAGE_CHARS)),
+        params: room.list("params", params),
+    });
+    budget.close(room);
+    message
+}

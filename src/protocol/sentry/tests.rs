@@ -1,0 +1,192 @@
+//! Reading whole events: those of real clients, those that are odd, and those that are anything.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::super::budget::MOST_EVENT_BYTES;
+use super::*;
+use crate::domain::event::{Exception, Frame, Level, Message, Sdk};
+
+mod clients;
+mod rules;
+
+/// When all reports of the tests arrive.
+const RECEIVED_AT: &str = "2026-11-21T02:30:00Z";
+
+fn received() -> Received<'static> {
+    Received {
+        event_id: EventId::parse("00112233445566778899aabbccddeeff").expect("an id"),
+        received_at: Timestamp::parse(RECEIVED_AT).expect("a time"),
+        sent_at: None,
+        remote_addr: Some("198.51.100.7"),
+        sdk: Some("sentry.test/1.0"),
+    }
+}
+
+fn read(payload: &Value) -> Event {
+    parse_event(payload.to_string().as_bytes(), &received()).expect("an event")
+}
+
+fn json_bytes(event: &Event) -> usize {
+    serde_json::to_vec(event).expect("events are JSON").len()
+}
+
+#[test]
+fn what_cannot_be_an_event() {
+    let message = |bytes: &[u8]| parse_event(bytes, &received()).expect_err("no event").to_string();
+    assert_eq!(message(b""), "event payload is empty, where JSON was expected");
+    assert_eq!(message(b"[]"), "event payload is a JSON list, not an object");
+    assert_eq!(message(b"null"), "event payload is a JSON null, not an object");
+    assert_eq!(
+        message(b"{\"message\": }"),
+        "event payload is not JSON: expected value at line 1 column 13"
+    );
+    let deep = format!("{{\"extra\":{}", "[".repeat(200));
+    assert_eq!(message(deep.as_bytes()), "event payload is JSON nested more than 127 levels deep");
+}
+
+/// The names that `parse_event` looks at.
+const KNOWN_NAMES: [&str; 60] = [
+    "exception",
+    "values",
+    "type",
+    "value",
+    "module",
+    "mechanism",
+    "handled",
+    "synthetic",
+    "data",
+    "exception_id",
+    "parent_id",
+    "is_exception_group",
+    "source",
+    "stacktrace",
+    "frames",
+    "function",
+    "filename",
+    "abs_path",
+    "lineno",
+    "colno",
+    "in_app",
+    "pre_context",
+    "context_line",
+    "post_context",
+    "vars",
+    "threads",
+    "id",
+    "name",
+    "crashed",
+    "current",
+    "message",
+    "logentry",
+    "formatted",
+    "params",
+    "level",
+    "platform",
+    "timestamp",
+    "release",
+    "environment",
+    "dist",
+    "tags",
+    "key",
+    "user",
+    "ip_address",
+    "email",
+    "request",
+    "url",
+    "query_string",
+    "headers",
+    "cookies",
+    "env",
+    "breadcrumbs",
+    "category",
+    "contexts",
+    "extra",
+    "modules",
+    "sdk",
+    "version",
+    "fingerprint",
+    "transaction",
+];
+
+/// JSON that is like an event, and unlike one anywhere.
+fn nearly_an_event() -> impl Strategy<Value = Value> {
+    let key = prop_oneof![
+        4 => prop::sample::select(KNOWN_NAMES.as_slice()).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "[%{}sd()0]{0,8}".prop_map(Value::from),
+        Just(Value::from("{{auto}}")),
+        Just(Value::from("\u{1}\"".repeat(40_000))),
+    ];
+    leaf.prop_recursive(6, 120, 8, move |inner| {
+        prop_oneof![
+            1 => prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+            3 => prop::collection::btree_map(key.clone(), inner, 0..12)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse_event(&bytes, &received());
+    }
+
+    #[test]
+    fn any_object_is_an_event_and_a_small_one(payload in nearly_an_event()) {
+        let is_object = payload.is_object();
+        let event = parse_event(payload.to_string().as_bytes(), &received());
+        prop_assert_eq!(event.is_ok(), is_object);
+        if let Ok(event) = event {
+            let text = serde_json::to_string(&event).expect("events are JSON");
+            prop_assert!(text.len() < MOST_EVENT_BYTES);
+            prop_assert!(!text.contains("\\u0000"));
+            prop_assert_eq!(event.event_id, received().event_id);
+        }
+    }
+
+    #[test]
+    fn whatever_is_too_much_is_cut_below_the_bound(
+        n in prop_oneof![Just(1_usize), 10_usize..2000],
+        text in prop_oneof![
+            Just("\u{1}".repeat(3000)), Just("\"".repeat(300)), Just("ß".repeat(20)), Just("x".to_owned())
+        ],
+        n_wide in 0_usize..300,
+    ) {
+        let wide: Vec<_> = (0..n_wide).map(|at| json!({"k": at, "text": text})).collect();
+        let frames = vec![json!({
+            "function": text, "filename": text, "abs_path": text, "module": text, "lineno": 7,
+            "context_line": text, "pre_context": [text, text], "vars": {"a": text, "wide": []},
+        }); n];
+        let exceptions = vec![json!({
+            "type": text, "value": text, "mechanism": {"type": text, "data": {"a": text}},
+            "stacktrace": {"frames": frames.iter().take(300).collect::<Vec<_>>()},
+        }); n.min(60)];
+        let tags: Vec<_> = (0..n).map(|at| json!([format!("{at}{text}"), text])).collect();
+        let event = read(&json!({
+            "logentry": {"message": text, "params": wide},
+            "level": text, "platform": text, "release": text, "environment": text, "dist": text,
+            "logger": text, "transaction": text, "server_name": text, "sdk": {"name": text},
+            "fingerprint": vec![&text; n],
+            "exception": exceptions,
+            "stacktrace": {"frames": frames},
+            "threads": vec![json!({"id": text, "name": text}); n],
+            "tags": tags,
+            "user": {"id": text, "email": text, "other": wide},
+            "request": {"url": text, "data": wide, "headers": tags, "cookies": text},
+            "breadcrumbs": vec![json!({"message": text, "data": {"wide": wide}}); n.min(150)],
+            "contexts": {"a": wide, "b": text},
+            "extra": {"a": wide, "b": text},
+            "modules": tags,
+        }));
+        prop_assert!(json_bytes(&event) < MOST_EVENT_BYTES, "{} bytes", json_bytes(&event));
+    }
+}
