@@ -33,6 +33,7 @@ fn pretty(event: &Event) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the snapshot is the test")]
 fn a_python_chain() {
     let event = fixture!("python-chain");
     insta::assert_snapshot!(pretty(&event), @r#"
@@ -242,6 +243,7 @@ fn a_python_chain() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the snapshot is the test")]
 fn a_rust_panic() {
     let mut event = fixture!("rust-panic");
     let [panic] = event.exceptions.as_mut_slice() else { panic!("one exception") };
