@@ -124,7 +124,7 @@ pub fn document(mut document: OpenApi) -> OpenApi {
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     let components = document.components.get_or_insert_default();
-    components.security_schemes.insert("token".to_owned(), bearer);
+    components.security_schemes.insert("token".to_owned(), bearer.into());
     document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
     document
 }

@@ -233,7 +233,10 @@ impl Running {
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
-    if config.bootstrap_token.as_ref().is_some_and(|token| token.chars().count() < LEAST_BOOTSTRAP_CHARS)
+    if config
+        .bootstrap_token
+        .as_ref()
+        .is_some_and(|token| token.chars().count() < LEAST_BOOTSTRAP_CHARS)
     {
         return Err(StartError::WeakBootstrapToken);
     }

@@ -53,9 +53,8 @@ pub async fn create(
     check_prefix(&prefix)?;
     let name = new.name.unwrap_or_else(|| new.slug.clone());
     check_name(&name)?;
-    let names = new
-        .environments
-        .unwrap_or_else(|| vec!["beta".to_owned(), "production".to_owned()]);
+    let names =
+        new.environments.unwrap_or_else(|| vec!["beta".to_owned(), "production".to_owned()]);
     let mut project = Project {
         id: ProjectId(0),
         slug: new.slug,

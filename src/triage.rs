@@ -92,9 +92,7 @@ fn decide(
             issue.assignee = to.as_deref().map(|name| bounded(name, MOST_ASSIGNEE_CHARS));
             Some(Change::Assigned { to: issue.assignee.clone() })
         }
-        Wish::Comment(text) => {
-            Some(Change::Commented { text: bounded(text, MOST_COMMENT_CHARS) })
-        }
+        Wish::Comment(text) => Some(Change::Commented { text: bounded(text, MOST_COMMENT_CHARS) }),
     };
     Ok((issue, change))
 }

@@ -218,7 +218,8 @@ pub(super) async fn merge(
     let survivor = {
         let mut tx = api.store.read().await?;
         let found = tx.find_issue(&project, into.number).await?;
-        let found = found.ok_or_else(|| ApiError::invalid(format!("issue {into} does not exist")))?;
+        let found =
+            found.ok_or_else(|| ApiError::invalid(format!("issue {into} does not exist")))?;
         match found.merged_into {
             Some(survivor) => tx.find_issue_by_id(&project, survivor).await?.unwrap_or(found),
             None => found,

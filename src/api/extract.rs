@@ -34,7 +34,8 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
                 }
                 body.extend_from_slice(&bytes);
             }
-            let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body.as_slice() };
+            let body =
+                if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body.as_slice() };
             let value = serde_json::from_slice(body).map_err(|cause| {
                 let code = if cause.is_data() { Code::Invalid } else { Code::Malformed };
                 ApiError::new(code, cause)

@@ -77,7 +77,9 @@ impl KeyResponse {
 fn checked_label(label: &str) -> Result<String, ApiError> {
     let label = label.trim();
     if label.is_empty() || label.chars().count() > MOST_LABEL_CHARS {
-        return Err(ApiError::invalid(format!("label must have 1 to {MOST_LABEL_CHARS} characters")));
+        return Err(ApiError::invalid(format!(
+            "label must have 1 to {MOST_LABEL_CHARS} characters"
+        )));
     }
     Ok(bounded(label, MOST_LABEL_CHARS))
 }

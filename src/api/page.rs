@@ -42,7 +42,10 @@ impl PageQuery {
     }
 
     /// The place to go on from, read by `parse`.
-    pub(super) fn after<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, ApiError> {
+    pub(super) fn after<T>(
+        &self,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
         self.cursor
             .as_deref()
             .map(|cursor| {

@@ -218,15 +218,20 @@ fn environments(
     project: &Project,
     wishes: Vec<EnvironmentWish>,
 ) -> Result<Vec<Environment>, ApiError> {
-    let find = |name: &str| project.environments.iter().find(|one| one.name.eq_ignore_ascii_case(name));
+    let find =
+        |name: &str| project.environments.iter().find(|one| one.name.eq_ignore_ascii_case(name));
     let environment = |wish: EnvironmentWish| {
         let wish = match wish {
-            EnvironmentWish::Name(name) => EnvironmentDescription { name, aliases: None, was: None },
+            EnvironmentWish::Name(name) => {
+                EnvironmentDescription { name, aliases: None, was: None }
+            }
             EnvironmentWish::Described(described) => described,
         };
         let before = match &wish.was {
             Some(was) => Some(find(was).ok_or_else(|| {
-                ApiError::invalid(format!("environment {was:?} does not exist, so it cannot be renamed"))
+                ApiError::invalid(format!(
+                    "environment {was:?} does not exist, so it cannot be renamed"
+                ))
             })?),
             None => find(&wish.name),
         };

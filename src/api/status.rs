@@ -97,7 +97,7 @@ pub(super) async fn metrics(api: Data<Api>, bearer: Bearer) -> Result<HttpRespon
 
 fn gauge(name: &'static str, value: u64) {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; 2^53 bytes are enough")]
-    metrics::gauge!(name).set(value as f64);
+    ::metrics::gauge!(name).set(value as f64);
 }
 
 /// The description of this API.
@@ -132,9 +132,7 @@ pub(super) async fn status(api: Data<Api>, bearer: Option<Bearer>) -> HttpRespon
         };
         // Writing into a text cannot fail.
         let _ = write!(text, "{name:8} {state}");
-        if let Some(error) =
-            part.detail.as_ref().and_then(|detail| detail.last_error.as_deref())
-        {
+        if let Some(error) = part.detail.as_ref().and_then(|detail| detail.last_error.as_deref()) {
             let _ = write!(text, "  last error: {error}");
         }
         text.push('\n');
@@ -223,8 +221,7 @@ fn digest_part(api: &Api, waiting: Waiting) -> PartHealth {
     let mut digest = api.digest_health.get();
     if digest.state == PartState::Ok && waiting.oldest_age_seconds > SLOW_SECONDS {
         digest.state = PartState::Degraded;
-        digest.last_error =
-            Some(format!("reports wait for {} s", waiting.oldest_age_seconds));
+        digest.last_error = Some(format!("reports wait for {} s", waiting.oldest_age_seconds));
     }
     digest
 }
