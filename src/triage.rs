@@ -3,6 +3,8 @@
 //! One shape: load → decide (in `domain`) → save with activity and effects → commit. Whoever loses
 //! a race decides again.
 
+use std::collections::BTreeSet;
+
 use crate::clock::Clock;
 use crate::domain::effect::Effect;
 use crate::domain::id::{IssueId, ProjectId};
@@ -65,6 +67,10 @@ pub async fn carry_out(
     for _ in 0..MOST_RACES {
         let mut tx = store.write().await?;
         let issue = tx.find_issue(project, number).await?.ok_or(TriageError::NotFound)?;
+        if issue.merged_into.is_some() {
+            // Merged since the caller looked: the next look finds the survivor.
+            return Err(StoreError::Raced.into());
+        }
         let (issue, change) = decide(issue, wish, clock)?;
         let Some(change) = change else { return Ok(()) };
         match save(&mut tx, clock, &issue, change, actor).await {
@@ -140,11 +146,7 @@ pub async fn merge(
 ) -> Result<(), TriageError> {
     for _ in 0..MOST_RACES {
         let mut tx = store.write().await?;
-        let merged = tx.find_issue(project, merged).await?.ok_or(TriageError::NotFound)?;
-        let survivor = tx.find_issue(project, survivor).await?.ok_or(TriageError::NotFound)?;
-        if merged.id == survivor.id {
-            return Err(TriageError::MergeWithItself);
-        }
+        let (merged, survivor) = lock_both(&mut tx, project, (merged, survivor)).await?;
         match merge_in(&mut tx, clock, &merged, survivor, actor).await {
             Ok(()) => return Ok(tx.commit().await?),
             Err(StoreError::Raced) => {}
@@ -152,6 +154,28 @@ pub async fn merge(
         }
     }
     Err(StoreError::Raced.into())
+}
+
+/// Finds two issues that nobody else can change or add events to until `tx` ends.
+async fn lock_both(
+    tx: &mut Tx,
+    project: &Project,
+    (merged, survivor): (i64, i64),
+) -> Result<(Issue, Issue), TriageError> {
+    let mut ids = BTreeSet::new();
+    for number in [merged, survivor] {
+        ids.insert(tx.find_issue(project, number).await?.ok_or(TriageError::NotFound)?.id);
+    }
+    if ids.len() < 2 {
+        return Err(TriageError::MergeWithItself);
+    }
+    // Digest writes issues by ascending id; the same order here cannot deadlock with it.
+    for id in ids {
+        tx.lock_issue(project.id, id).await?;
+    }
+    let merged = tx.find_issue(project, merged).await?.ok_or(TriageError::NotFound)?;
+    let survivor = tx.find_issue(project, survivor).await?.ok_or(TriageError::NotFound)?;
+    Ok((merged, survivor))
 }
 
 async fn merge_in(

@@ -127,7 +127,7 @@ pub enum Change {
     /// The mute ended, by a person or by its condition.
     Unmuted {
         /// `person`, `time` or `events`.
-        by: MuteEnd,
+        ended_by: MuteEnd,
     },
     /// It is somebody's, or nobody's.
     Assigned {
@@ -267,8 +267,8 @@ pub fn end_mute(state: State, n_events: u64, now: Timestamp) -> (State, Option<C
         return (state, None);
     }
     let by_time = matches!(state.status, Status::Muted { until: Some(until), .. } if until <= now);
-    let by = if by_time { MuteEnd::Time } else { MuteEnd::Events };
-    (State { status: Status::Open, ..state }, Some(Change::Unmuted { by }))
+    let ended_by = if by_time { MuteEnd::Time } else { MuteEnd::Events };
+    (State { status: Status::Open, ..state }, Some(Change::Unmuted { ended_by }))
 }
 
 /// A person's order. Asking for what already is changes nothing and is no error.
@@ -319,7 +319,7 @@ impl State {
                 Ok((Self { status, ..self }, Some(Change::Muted { until, events })))
             }
             (Order::Unmute, Status::Muted { .. }) => {
-                let change = Change::Unmuted { by: MuteEnd::Person };
+                let change = Change::Unmuted { ended_by: MuteEnd::Person };
                 Ok((Self { status: Status::Open, ..self }, Some(change)))
             }
             (Order::Unmute, _) => Err(InvalidTransition::NotMuted),
@@ -395,7 +395,7 @@ mod tests {
         let (state, verdicts, changes) = seen(Some((muted, 7)), &[2, 3, 4], 5);
         assert_eq!(verdicts, [Verdict::Muted, Verdict::Muted, Verdict::Known]);
         assert_eq!(state, State::OPEN);
-        assert_eq!(changes, [Change::Unmuted { by: MuteEnd::Events }]);
+        assert_eq!(changes, [Change::Unmuted { ended_by: MuteEnd::Events }]);
     }
 
     #[test]
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(change, Some(Change::Muted { until: Some(at(10)), events: None }));
         assert_eq!(seen(Some((muted.clone(), 1)), &[5], 9).1, [Verdict::Muted]);
         assert_eq!(end_mute(muted.clone(), 1, at(9)), (muted.clone(), None));
-        let ended = (State::OPEN, Some(Change::Unmuted { by: MuteEnd::Time }));
+        let ended = (State::OPEN, Some(Change::Unmuted { ended_by: MuteEnd::Time }));
         assert_eq!(end_mute(muted, 1, at(10)), ended);
     }
 

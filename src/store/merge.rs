@@ -2,8 +2,11 @@
 
 use super::error::StoreError;
 use super::tx::{Tx, execute};
+use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::issue::{Issue, handled_of_both};
 
+/// Writes nothing new, but holds the row.
+const LOCK: &str = "UPDATE issues SET revision = revision WHERE project_id = $1 AND id = $2";
 const REPOINT_HASHES: &str =
     "UPDATE issue_hashes SET issue_id = $3 WHERE project_id = $1 AND issue_id = $2";
 const REPOINT_MERGED: &str =
@@ -32,8 +35,22 @@ const DELETE_TAGS: &str = "DELETE FROM issue_tags WHERE project_id = $1 AND issu
 const DELETE_USERS: &str = "DELETE FROM issue_users WHERE project_id = $1 AND issue_id = $2";
 
 impl Tx {
+    /// Keeps everybody else from writing an issue until the transaction ends. Whoever locks several
+    /// does it by ascending id.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn lock_issue(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(LOCK).bind(project.0).bind(issue.0))?;
+        Ok(())
+    }
+
     /// Gives everything of `merged` to `survivor`, whose state is written separately. Both must be
-    /// as they were read.
+    /// as they were read: lock them first, since events are added without raising a revision.
     ///
     /// # Errors
     /// [`StoreError::Raced`] when one of them changed meanwhile.
@@ -45,14 +62,8 @@ impl Tx {
         let project = merged.project_id;
         let (from, into) = (merged.id.0, survivor.id.0);
         execute!(self, sqlx::query(REPOINT_HASHES).bind(project.0).bind(from).bind(into))?;
-        // Digest writes issues by ascending id; the same order here cannot deadlock with it.
-        if from < into {
-            self.mark_merged(merged, survivor).await?;
-            self.absorb(merged, survivor).await?;
-        } else {
-            self.absorb(merged, survivor).await?;
-            self.mark_merged(merged, survivor).await?;
-        }
+        self.mark_merged(merged, survivor).await?;
+        self.absorb(merged, survivor).await?;
         execute!(self, sqlx::query(REPOINT_MERGED).bind(project.0).bind(from).bind(into))?;
         for text in [ADD_HOURS, ADD_TAGS] {
             execute!(self, sqlx::query(text).bind(project.0).bind(from).bind(into))?;

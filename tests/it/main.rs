@@ -10,3 +10,4 @@
 mod first_crash;
 mod support;
 mod tidy;
+mod triage;

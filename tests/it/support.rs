@@ -7,12 +7,15 @@
 mod app;
 mod clients;
 mod engine;
+mod issues;
 mod process;
 mod proxy;
+mod store;
 
 pub(crate) use app::{Answer, TestApp, TestProject};
 pub(crate) use clients::Client;
 pub(crate) use engine::{Engine, both};
+pub(crate) use issues::{crash, with};
 pub(crate) use process::Process;
 pub(crate) use proxy::Proxy;
 
