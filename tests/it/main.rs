@@ -7,6 +7,7 @@
     reason = "a test may panic, and says why"
 )]
 
+mod counting;
 mod first_crash;
 mod support;
 mod tidy;

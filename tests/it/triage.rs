@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use airlock::domain::time::Timestamp;
+use airlock::store::Tx;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor as _;
 
-use crate::support::{Answer, Engine, TestApp, TestProject, both, crash, with};
+use crate::support::{Answer, Engine, TestApp, TestProject, both, crash, until, with};
 
 /// A shop with one issue, SHOP-1.
 async fn shop_with_an_issue(engine: Engine) -> (TestApp, TestProject) {
@@ -566,3 +568,27 @@ both!(events_that_arrive_during_a_merge_are_counted_once, |engine: Engine| async
     assert_eq!(app.all("/api/v1/projects/shop/issues").await.len(), 1);
     app.stop().await;
 });
+
+/// The issues used to be read before they were held, so that an event between the two was lost from
+/// the survivor's count and its last time. SQLite has one writer at a time and cannot come this far.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_committed_while_a_merge_waits_for_it_is_counted() {
+    let (app, shop) = shop_with_an_issue(Engine::Postgres).await;
+    app.crashed(&shop, "ValueError").await;
+    let mut digest = app.running.store().write().await.expect("a transaction");
+    let Tx::Postgres(tx) = &mut digest else { panic!("not PostgreSQL") };
+    let add = "UPDATE issues SET n_events = n_events + 1, last_seen = last_seen + 3600000000
+        WHERE number = 2";
+    tx.execute(add).await.expect("an event more");
+    let commit = async {
+        let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        until("the merge to wait", async || app.stored_number(waiting).await == 1).await;
+        digest.commit().await.expect("a commit");
+    };
+    let (merged, ()) = tokio::join!(app.act("SHOP-2", "merge", json!({"into": "SHOP-1"})), commit);
+    let survivor = merged.ok();
+    assert_eq!(survivor["events"], 3);
+    assert_eq!(survivor["last_seen"], "2026-11-21T13:00:00Z");
+    app.stop().await;
+}
