@@ -7,7 +7,9 @@
     reason = "a test may panic, and says why"
 )]
 
+mod buried;
 mod counting;
+mod error_codes;
 mod first_crash;
 mod support;
 mod tidy;
