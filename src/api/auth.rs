@@ -10,7 +10,7 @@ use super::{Api, ApiError, Code};
 use crate::auth::tokens::Identity;
 use crate::domain::id::ShortId;
 use crate::domain::issue::Issue;
-use crate::domain::project::Project;
+use crate::domain::project::{Project, check_prefix, check_slug};
 use crate::domain::token::Scope;
 use crate::store::Tx;
 
@@ -71,10 +71,11 @@ impl Bearer {
 
     /// The project with this slug, if it exists and may be seen.
     pub(super) async fn project(&self, tx: &mut Tx, slug: &str) -> Result<Project, ApiError> {
+        let missing = || ApiError::not_found(format!("project {slug:?}"));
+        // What cannot be a slug may be what a database cannot compare with one.
+        check_slug(slug).map_err(|_| missing())?;
         let project = tx.find_project(slug).await?;
-        project
-            .filter(|project| self.0.token.covers(project.id))
-            .ok_or_else(|| ApiError::not_found(format!("project {slug:?}")))
+        project.filter(|project| self.0.token.covers(project.id)).ok_or_else(missing)
     }
 
     /// The issue with this short id and its project. A merged one has moved.
@@ -86,6 +87,7 @@ impl Bearer {
     ) -> Result<(Project, Issue), ApiError> {
         let missing = || ApiError::not_found(format!("issue {short_id:?}"));
         let id: ShortId = short_id.parse().map_err(|_| missing())?;
+        check_prefix(&id.prefix).map_err(|_| missing())?;
         let project = tx
             .find_project_by_prefix(&id.prefix)
             .await?

@@ -5,7 +5,7 @@ use actix_web::error::JsonPayloadError;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{ApiError, Code};
 
@@ -36,6 +36,9 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
             }
             let body =
                 if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body.as_slice() };
+            // All of it first: a body that makes no sense and then breaks off is malformed.
+            serde_json::from_slice::<IgnoredAny>(body)
+                .map_err(|cause| ApiError::new(Code::Malformed, cause))?;
             let value = serde_json::from_slice(body).map_err(|cause| {
                 let code = if cause.is_data() { Code::Invalid } else { Code::Malformed };
                 ApiError::new(code, cause)

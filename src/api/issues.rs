@@ -54,6 +54,9 @@ impl IssuesQuery {
             let (key, id) = cursor.split_once('.')?;
             Some(Place { key: key.parse().ok()?, id: Uuid::try_parse(id).ok()? })
         })?;
+        if [&self.q, &self.environment].into_iter().flatten().any(|text| text.contains('\0')) {
+            return Err(ApiError::invalid("q and environment cannot contain a NUL character"));
+        }
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         Ok(Filter {
             status: self.status.clone(),

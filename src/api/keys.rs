@@ -95,6 +95,16 @@ fn checked_origins(origins: Vec<String>) -> Result<Vec<String>, ApiError> {
     Ok(origins)
 }
 
+fn missing(public_key: &str) -> ApiError {
+    ApiError::not_found(format!("key {public_key:?}"))
+}
+
+/// What cannot be a key may be what a database cannot compare with one.
+fn checked_key(public_key: &str) -> Result<(), ApiError> {
+    let is_key = public_key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_key { Ok(()) } else { Err(missing(public_key)) }
+}
+
 async fn project_of(api: &Api, bearer: &Bearer, slug: &str) -> Result<ProjectId, ApiError> {
     let mut tx = api.store.read().await?;
     Ok(bearer.project(&mut tx, slug).await?.id)
@@ -148,10 +158,10 @@ pub(super) async fn update(
     bearer.require(Scope::Admin)?;
     let (slug, public_key) = path.into_inner();
     let project = project_of(&api, &bearer, &slug).await?;
+    checked_key(&public_key)?;
     let found = api.store.read().await?.find_key(&public_key).await?;
-    let mut key = found
-        .filter(|key| key.project_id == project)
-        .ok_or_else(|| ApiError::not_found(format!("key {public_key:?}")))?;
+    let mut key =
+        found.filter(|key| key.project_id == project).ok_or_else(|| missing(&public_key))?;
     let wish = body.0;
     if let Some(label) = &wish.label {
         key.label = checked_label(label)?;
@@ -176,9 +186,10 @@ pub(super) async fn delete(
     bearer.require(Scope::Admin)?;
     let (slug, public_key) = path.into_inner();
     let project = project_of(&api, &bearer, &slug).await?;
+    checked_key(&public_key)?;
     if project::delete_key(&api.store, &api.keys, project, &public_key).await? {
         Ok(HttpResponse::NoContent().finish())
     } else {
-        Err(ApiError::not_found(format!("key {public_key:?}")))
+        Err(missing(&public_key))
     }
 }

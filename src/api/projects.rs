@@ -1,6 +1,6 @@
 //! Projects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete, get, patch, post};
@@ -11,7 +11,9 @@ use super::auth::Bearer;
 use super::extract::{Json, Query};
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
-use crate::domain::project::{Environment, Project, ProjectKey, Settings, default_aliases};
+use crate::domain::project::{
+    Environment, Project, ProjectKey, Settings, check_slug, default_aliases,
+};
 use crate::domain::token::Scope;
 use crate::project::{self, NewProject};
 use crate::protocol::dsn::Dsn;
@@ -53,6 +55,15 @@ pub(super) enum EnvironmentWish {
     Name(String),
     /// With other names.
     Described(EnvironmentDescription),
+}
+
+impl EnvironmentWish {
+    fn name(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Described(described) => &described.name,
+        }
+    }
 }
 
 /// A stage, described.
@@ -144,7 +155,10 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Read)?;
     let limit = query.0.limit()?;
-    let mut after = query.0.after(|cursor| Some(cursor.to_owned()))?.unwrap_or_default();
+    let mut after = query
+        .0
+        .after(|cursor| check_slug(cursor).is_ok().then(|| cursor.to_owned()))?
+        .unwrap_or_default();
     let mut tx = api.store.read().await?;
     let mut projects = Vec::new();
     loop {
@@ -203,7 +217,7 @@ pub(super) async fn update(
         (project, keys)
     };
     let wish = body.0;
-    project.name = wish.name.unwrap_or(project.name);
+    project.name = wish.name.map_or(project.name, |name| name.trim().to_owned());
     project.settings = wish.settings.unwrap_or(project.settings);
     let environments =
         wish.environments.map(|wishes| environments(&project, wishes)).transpose()?;
@@ -220,6 +234,8 @@ fn environments(
 ) -> Result<Vec<Environment>, ApiError> {
     let find =
         |name: &str| project.environments.iter().find(|one| one.name.eq_ignore_ascii_case(name));
+    let named: BTreeSet<String> = wishes.iter().map(|wish| wish.name().to_lowercase()).collect();
+    let mut continued = BTreeSet::new();
     let environment = |wish: EnvironmentWish| {
         let wish = match wish {
             EnvironmentWish::Name(name) => {
@@ -235,8 +251,17 @@ fn environments(
             })?),
             None => find(&wish.name),
         };
+        if before.is_some_and(|before| !continued.insert(&before.name)) {
+            let detail = format!("environment {:?} cannot become two", wish.was);
+            return Err(ApiError::invalid(detail));
+        }
         let aliases = wish.aliases.unwrap_or_else(|| {
-            before.map_or_else(|| default_aliases(&wish.name), |before| before.aliases.clone())
+            // Names that nobody chose give way to those that somebody does.
+            let aliases = match before {
+                Some(before) => before.aliases.clone(),
+                None => default_aliases(&wish.name),
+            };
+            aliases.into_iter().filter(|alias| !named.contains(&alias.to_lowercase())).collect()
         });
         let completes = before.is_some_and(|before| before.completes);
         Ok(Environment { name: wish.name, aliases, completes })

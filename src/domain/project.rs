@@ -27,7 +27,7 @@ pub enum InvalidProject {
     )]
     Prefix(String),
     /// The name is shown to people.
-    #[error("name is empty or longer than {MOST_NAME_CHARS} characters")]
+    #[error("name is empty, longer than {MOST_NAME_CHARS} characters, or has control characters")]
     Name,
     /// An environment's name.
     #[error(
@@ -186,7 +186,8 @@ pub fn check_prefix(prefix: &str) -> Result<(), InvalidProject> {
 /// [`InvalidProject::Name`].
 pub fn check_name(name: &str) -> Result<(), InvalidProject> {
     let n_chars = name.trim().chars().count();
-    if (1..=MOST_NAME_CHARS).contains(&n_chars) { Ok(()) } else { Err(InvalidProject::Name) }
+    let is_usable = (1..=MOST_NAME_CHARS).contains(&n_chars) && !name.contains(char::is_control);
+    if is_usable { Ok(()) } else { Err(InvalidProject::Name) }
 }
 
 fn is_identifier(text: &str, is_letter: fn(u8) -> bool) -> bool {

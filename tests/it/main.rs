@@ -7,6 +7,7 @@
     reason = "a test may panic, and says why"
 )]
 
+mod api;
 mod buried;
 mod counting;
 mod error_codes;
