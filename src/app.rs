@@ -23,7 +23,7 @@ use crate::auth::tokens::{LEAST_BOOTSTRAP_CHARS, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::digest::{Digest, Limits};
-use crate::health::Health;
+use crate::health::{Health, PartState};
 use crate::intake::Intake;
 use crate::outcomes::Outcomes;
 use crate::spool::{self, Spool};
@@ -36,6 +36,9 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// Stopping waits this long for digest to drain the spool; the rest is digested after the next
 /// start.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often stopping looks whether digest still gets on.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +89,7 @@ pub struct Running {
     spool: Spool,
     store: Store,
     outcomes: Arc<Outcomes>,
+    digest_health: Health,
     stop: watch::Sender<bool>,
     digest: Option<tokio::task::JoinHandle<()>>,
     tasks: Tasks,
@@ -177,7 +181,7 @@ pub async fn start(
         spool: spool.clone(),
         outcomes: Arc::clone(&outcomes),
         spool_health,
-        digest_health,
+        digest_health: digest_health.clone(),
         store_health,
         metrics,
     };
@@ -198,6 +202,7 @@ pub async fn start(
         spool,
         store,
         outcomes,
+        digest_health,
         stop,
         digest,
         tasks,
@@ -210,7 +215,7 @@ impl Running {
         self.server.stop(true).await;
         self.spool.close().await;
         if let Some(mut digest) = self.digest.take()
-            && tokio::time::timeout(DRAIN_PATIENCE, &mut digest).await.is_err()
+            && !self.drained(&mut digest).await
         {
             tracing::warn!("the spool is not drained; the rest waits for the next start");
             self.stop.send_replace(true);
@@ -223,6 +228,20 @@ impl Running {
             tracing::warn!(%cause, "the last counts of refused requests are lost");
         }
         self.store.close().await;
+    }
+
+    /// Waits until digest has drained the spool, as long as there is hope.
+    async fn drained(&self, digest: &mut tokio::task::JoinHandle<()>) -> bool {
+        let began = std::time::Instant::now();
+        while began.elapsed() < DRAIN_PATIENCE {
+            if tokio::time::timeout(DRAIN_LOOK, &mut *digest).await.is_ok() {
+                return true;
+            }
+            if self.digest_health.get().state != PartState::Ok {
+                return false;
+            }
+        }
+        false
     }
 
     /// The store, for tests that look behind the API.

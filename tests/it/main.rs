@@ -7,6 +7,8 @@
     reason = "a test may panic, and says why"
 )]
 
+mod faults;
 mod first_crash;
+mod sdks;
 mod support;
 mod tidy;

@@ -10,10 +10,10 @@ mod engine;
 mod process;
 mod proxy;
 
-pub(crate) use app::{Answer, TestApp, TestProject};
+pub(crate) use app::{Answer, TOKEN, TestApp, TestProject, client};
 pub(crate) use clients::Client;
 pub(crate) use engine::{Engine, both};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, airlock};
 pub(crate) use proxy::Proxy;
 
 use std::time::Duration;
