@@ -1,6 +1,7 @@
 //! Airlock: a self-hosted error tracker that closes the loop from crash to deploy.
 
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod digest;
 pub mod domain;

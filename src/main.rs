@@ -1,2 +1,16 @@
-//! x
-fn main() {}
+//! Parses the arguments and runs one command.
+
+use std::process::ExitCode;
+
+use airlock::cli;
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // The HTTP client brings no TLS provider of its own. Whoever installed one before is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cli::run(cli::Cli::parse()).await
+}
