@@ -142,7 +142,7 @@ pub(super) struct Environment {
 /// A DSN key.
 #[derive(Debug, Deserialize)]
 pub(super) struct Key {
-    pub(super) dsn: String,
+    pub(super) dsn: Option<String>,
     pub(super) label: Option<String>,
     pub(super) trusted: bool,
     pub(super) active: bool,
@@ -158,6 +158,6 @@ pub(super) struct Token {
     pub(super) expires_at: Option<Timestamp>,
     pub(super) last_used_at: Option<Timestamp>,
     /// Only in the answer to its creation.
-    #[serde(alias = "token")]
+    #[serde(rename = "token")]
     pub(super) secret: Option<String>,
 }

@@ -122,7 +122,8 @@ async fn keys(context: &Context, slug: &str) -> Result<(), Failure> {
                 (true, false) => "active, untrusted",
             };
             let label = key.label.as_deref().unwrap_or_default();
-            table.row([Cell::new(state), Cell::new(label), Cell::inked(&key.dsn, Ink::Bold)]);
+            let dsn = key.dsn.as_deref().unwrap_or_default();
+            table.row([Cell::new(state), Cell::new(label), Cell::inked(dsn, Ink::Bold)]);
         }
         if list.items.is_empty() { String::new() } else { table.render(style) }
     })

@@ -85,7 +85,8 @@ impl Shown {
         }
         if !self.tags.is_empty() {
             lines.extend([String::new(), style.ink(Ink::Bold, "Tags")]);
-            let tags: Vec<_> = self.tags.iter().map(|tag| (one_line(&tag.tag), top(tag))).collect();
+            let tags = self.tags.iter().take(MOST_TAGS);
+            let tags: Vec<_> = tags.map(|tag| (one_line(&tag.tag), top(tag))).collect();
             let tags: Vec<_> = tags.iter().map(|(tag, top)| (tag.as_str(), top.clone())).collect();
             lines.extend(indented(fields(style, &tags)));
         }
@@ -143,7 +144,7 @@ fn known<'a>(issue: &'a Issue, now: Timestamp, style: Style) -> Vec<(&'a str, St
         let text = format!("{}{}", reason.unwrap_or("unknown"), config.unwrap_or_default());
         known.push(("grouped by", one_line(&text)));
     }
-    known.extend(issue.url.as_deref().map(|url| ("page", one_line(url))));
+    known.extend(issue.url.as_deref().map(|url| ("address", one_line(url))));
     known
 }
 
@@ -151,8 +152,7 @@ fn events(issue: &Issue) -> String {
     let parts = [(issue.suppressed, "suppressed"), (issue.undetermined, "undetermined")];
     let parts = parts.iter().filter(|(count, _)| *count > 0);
     let parts = parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>();
-    let parts =
-        if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+    let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
     format!("{}{parts} of {}", issue.events, counted(issue.users, "user"))
 }
 
@@ -166,7 +166,8 @@ fn why(issue: &Issue, style: Style) -> Vec<String> {
     let Some(fingerprint) = &issue.fingerprint else { return Vec::new() };
     let items = fingerprint.why.iter().flat_map(|why| &why.items);
     let items: Vec<_> = items.map(|(tag, value)| (one_line(tag), one_line(value))).collect();
-    let mut lines: Vec<_> = items.iter().map(|(tag, value)| (tag.as_str(), value.clone())).collect();
+    let mut lines: Vec<_> =
+        items.iter().map(|(tag, value)| (tag.as_str(), value.clone())).collect();
     lines.push(("SHA-256", one_line(&fingerprint.hash)));
     let head = [String::new(), style.ink(Ink::Bold, "Hashed")];
     head.into_iter().chain(indented(fields(style, &lines))).collect()

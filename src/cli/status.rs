@@ -28,7 +28,7 @@ struct Part {
     state: String,
     since: Option<Timestamp>,
     backlog: Option<u64>,
-    oldest_age_seconds: Option<f64>,
+    oldest_age_seconds: Option<u64>,
     last_error: Option<String>,
 }
 
@@ -54,8 +54,7 @@ fn shown(status: &Status, now: Timestamp, style: Style) -> String {
             "degraded" => Ink::Yellow,
             _ => Ink::Red,
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-        let oldest = part.oldest_age_seconds.map(|seconds| length(seconds as u64));
+        let oldest = part.oldest_age_seconds.map(length);
         table.row([
             Cell::inked(name, Ink::Bold),
             Cell::inked(&part.state, ink),

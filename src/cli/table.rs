@@ -159,7 +159,8 @@ mod tests {
         let mut table = Table::new([Column::text("LEVEL"), Column::flexible("TITLE")]);
         table.row([Cell::inked("在庫", Ink::Red), Cell::new("stock\nlow")]);
         let coloured = Style { width: None, is_coloured: true };
-        let expected = "\x1b[2mLEVEL\x1b[0m  \x1b[2mTITLE\x1b[0m\n\x1b[31m在庫\x1b[0m   stock\\nlow\n";
+        let expected =
+            "\x1b[2mLEVEL\x1b[0m  \x1b[2mTITLE\x1b[0m\n\x1b[31m在庫\x1b[0m   stock\\nlow\n";
         assert_eq!(table.render(coloured), expected);
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::id::EventId;
 use crate::protocol::sentry;
 
 fn issue(change: &Value) -> Issue {
@@ -29,8 +30,11 @@ fn issue(change: &Value) -> Issue {
 /// The event of a real client, as the API gives it.
 fn latest(report: &[u8]) -> Latest {
     let received = sentry::Received {
-        at: Timestamp::parse("2026-11-21T11:57:01Z").expect("a time"),
-        ..Default::default()
+        event_id: EventId::parse("c76085e7ee72463e94764d80b9534fff").expect("an id"),
+        received_at: Timestamp::parse("2026-11-21T11:57:01Z").expect("a time"),
+        sent_at: None,
+        remote_addr: None,
+        sdk: None,
     };
     let event = sentry::parse_event(report, &received).expect("an event");
     let mut json = serde_json::to_value(event).expect("JSON");
@@ -67,7 +71,8 @@ fn an_issue_and_why_it_is_one() {
         {"tag": "tenant", "values": [{"value": "a\x1b[2Jb", "events": 17}]},
     ], "next": null});
     let tags: List<Tag> = answer::read(&tags).expect("tags");
-    let mut shown = Shown { issue: issue(&json!({})), tags: tags.items, latest: None, is_why: true };
+    let mut shown =
+        Shown { issue: issue(&json!({})), tags: tags.items, latest: None, is_why: true };
     insta::assert_snapshot!(text(&shown), @"");
     shown.tags.clear();
     shown.is_why = false;
@@ -116,9 +121,8 @@ fn a_hostile_report_moves_no_cursor() {
     });
     let text = about(&latest(report.to_string().as_bytes()));
     assert!(text.contains("\\u{1b}[2J"), "{text}");
-    let is_active = |character: char| {
-        (character.is_control() && character != '\n') || character == '\u{202e}'
-    };
+    let is_active =
+        |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
     assert!(!text.chars().any(is_active), "{text:?}");
 }
 
