@@ -174,12 +174,24 @@ mod tests {
     fn eighty_columns_hold_an_issue_and_its_culprit_below() {
         let text = shown(&some(), Some(80));
         assert!(text.lines().all(|line| super::super::text::width(line) <= 80));
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        ID       LEVEL    EVENTS  USERS  LAST SEEN   TITLE
+        SHOP-42  error        17      3  2 min ago   KeyError: 'total'
+                                                     shop.cart in checkout
+        SHOP-7   warning  120345      3  2 min ago   Stock\u{1b}[2J low for sku-77 – 在…
+                                                     shop.cart in checkout
+        SHOP-1   error        17      3  2026-01-02  KeyError: 'total'
+        ");
     }
 
     #[test]
     fn nothing_is_cut_where_there_is_no_terminal() {
-        insta::assert_snapshot!(shown(&some(), None), @"");
+        insta::assert_snapshot!(shown(&some(), None), @r"
+        ID       LEVEL    EVENTS  USERS  LAST SEEN   TITLE                                                                     CULPRIT
+        SHOP-42  error        17      3  2 min ago   KeyError: 'total'                                                         shop.cart in checkout
+        SHOP-7   warning  120345      3  2 min ago   Stock\u{1b}[2J low for sku-77 – 在庫不足 and a good deal of further text  shop.cart in checkout
+        SHOP-1   error        17      3  2026-01-02  KeyError: 'total'
+        ");
     }
 
     #[test]
@@ -188,6 +200,12 @@ mod tests {
             issue("SHOP-2", &json!({"regressed": true})),
             issue("SHOP-1", &json!({"status": "fix_pending"})),
         ];
-        insta::assert_snapshot!(shown(&issues, Some(80)), @"");
+        insta::assert_snapshot!(shown(&issues, Some(80)), @"
+        ID      STATUS       LEVEL  EVENTS  USERS  LAST SEEN  TITLE
+        SHOP-2  regressed    error      17      3  2 min ago  KeyError: 'total'
+                                                              shop.cart in checkout
+        SHOP-1  fix_pending  error      17      3  2 min ago  KeyError: 'total'
+                                                              shop.cart in checkout
+        ");
     }
 }

@@ -179,7 +179,24 @@ mod tests {
             ],
         });
         let project: Project = answer::read(&project).expect("a project");
-        insta::assert_snapshot!(shown(&project, Style::default()), @"");
-        insta::assert_snapshot!(what_next("http://a1b2@127.0.0.1:8460/1"), @"");
+        insta::assert_snapshot!(shown(&project, Style::default()), @"
+        project       shop
+        name          Shop
+        issues        SHOP-1, …
+        environments  beta, production (a fix completes in beta)
+        DSN           http://a1b2@127.0.0.1:8460/1
+        ");
+        insta::assert_snapshot!(what_next("http://a1b2@127.0.0.1:8460/1"), @r#"
+
+        Report from your application with any Sentry SDK, for example in Python:
+
+          pip install sentry-sdk
+          import sentry_sdk
+          sentry_sdk.init(dsn="http://a1b2@127.0.0.1:8460/1")
+
+        Or send a test report now:
+
+          airlock send http://a1b2@127.0.0.1:8460/1
+        "#);
     }
 }

@@ -153,7 +153,7 @@ fn events(issue: &Issue) -> String {
     let parts = parts.iter().filter(|(count, _)| *count > 0);
     let parts = parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>();
     let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
-    format!("{}{parts} of {}", issue.events, counted(issue.users, "user"))
+    format!("{}{parts}, {}", issue.events, counted(issue.users, "user"))
 }
 
 /// Whether it was handled, in words.

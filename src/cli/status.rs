@@ -46,7 +46,7 @@ fn shown(status: &Status, now: Timestamp, style: Style) -> String {
         Column::text("SINCE"),
         Column::number("BACKLOG"),
         Column::text("OLDEST"),
-        Column::flexible("LAST ERROR"),
+        Column::text("LAST ERROR"),
     ]);
     for (name, part) in &status.parts {
         let ink = match part.state.as_str() {
@@ -101,11 +101,20 @@ mod tests {
                            "oldest_age_seconds": 95, "last_error": "the store is away"},
             },
             "accepted_24h": 1200, "refused_24h": 0, "buried": 2, "discarded_by_clients_24h": 7,
-        })), @"");
+        })), @"
+        PART    STATE     SINCE      BACKLOG  OLDEST  LAST ERROR
+        digest  degraded  2 min ago      120  1 min   the store is away
+        intake  ok        3 h ago          0
+
+        reports: 1200 accepted in 24 h, 0 refused in 24 h, 2 buried, 7 discarded by clients in 24 h
+        ");
     }
 
     #[test]
     fn without_a_token_the_states() {
-        insta::assert_snapshot!(text(&json!({"parts": {"intake": {"state": "ok"}}})), @"");
+        insta::assert_snapshot!(text(&json!({"parts": {"intake": {"state": "ok"}}})), @"
+        PART    STATE  SINCE  BACKLOG  OLDEST  LAST ERROR
+        intake  ok
+        ");
     }
 }

@@ -149,9 +149,15 @@ mod tests {
             Table::new([Column::number("N"), Column::flexible("ONE"), Column::flexible("OTHER")]);
         table.row([Cell::new("7"), Cell::new("a".repeat(40)), Cell::new("b".repeat(20))]);
         let narrow = Style { width: Some(50), is_coloured: false };
-        insta::assert_snapshot!(table.render(narrow), @"");
+        insta::assert_snapshot!(table.render(narrow), @"
+        N  ONE                        OTHER
+        7  aaaaaaaaaaaaaaaaaaaaaaaa…  bbbbbbbbbbbbbbbbbbbb
+        ");
         let none_fits = Style { width: Some(10), is_coloured: false };
-        insta::assert_snapshot!(table.render(none_fits), @"");
+        insta::assert_snapshot!(table.render(none_fits), @"
+        N  ONE           OTHER
+        7  aaaaaaaaaaa…  bbbbbbbbbbb…
+        ");
     }
 
     #[test]

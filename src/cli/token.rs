@@ -129,6 +129,10 @@ mod tests {
         ], "next": null});
         let list: List<Token> = answer::read(&list).expect("tokens");
         let now = Timestamp::parse("2026-11-21T12:00:00Z").expect("a time");
-        insta::assert_snapshot!(table(&list.items, now, Style::default()), @"");
+        insta::assert_snapshot!(table(&list.items, now, Style::default()), @"
+        ID  NAME         SCOPES        PROJECTS  LAST USED  EXPIRES
+        t1  ci           read, triage  shop      1 h ago    2026-11-20
+        t2  admin.token  admin         all       never      never
+        ");
     }
 }

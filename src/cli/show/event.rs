@@ -11,6 +11,7 @@ use super::super::table::fields;
 use super::super::text::{lines, one_line};
 use super::{handled, indented};
 use crate::domain::event::{Breadcrumb, Event, Exception, Frame, Request, User};
+use crate::domain::stack;
 use crate::domain::time::Timestamp;
 
 /// Breadcrumbs that are shown: the last ones.
@@ -136,8 +137,11 @@ fn error(exception: &Exception, style: Style) -> Vec<String> {
 }
 
 fn frames(frames: &[Frame], style: Style) -> impl Iterator<Item = String> {
+    let telling = stack::telling(frames);
     frames.iter().flat_map(move |frame| {
-        let is_own = frame.in_app == Some(true);
+        // SDKs of native code take the runtime for the application's own.
+        let is_telling = telling.iter().any(|one| std::ptr::eq(*one, frame));
+        let is_own = is_telling && frame.in_app != Some(false);
         let (mark, ink) = if is_own { ('*', Ink::Cyan) } else { (' ', Ink::Dim) };
         let call = format!("  {mark} {}", style.ink(ink, &call(frame)));
         let source = frame.context_line.as_deref().map(|line| line.trim().replace('\t', "    "));

@@ -73,7 +73,28 @@ fn an_issue_and_why_it_is_one() {
     let tags: List<Tag> = answer::read(&tags).expect("tags");
     let mut shown =
         Shown { issue: issue(&json!({})), tags: tags.items, latest: None, is_why: true };
-    insta::assert_snapshot!(text(&shown), @"");
+    insta::assert_snapshot!(text(&shown), @r"
+    SHOP-42  KeyError: 'total'
+    shop.cart in checkout
+
+    status        open, regressed
+    kind          error, python, not handled
+    events        17, 3 users
+    first seen    2026-11-20T10:00:00Z (1 day ago), release shop@1.4.0
+    last seen     2026-11-21T11:57:00Z (3 min ago), release shop@1.4.2
+    environments  beta, production
+    grouped by    type and 1 frame (g0)
+    address       http://127.0.0.1:8460/issues/SHOP-42
+
+    Hashed
+      type     KeyError
+      frame    shop.cart|checkout
+      SHA-256  5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e
+
+    Tags
+      browser  Firefox 9, Safari 4, Chrome 3, 2 more values
+      tenant   a\u{1b}[2Jb 17
+    ");
     shown.tags.clear();
     shown.is_why = false;
     shown.issue = issue(&json!({
@@ -83,12 +104,53 @@ fn an_issue_and_why_it_is_one() {
         "flags": [{"kind": "many_undetermined", "detail": "register release 1.4.2"}],
         "assignee": "zoë",
     }));
-    insta::assert_snapshot!(text(&shown), @"");
+    insta::assert_snapshot!(text(&shown), @"
+    SHOP-42  KeyError: 'total'
+    shop.cart in checkout
+
+    status        fix_pending
+    kind          error, python, not handled
+    events        17 (5 suppressed, 1 undetermined), 3 users
+    first seen    2026-11-20T10:00:00Z (1 day ago), release shop@1.4.0
+    last seen     2026-11-21T11:57:00Z (3 min ago), release shop@1.4.2
+    environments  beta, production
+    assignee      zoë
+    fix           4f2c91a (standing, unknown-commit)
+    look at       many_undetermined: register release 1.4.2
+    grouped by    type and 1 frame (g0)
+    address       http://127.0.0.1:8460/issues/SHOP-42
+    ");
 }
 
 #[test]
 fn a_python_chain_reads_like_a_traceback() {
-    insta::assert_snapshot!(about(&fixture!("python-chain")), @"");
+    insta::assert_snapshot!(about(&fixture!("python-chain")), @r#"
+    Latest event c76085e7ee72463e94764d80b9534fff
+      time         2026-11-21T01:52:51Z (10 h ago)
+      verdict      regression: happened after it was resolved
+      environment  production, server web-3.shop.example
+      release      shop@7c9e6679a4d34c6ab0f0c1e5d2b8a91f3e6d5c4b
+      caught       handled, by generic
+      user         id 8841, zoë, zoë@shop.example, 203.0.113.7
+
+    Stack, newest call last, * marks the application's own
+      * shop/billing.py:53 in discount
+            return order["coupon"]["percent"]
+      KeyError: 'coupon'
+
+      which led to
+
+      * plain.py:21 in main
+            billing.discount({"coupon_raw": "zehn Prozent"})
+      * shop/billing.py:55 in discount
+            return int(order["coupon_raw"])  # ValueError while handling KeyError: implicit context
+      ValueError: invalid literal for int() with base 10: 'zehn Prozent'
+
+    Before it
+      01:52:51  auth  User zoë logged in
+      01:52:51  http  method=POST status_code=402 url=https://api.pay.example/v1/charges?api_key=FAKEKEY123
+      01:52:51  query  SELECT id, total FROM orders WHERE id = %s
+    "#);
 }
 
 #[test]
@@ -98,7 +160,43 @@ fn a_rust_panic_reads_like_a_backtrace() {
     let frames = &mut latest.event.exceptions[0].frames;
     assert_eq!(frames.len(), 37);
     frames.retain(|frame| frame.function.as_deref().is_some_and(|name| !name.contains("std::")));
-    insta::assert_snapshot!(about(&latest), @"");
+    insta::assert_snapshot!(about(&latest), @"
+    Latest event c76085e7ee72463e94764d80b9534fff
+      time         2026-11-21T02:01:06Z (9 h ago)
+      verdict      regression: happened after it was resolved
+      environment  production, server web-3.shop.example
+      release      checkout@9f1c2d3e4b5a69788796a5b4c3d2e1f009182736
+      caught       not handled, by panic
+      user         id 8841, zoë, zoë@shop.example, 203.0.113.7
+
+    Stack, newest call last, * marks the application's own
+        <unknown>
+        _start
+        libc-start.c:360 in __libc_start_main_impl
+        libc_start_call_main.h:58 in __libc_start_call_main
+      * main
+      * function.rs:287 in <&dyn core::ops::function::Fn<(), Output = i32> + core::marker::Sync + core::panic::unwind_safe::RefUnwindSafe as core::ops::function::FnOnce<()>>::call_once
+        function.rs:250 in core::ops::function::FnOnce::call_once
+      * main.rs:51 in checkout::main
+      * main.rs:24 in checkout::line_total
+        panicking.rs:271 in core::panicking::panic_bounds_check
+        panicking.rs:80 in core::panicking::panic_fmt
+      * panicking.rs:689 in __rustc::rust_begin_unwind
+        sentry_panic in <sentry_panic::PanicIntegration as sentry_core::integration::Integration>::setup::{{closure}}::{{closure}}
+        sentry_panic in sentry_panic::panic_handler
+        sentry_core in sentry_core::api::with_integration
+        sentry_core in sentry_core::hub::Hub::with_active
+        sentry_core in sentry_core::api::with_integration::{{closure}}
+        sentry_core in sentry_core::hub::Hub::with_integration
+        sentry_core in sentry_core::api::with_integration::{{closure}}::{{closure}}
+        sentry_panic in sentry_panic::panic_handler::{{closure}}
+        sentry_panic in sentry_panic::PanicIntegration::event_from_panic_info
+        sentry_backtrace in sentry_backtrace::current_stacktrace
+      panic: index out of bounds: the len is 2 but the index is 7
+
+    Before it
+      02:01:06  db  SELECT * FROM orders WHERE id = 5512
+    ");
 }
 
 #[test]
