@@ -14,6 +14,7 @@
 mod answer;
 mod buried;
 mod client;
+mod connection;
 mod failure;
 mod issues;
 mod output;
@@ -33,7 +34,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
-use client::{Api, Connection};
+use client::Api;
+use connection::Connection;
 use failure::Failure;
 use output::{Output, OutputOptions};
 
@@ -128,7 +130,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            context.output.note(&format!("airlock: {failure}"));
+            Output::note(&format!("airlock: {failure}"));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -8,7 +8,7 @@ use super::Context;
 use super::answer::{self, List};
 use super::client::Api;
 use super::failure::Failure;
-use super::output::Style;
+use super::output::{Output, Style};
 use super::span::ago;
 use super::table::{Cell, Column, Table};
 use super::text::{counted, one_line};
@@ -29,7 +29,8 @@ pub(super) struct BuriedArgs {
 #[derive(Debug, Deserialize)]
 struct Buried {
     id: String,
-    buried_at: Timestamp,
+    #[serde(rename = "buried_at")]
+    at: Timestamp,
     reason: String,
     tries: u64,
     bytes: u64,
@@ -91,7 +92,7 @@ async fn retry_all(
     let (mut n_digested, mut n_still_buried) = (0, 0);
     for Buried { id, .. } in buried {
         let (_, retried) = retry(api, project, id).await?;
-        context.output.note(&retried.line(id));
+        Output::note(&retried.line(id));
         if retried.is_digested() {
             n_digested += 1;
         } else {
@@ -127,7 +128,7 @@ fn table(buried: &[Buried], now: Timestamp, style: Style) -> String {
     for one in buried {
         table.row([
             Cell::new(&one.id),
-            Cell::new(ago(one.buried_at, now)),
+            Cell::new(ago(one.at, now)),
             Cell::new(one.tries.to_string()),
             Cell::new(one.bytes.to_string()),
             Cell::new(&one.reason),

@@ -1,174 +1,21 @@
-//! The server, as commands see it: where it is, who asks, and what its answers mean.
+//! The JSON API of the server, and what its answers mean.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::connection::{HOW_TO_TOKEN, Target, is_loopback};
 use super::failure::{Failure, Problem};
 use super::text::one_line;
-
-/// Where a server is that nobody says anything about.
-const DEFAULT_URL: &str = "http://127.0.0.1:8460";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most items the server gives in one page.
 const MOST_PER_PAGE: usize = 100;
-
-/// What to do without a token.
-const HOW_TO_TOKEN: &str =
-    "set AIRLOCK_TOKEN or --token-file, or run this where the data folder is (--data)";
-
-/// Where the server is, and with which token it is asked.
-#[derive(Args)]
-#[command(next_help_heading = "Connection")]
-pub(super) struct Connection {
-    /// The server's address [default: the one in the data folder, else <http://127.0.0.1:8460>]
-    #[arg(long, env = "AIRLOCK_URL", global = true, value_name = "URL")]
-    pub(super) url: Option<String>,
-    /// A file with an API token; without it, the token in `AIRLOCK_TOKEN`
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(super) token_file: Option<PathBuf>,
-    /// The token; only the environment has this setting, as arguments can be seen by others.
-    #[arg(
-        long = "environment-token",
-        env = "AIRLOCK_TOKEN",
-        global = true,
-        hide = true,
-        hide_env_values = true
-    )]
-    pub(super) token: Option<String>,
-    /// The server's data folder, for its address and its administrator's token
-    #[arg(
-        long,
-        env = "AIRLOCK_DATA",
-        global = true,
-        default_value = "./airlock-data",
-        value_name = "DIR"
-    )]
-    pub(super) data: PathBuf,
-}
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Connection").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-/// A server, and the token for it.
-pub(super) struct Target {
-    url: Url,
-    token: Option<Token>,
-    data: PathBuf,
-}
-
-struct Token {
-    secret: String,
-    source: String,
-}
-
-impl Connection {
-    /// Chooses the address, and the token for that address.
-    pub(super) fn target(&self) -> Result<Target, Failure> {
-        let own = match address_in(&self.data) {
-            Some(address) => http_url(&address)?,
-            None => http_url(DEFAULT_URL)?,
-        };
-        let url = match self.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
-            Some(url) => http_url(url)?,
-            None => own.clone(),
-        };
-        // The administrator's token is for the server of this folder, on this machine, only.
-        let is_own = url == own && is_loopback(&url);
-        Ok(Target { token: self.token(is_own)?, url, data: self.data.clone() })
-    }
-
-    fn token(&self, is_own: bool) -> Result<Option<Token>, Failure> {
-        if let Some(file) = &self.token_file {
-            let secret = std::fs::read_to_string(file).map_err(|cause| {
-                Failure::Usage(format!("cannot read the token file {}: {cause}", file.display()))
-            })?;
-            let source = file.display().to_string();
-            return checked(Token { secret: secret.trim().to_owned(), source }).map(Some);
-        }
-        if let Some(secret) = self.token.as_deref().map(str::trim).filter(|one| !one.is_empty()) {
-            let source = "AIRLOCK_TOKEN".to_owned();
-            return checked(Token { secret: secret.to_owned(), source }).map(Some);
-        }
-        let file = self.data.join("admin.token");
-        match std::fs::read_to_string(&file) {
-            Ok(secret) if is_own => {
-                let source = file.display().to_string();
-                checked(Token { secret: secret.trim().to_owned(), source }).map(Some)
-            }
-            Ok(_) | Err(_) => Ok(None),
-        }
-    }
-}
-
-/// A token that can be sent: an empty one, or a file that is no token, is not.
-fn checked(token: Token) -> Result<Token, Failure> {
-    if !token.secret.is_empty() && token.secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(token)
-    } else {
-        Err(Failure::Usage(format!("{} holds no token: {HOW_TO_TOKEN}", token.source)))
-    }
-}
-
-/// The address that the server wrote into its data folder. Where it listens on every address, it
-/// is reached at the loopback one.
-fn address_in(data: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(data.join("address")).ok()?;
-    let address = text.lines().next().map(str::trim).filter(|address| !address.is_empty())?;
-    let address = address.replace("://0.0.0.0", "://127.0.0.1").replace("://[::]", "://[::1]");
-    Some(address)
-}
-
-fn http_url(text: &str) -> Result<Url, Failure> {
-    let wrong = || {
-        let text = one_line(text);
-        Failure::Usage(format!("{text:?} is not the address of a server like {DEFAULT_URL}"))
-    };
-    let mut url: Url = text.parse().map_err(|_| wrong())?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(wrong());
-    }
-    // Addresses with and without a last slash are the same.
-    url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty();
-    url.set_query(None);
-    url.set_fragment(None);
-    Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-impl Target {
-    /// This target, if there is a token for it.
-    pub(super) fn with_token(self) -> Result<Self, Failure> {
-        if self.token.is_some() {
-            return Ok(self);
-        }
-        let has_other = self.data.join("admin.token").exists();
-        let url = &self.url;
-        Err(Failure::Usage(if has_other {
-            let data = self.data.display();
-            format!("no token for {url}: {data} is not that server's folder; {HOW_TO_TOKEN}")
-        } else {
-            format!("no token: {HOW_TO_TOKEN}")
-        }))
-    }
-}
 
 /// A client for one server, with its timeouts.
 pub(super) fn http(url: &Url) -> Result<reqwest::Client, Failure> {
@@ -277,7 +124,7 @@ impl Api {
         };
         let (status, body) = exchange(&self.target.url, request).await?;
         let source = token.map(|token| token.source.as_str());
-        judge(&self.target.url, status, &body, source)
+        judge(&self.target.url, status, body, source)
     }
 }
 
@@ -312,12 +159,12 @@ pub(super) async fn exchange(
 fn judge(
     url: &Url,
     status: StatusCode,
-    body: &Option<Value>,
+    body: Option<Value>,
     token: Option<&str>,
 ) -> Result<Value, Failure> {
     let problem = body.as_ref().and_then(|body| Problem::deserialize(body).ok());
     match (status, body, problem) {
-        (status, Some(body), _) if status.is_success() => Ok(body.clone()),
+        (status, Some(body), _) if status.is_success() => Ok(body),
         (status, _, Some(problem)) if status.is_server_error() => {
             Err(Failure::Unreachable(problem.to_string()))
         }

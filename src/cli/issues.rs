@@ -53,17 +53,17 @@ enum Sort {
 }
 
 /// The name of a choice, as it is on the command line and in the API.
-fn name(choice: impl ValueEnum) -> Option<String> {
+fn name(choice: &impl ValueEnum) -> Option<String> {
     choice.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
 pub(super) async fn run(context: &Context, args: IssuesArgs) -> Result<(), Failure> {
     let is_filtered = args.status.is_some() || args.query.is_some() || args.environment.is_some();
     let query = [
-        ("status", args.status.and_then(name)),
+        ("status", args.status.as_ref().and_then(name)),
         ("q", args.query),
         ("environment", args.environment),
-        ("sort", name(args.sort)),
+        ("sort", name(&args.sort)),
     ];
     let path = ["projects", &args.project, "issues"];
     let found = context.api()?.list(&path, &query, args.limit as usize).await?;

@@ -116,14 +116,14 @@ impl Output {
     }
 
     /// A line on stderr. A closed stderr costs the message, not the command.
-    pub(super) fn note(&self, line: &str) {
+    pub(super) fn note(line: &str) {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 
     /// A line on stderr for people, whom a script with `--json` is not.
     pub(super) fn hint(&self, line: &str) {
         if !self.is_json {
-            self.note(line);
+            Self::note(line);
         }
     }
 }

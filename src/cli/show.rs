@@ -102,7 +102,7 @@ pub(super) fn indented(lines: Vec<String>) -> impl Iterator<Item = String> {
     lines.into_iter().map(|line| if line.is_empty() { line } else { format!("  {line}") })
 }
 
-fn known<'a>(issue: &'a Issue, now: Timestamp, style: Style) -> Vec<(&'a str, String)> {
+fn known(issue: &Issue, now: Timestamp, style: Style) -> Vec<(&'static str, String)> {
     let status = match issue.status.as_str() {
         "open" if issue.regressed => style.ink(Ink::Red, "open, regressed"),
         status => one_line(status),

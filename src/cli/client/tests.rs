@@ -1,78 +1,11 @@
-//! Choosing server and token, and what answers mean, against a server that says what it is told.
+//! What answers mean, from a server that says what it is told.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
+use super::super::connection::Connection;
 use super::*;
-
-/// A data folder with these files, and a connection to it.
-fn connection(files: &[(&str, &str)]) -> (tempfile::TempDir, Connection) {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).expect("a file");
-    }
-    let data = folder.path().to_owned();
-    (folder, Connection { url: None, token_file: None, token: None, data })
-}
-
-#[test]
-fn the_administrators_token_is_for_its_own_loopback_address_only() {
-    let token = ("admin.token", "airlock_admin\n");
-    let here = ("address", "http://127.0.0.1:9000\n");
-    let everywhere = ("address", "http://0.0.0.0:9000");
-    let outside = ("address", "http://192.0.2.1:9000");
-    for (files, url, chosen, has_token) in [
-        (&[token][..], None, "http://127.0.0.1:8460/", true),
-        (&[token], Some("http://127.0.0.1:8460/"), "http://127.0.0.1:8460/", true),
-        (&[token], Some(""), "http://127.0.0.1:8460/", true),
-        (&[token], Some("http://127.0.0.1:9000"), "http://127.0.0.1:9000/", false),
-        (&[token], Some("http://errors.example"), "http://errors.example/", false),
-        (&[token, here], None, "http://127.0.0.1:9000/", true),
-        (&[token, here], Some("http://127.0.0.1:9000"), "http://127.0.0.1:9000/", true),
-        // What listens at the default address is another server.
-        (&[token, here], Some("http://127.0.0.1:8460"), "http://127.0.0.1:8460/", false),
-        (&[token, here], Some("https://127.0.0.1:9000"), "https://127.0.0.1:9000/", false),
-        (&[token, everywhere], None, "http://127.0.0.1:9000/", true),
-        (&[token, outside], None, "http://192.0.2.1:9000/", false),
-        (&[here], None, "http://127.0.0.1:9000/", false),
-    ] {
-        let (_folder, mut connection) = connection(files);
-        connection.url = url.map(str::to_owned);
-        let target = connection.target().expect("a target");
-        assert_eq!(target.url.as_str(), chosen, "{files:?} {url:?}");
-        let source = target.token.map(|token| token.secret);
-        assert_eq!(source.as_deref(), has_token.then_some("airlock_admin"), "{files:?} {url:?}");
-    }
-}
-
-#[test]
-fn a_token_that_is_named_goes_before_one_that_lies_about() {
-    let files = [("admin.token", "airlock_admin"), ("ci.token", "airlock_ci\n"), ("empty", "\n")];
-    let (folder, mut connection) = connection(&files);
-    let secret = |connection: &Connection| {
-        let token = connection.target()?.with_token()?.token;
-        Ok::<_, Failure>(token.map(|token| token.secret).unwrap_or_default())
-    };
-    assert_eq!(secret(&connection).expect("a token"), "airlock_admin");
-    connection.token = Some("airlock_environment".to_owned());
-    assert_eq!(secret(&connection).expect("a token"), "airlock_environment");
-    connection.token_file = Some(folder.path().join("ci.token"));
-    assert_eq!(secret(&connection).expect("a token"), "airlock_ci");
-    for name in ["empty", "missing"] {
-        connection.token_file = Some(folder.path().join(name));
-        assert_eq!(secret(&connection).expect_err(name).exit_code(), 2);
-    }
-    connection.token_file = None;
-    connection.token = None;
-    connection.url = Some("https://errors.example".to_owned());
-    let failure = secret(&connection).expect_err("no token").to_string();
-    assert!(failure.contains("AIRLOCK_TOKEN or --token-file"), "{failure}");
-    for url in ["errors.example", "ftp://errors.example", "http://", "not a url"] {
-        connection.url = Some(url.to_owned());
-        assert_eq!(secret(&connection).expect_err(url).exit_code(), 2);
-    }
-}
 
 /// A server that gives these answers, one a connection, and then tells what it was asked.
 fn server(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
@@ -115,9 +48,12 @@ fn answer(status: &str, kind: &str, body: &str) -> String {
 
 fn api(url: &str) -> Api {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let (_folder, mut connection) = connection(&[]);
-    connection.url = Some(url.to_owned());
-    connection.token = Some("airlock_ci".to_owned());
+    let connection = Connection {
+        url: Some(url.to_owned()),
+        token_file: None,
+        token: Some("airlock_ci".to_owned()),
+        data: "/nowhere".into(),
+    };
     Api::new(connection.target().expect("a target")).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
@@ -201,7 +137,7 @@ async fn a_list_goes_on_until_there_is_enough() {
 #[tokio::test]
 async fn no_path_is_named_by_dots() {
     for name in ["", ".", ".."] {
-        let failure = api(DEFAULT_URL).get(&["projects", name]).await.expect_err(name);
+        let failure = api("http://127.0.0.1:8460").get(&["projects", name]).await.expect_err(name);
         assert_eq!(failure.exit_code(), 2);
     }
 }

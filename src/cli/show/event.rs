@@ -174,9 +174,9 @@ fn breadcrumb(crumb: &Breadcrumb, style: Style) -> String {
     let category = category.map(|category| style.ink(Ink::Cyan, &one_line(category)) + "  ");
     let message = crumb.message.clone().filter(|message| !message.is_empty());
     let facts = || {
-        let fact = |(name, value): (&String, &Value)| match value {
-            Value::String(text) => format!("{name}={text}"),
-            other => format!("{name}={other}"),
+        let fact = |(name, value): (&String, &Value)| match value.as_str() {
+            Some(text) => format!("{name}={text}"),
+            None => format!("{name}={value}"),
         };
         crumb.data.iter().map(fact).collect::<Vec<_>>().join(" ")
     };
