@@ -190,7 +190,7 @@ pub(super) fn foreign(url: &Url, status: StatusCode) -> Failure {
     Failure::Unreachable(if status.is_server_error() {
         format!("{url} answers {status}: the server, or something before it, is in trouble")
     } else {
-        format!("{url} answers {status}, but not as Airlock does: is AIRLOCK_URL right?")
+        format!("{url} answers {status}, but not as Airlock does: is the address right?")
     })
 }
 
@@ -199,7 +199,7 @@ fn unreachable(url: &Url, error: &reqwest::Error) -> Failure {
         return Failure::Unreachable(format!("{url} does not answer in time; try again"));
     }
     if error.is_redirect() {
-        return Failure::Unreachable(format!("{url} redirects in circles: is AIRLOCK_URL right?"));
+        return Failure::Unreachable(format!("{url} redirects in circles: is the address right?"));
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
@@ -207,7 +207,7 @@ fn unreachable(url: &Url, error: &reqwest::Error) -> Failure {
     }
     let cause = one_line(&cause.to_string());
     Failure::Unreachable(format!(
-        "cannot reach {url}: {cause}; is the server running, and AIRLOCK_URL right?"
+        "cannot reach {url}: {cause}; is the server running, and the address right?"
     ))
 }
 

@@ -20,11 +20,20 @@ pub(super) const HOW_TO_TOKEN: &str =
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Connection {
-    /// The server's address [default: the one in the data folder, else <http://127.0.0.1:8460>]
-    #[arg(long, env = "AIRLOCK_URL", global = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "AIRLOCK_URL",
+        global = true,
+        value_name = "URL",
+        help = "The server's address [default: the one in the data folder, else http://127.0.0.1:8460]"
+    )]
     pub(super) url: Option<String>,
-    /// A file with an API token; without it, the token in `AIRLOCK_TOKEN`
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "A file with an API token [default: the token in AIRLOCK_TOKEN]"
+    )]
     pub(super) token_file: Option<PathBuf>,
     /// The token; only the environment has this setting, as arguments can be seen by others.
     #[arg(
