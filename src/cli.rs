@@ -6,9 +6,9 @@
 //! 5 unreachable.
 //!
 //! *Invariants*: no prompt; no rule of the product; text from reports never reaches the terminal
-//! unescaped (see [`text`]); a token goes to the address it was chosen for and nowhere else.
+//! unescaped (see `text`); a token goes to the address it was chosen for and nowhere else.
 //!
-//! To add a command: a file with its arguments and `run`, a variant of [`Command`], and a snapshot
+//! To add a command: a file with its arguments and `run`, a variant of `Command`, and a snapshot
 //! of what it prints.
 
 mod answer;
