@@ -28,6 +28,6 @@ pub mod project;
 pub mod token;
 mod tx;
 
-pub use connect::{Location, Store};
+pub use connect::{InvalidLocation, Location, Store};
 pub use error::StoreError;
 pub use tx::Tx;

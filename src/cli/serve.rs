@@ -1,48 +1,147 @@
-//! `airlock serve`: the server.
+//! `airlock serve`: the service itself.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
-/// What the server is told.
+use crate::app;
+use crate::clock::Clock;
+use crate::config::{Config, Role};
+
+/// What the service is told.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// The folder of the store, the spool and the git mirrors
+    /// The folder of the store, the spool and the keys
     #[arg(long, env = "AIRLOCK_DATA", default_value = "./airlock-data", value_name = "DIR")]
-    pub data: PathBuf,
-    /// The address to listen on
+    data: PathBuf,
+    /// The address to listen on; a socket passed by the service manager is used instead
     #[arg(long, env = "AIRLOCK_LISTEN", default_value = "127.0.0.1:8460", value_name = "ADDR")]
-    pub listen: SocketAddr,
+    listen: SocketAddr,
     /// sqlite:PATH or postgres://… [default: SQLite inside the data folder]
     #[arg(long, env = "AIRLOCK_DATABASE", hide_env_values = true, value_name = "URL")]
-    pub database: Option<String>,
-    /// The address others reach the server at
+    database: Option<String>,
+    /// The address others reach the service at [default: where it listens]
     #[arg(long, env = "AIRLOCK_PUBLIC_URL", value_name = "URL")]
-    pub public_url: Option<String>,
-    /// What this node does
-    #[arg(long, value_enum, default_value_t = Role::All)]
-    pub role: Role,
+    public_url: Option<String>,
+    /// What this process does
+    #[arg(long, value_enum, default_value_t = RoleArg::All)]
+    role: RoleArg,
+    /// A token with every scope, 20 characters or more
+    #[arg(long, env = "AIRLOCK_BOOTSTRAP_TOKEN", hide_env_values = true, hide = true)]
+    bootstrap_token: Option<String>,
+    /// Bytes the spool may use; reports are refused beyond
+    #[arg(long, env = "AIRLOCK_SPOOL_MOST_BYTES", default_value_t = crate::spool::MOST_BYTES, value_name = "BYTES")]
+    spool_most_bytes: u64,
+    /// Bytes the spool leaves free on its disk; reports are refused beyond
+    #[arg(long, env = "AIRLOCK_SPOOL_LEAST_FREE_BYTES", default_value_t = crate::spool::LEAST_FREE_BYTES, value_name = "BYTES")]
+    spool_least_free_bytes: u64,
+    /// What to log: a level, or levels by part as in `info,airlock::digest=debug`
+    #[arg(long, env = "AIRLOCK_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How log lines look
+    #[arg(long, env = "AIRLOCK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 }
 
-/// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// Everything.
+enum RoleArg {
+    /// Everything
     All,
-    /// Takes reports and digests them.
+    /// Take reports and digest them
     Intake,
-    /// Delivers effects, keeps mirrors and timers.
+    /// Do what is due in the background
     Worker,
-    /// Serves the API and the pages.
+    /// Serve people and scripts
     Web,
 }
 
-/// Runs the server until it is told to stop.
-#[expect(clippy::unused_async, reason = "the server is not part of this build")]
-pub async fn run(_args: ServeArgs) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "airlock: the server is not part of this build");
-    ExitCode::FAILURE
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// For machines, one JSON object a line
+    Json,
+}
+
+impl ServeArgs {
+    fn config(self) -> Config {
+        Config {
+            data: self.data,
+            listen: self.listen,
+            database: self.database,
+            public_url: self.public_url,
+            role: match self.role {
+                RoleArg::All => Role::All,
+                RoleArg::Intake => Role::Intake,
+                RoleArg::Worker => Role::Worker,
+                RoleArg::Web => Role::Web,
+            },
+            bootstrap_token: self.bootstrap_token,
+            spool_most_bytes: self.spool_most_bytes,
+            spool_least_free_bytes: self.spool_least_free_bytes,
+            n_workers: None,
+        }
+    }
+
+    fn start_log(&self) -> Result<(), String> {
+        let filter = EnvFilter::try_new(&self.log)
+            .map_err(|cause| format!("--log {:?} is no filter: {cause}", self.log))?;
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let started = match self.log_format {
+            LogFormat::Text => {
+                let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+                log.with_ansi(is_terminal).with_target(false).try_init()
+            }
+            LogFormat::Json => log.json().try_init(),
+        };
+        started.map_err(|cause| cause.to_string())
+    }
+}
+
+/// Runs the service until it is told to stop.
+pub async fn run(args: ServeArgs) -> ExitCode {
+    let say = |text: String| {
+        // Whoever started the service may have closed the pipe; that stops nothing.
+        let _ = writeln!(std::io::stderr(), "airlock: {text}");
+    };
+    if let Err(cause) = args.start_log() {
+        say(cause);
+        return ExitCode::from(2);
+    }
+    // Listening for signals comes first: a stop that comes during the start is not missed.
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(cause), _) | (_, Err(cause)) => {
+                say(format!("cannot listen for signals: {cause}"));
+                return ExitCode::FAILURE;
+            }
+        };
+    let socket = listenfd::ListenFd::from_env().take_tcp_listener(0).ok().flatten();
+    let running = match app::start(args.config(), Clock::system(), socket).await {
+        Ok(running) => running,
+        Err(cause) => {
+            say(cause.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(file) = &running.new_admin_token {
+        say(format!(
+            "first start: an administrator's token is in {} (commands on this machine use it)",
+            file.display()
+        ));
+    }
+    let _ = writeln!(std::io::stdout(), "Airlock listens on http://{}", running.address);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    ExitCode::SUCCESS
 }

@@ -8,9 +8,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::{text, title};
 use crate::protocol::report::{Report, ReportKind, ReportMeta};
 use crate::protocol::sentry;
-
-/// The zstd level of event bodies: 3 is the library's balance of speed and size.
-const BODY_LEVEL: i32 = 3;
+use crate::store::event::BodyEncoder;
 
 /// Fewer reports than this are not worth a thread.
 const LEAST_PER_THREAD: usize = 8;
@@ -77,11 +75,11 @@ pub fn prepare_all(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Result<Prepar
 }
 
 fn prepare_share(records: Vec<Vec<u8>>) -> Vec<Result<Prepared, Box<Poison>>> {
-    let mut compressor = zstd::bulk::Compressor::new(BODY_LEVEL).ok();
+    let mut encoder = BodyEncoder::new();
     records
         .into_iter()
         .map(|record| {
-            let attempt = AssertUnwindSafe(|| prepare(&record, compressor.as_mut()));
+            let attempt = AssertUnwindSafe(|| prepare(&record, encoder.as_mut()));
             let prepared = catch_unwind(attempt).unwrap_or_else(|panic| {
                 let meta = Report::from_record(record.clone()).ok().map(|report| report.meta);
                 Err((meta, format!("digesting it panicked: {}", panic_text(panic.as_ref()))))
@@ -95,7 +93,7 @@ type Refused = (Option<ReportMeta>, String);
 
 fn prepare(
     record: &[u8],
-    compressor: Option<&mut zstd::bulk::Compressor<'_>>,
+    encoder: Result<&mut BodyEncoder, &mut std::io::Error>,
 ) -> Result<Prepared, Refused> {
     let report = Report::from_record(record.to_vec()).map_err(|cause| (None, cause.to_string()))?;
     let meta = report.meta;
@@ -115,13 +113,10 @@ fn prepare(
         Ok(event) => event,
         Err(cause) => return Err((Some(meta), cause.to_string())),
     };
-    let body = serde_json::to_vec(&event).map_err(|cause| cause.to_string()).and_then(|json| {
-        match compressor {
-            Some(compressor) => compressor.compress(&json),
-            None => zstd::bulk::compress(&json, BODY_LEVEL),
-        }
-        .map_err(|cause| cause.to_string())
-    });
+    let body = match encoder {
+        Ok(encoder) => encoder.encode(&event).map_err(|cause| cause.to_string()),
+        Err(cause) => Err(cause.to_string()),
+    };
     match body {
         Ok(body) => Ok(Prepared {
             fingerprint: fingerprint::fingerprint(&event, Config::NEWEST),

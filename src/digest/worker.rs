@@ -64,6 +64,21 @@ pub enum StepError {
     Spool(ReadError),
 }
 
+/// Tries until the store answers; what it refuses for good is the result.
+macro_rules! until_stored {
+    ($digest:expr, $stop:expr, $attempt:expr) => {{
+        let mut pause_for = $digest.limits.least_pause;
+        loop {
+            match $attempt.await {
+                Err(cause) if cause.is_transient() => {
+                    $digest.away(cause.to_string(), &mut pause_for, $stop).await?;
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+
 /// Drains a spool into the store.
 #[derive(Debug)]
 pub struct Digest {
@@ -199,7 +214,8 @@ impl Digest {
                 KeyLookup::Known(key) => break key.is_active && key.project_id == meta.project_id,
                 KeyLookup::Unknown => break false,
                 KeyLookup::StoreAway => {
-                    self.away(&"the store does not answer", &mut pause_for, stop).await?;
+                    let cause = "the store does not answer".to_owned();
+                    self.away(cause, &mut pause_for, stop).await?;
                 }
             }
         };
@@ -208,15 +224,18 @@ impl Digest {
             let code = "unknown_key".to_owned();
             let outcome = Outcome::Refused(code);
             let hour = meta.received_at.hour();
-            self.until_stored(stop, async || {
-                let mut tx = self.store.write().await?;
-                tx.add_outcome(ProjectId(0), hour, &outcome, 1).await?;
-                tx.commit().await
-            })
-            .await?
-            .unwrap_or_else(|cause| tracing::error!(%cause, "cannot count a refused report"));
+            let counted = until_stored!(self, stop, self.count(hour, &outcome));
+            counted.unwrap_or_else(|cause| {
+                tracing::error!(%cause, "cannot count a refused report");
+            });
         }
         Ok(is_allowed)
+    }
+
+    async fn count(&self, hour: i64, outcome: &Outcome) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        tx.add_outcome(ProjectId(0), hour, outcome, 1).await?;
+        tx.commit().await
     }
 
     /// Stores reports of one project. What the store refuses for good is found by halving, and
@@ -230,11 +249,8 @@ impl Digest {
         let mut parts = vec![reports];
         while let Some(mut reports) = parts.pop() {
             let began = Instant::now();
-            let stored = self
-                .until_stored(stop, async || {
-                    commit::commit(&self.store, &self.clock, project, &reports).await
-                })
-                .await?;
+            let commit = || commit::commit(&self.store, &self.clock, project, &reports);
+            let stored = until_stored!(self, stop, commit());
             match stored {
                 Ok(committed) => self.stored(committed, reports.len(), began),
                 Err(cause) if reports.len() > 1 => {
@@ -278,9 +294,7 @@ impl Digest {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
         metrics::counter!("airlock_digest_buried_total").increment(1);
-        let buried = self
-            .until_stored(stop, async || bury::bury(&self.store, &self.clock, poison).await)
-            .await?;
+        let buried = until_stored!(self, stop, bury::bury(&self.store, &self.clock, poison));
         if let Err(cause) = buried {
             // The store refuses even the bytes: the log is the last place left to say so.
             tracing::error!(%cause, reason = %poison.reason, "a report could not be buried");
@@ -288,31 +302,14 @@ impl Digest {
         Ok(())
     }
 
-    /// Tries until the store answers; what it refuses for good comes back as the inner error.
-    async fn until_stored<T>(
-        &self,
-        stop: &mut watch::Receiver<bool>,
-        attempt: impl AsyncFn() -> Result<T, StoreError>,
-    ) -> Result<Result<T, StoreError>, StepError> {
-        let mut pause_for = self.limits.least_pause;
-        loop {
-            match attempt().await {
-                Err(cause) if cause.is_transient() => {
-                    self.away(&cause, &mut pause_for, stop).await?;
-                }
-                done => return Ok(done),
-            }
-        }
-    }
-
     async fn away(
         &self,
-        cause: &impl ToString,
+        cause: String,
         pause_for: &mut Duration,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
-        tracing::warn!(cause = cause.to_string(), "the store is away; digest waits");
-        self.health.failed(PartState::Degraded, cause.to_string(), self.clock.now());
+        tracing::warn!(cause, "the store is away; digest waits");
+        self.health.failed(PartState::Degraded, cause, self.clock.now());
         pause(*pause_for, stop).await?;
         *pause_for = (*pause_for * 2).min(self.limits.most_pause);
         Ok(())

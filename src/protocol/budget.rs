@@ -66,11 +66,13 @@ impl Budget {
     }
 
     /// Takes back what the room did not use, and notes what it cut.
+    #[expect(clippy::needless_pass_by_value, reason = "a closed room cannot be used again")]
     pub fn close(&mut self, room: Room) {
-        self.left = self.left.saturating_add(room.left).saturating_add(room.unused);
-        if room.n_cut > 0 {
-            let parts = if room.n_cut == 1 { "part was" } else { "parts were" };
-            self.note(format!("{}: {} {parts} too large and cut", room.name, room.n_cut));
+        let Room { name, left, unused, n_cut } = room;
+        self.left = self.left.saturating_add(left).saturating_add(unused);
+        if n_cut > 0 {
+            let parts = if n_cut == 1 { "part was" } else { "parts were" };
+            self.note(format!("{name}: {n_cut} {parts} too large and cut"));
         }
     }
 

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::tx::{Tx, on};
+use crate::domain::event::Event;
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::time::Timestamp;
 
@@ -36,6 +37,45 @@ pub struct StoredHash {
     pub config: String,
     /// What was hashed and why, as JSON.
     pub explanation: String,
+}
+
+/// The zstd level of event bodies: 3 is the library's balance of speed and size.
+const BODY_LEVEL: i32 = 3;
+
+/// A body is never larger than this when decoded, in bytes.
+const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// Makes event bodies: JSON, zstd.
+pub struct BodyEncoder(zstd::bulk::Compressor<'static>);
+
+impl BodyEncoder {
+    /// An encoder for many bodies.
+    ///
+    /// # Errors
+    /// When the zstd library cannot be set up.
+    pub fn new() -> std::io::Result<Self> {
+        zstd::bulk::Compressor::new(BODY_LEVEL).map(Self)
+    }
+
+    /// The body of an event.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn encode(&mut self, event: &Event) -> std::io::Result<Vec<u8>> {
+        self.0.compress(&serde_json::to_vec(event)?)
+    }
+}
+
+impl StoredEvent {
+    /// The normalised event.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the body is none.
+    pub fn event(&self) -> Result<Event, StoreError> {
+        let json = zstd::bulk::decompress(&self.body, MOST_BODY_BYTES);
+        let event = json.ok().and_then(|json| serde_json::from_slice(&json).ok());
+        event.ok_or_else(|| StoreError::corrupt("events", "body", self.id))
+    }
 }
 
 #[derive(FromRow)]

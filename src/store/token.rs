@@ -55,6 +55,7 @@ const DELETE: &str = "DELETE FROM tokens WHERE id = $1";
 const TOUCH: &str = "UPDATE tokens SET last_used_at = $2 WHERE id = $1";
 const INSERT_ONCE: &str =
     "INSERT INTO once (name, at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+const FIND_ONCE: &str = "SELECT at FROM once WHERE name = $1";
 
 impl Tx {
     /// The token whose secret has this SHA-256.
@@ -133,5 +134,15 @@ impl Tx {
     /// [`StoreError`] of the database.
     pub async fn insert_once(&mut self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
         Ok(execute!(self, sqlx::query(INSERT_ONCE).bind(name).bind(now.as_micros()))? > 0)
+    }
+
+    /// When something happened, if it did.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_once(&mut self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(i64,)> =
+            on!(self, |c| sqlx::query_as(FIND_ONCE).bind(name).fetch_optional(c))?;
+        Ok(row.map(|(at,)| Timestamp::from_micros(at)))
     }
 }

@@ -48,7 +48,10 @@ pub(super) fn exceptions(
     if let Some(Value::Object(raised)) = chain.last_mut()
         && let Some(mechanism) = of_chain
     {
-        raised.entry("mechanism").or_insert(mechanism);
+        let of_raised = raised.entry("mechanism").or_insert(Value::Null);
+        if of_raised.is_null() {
+            *of_raised = mechanism;
+        }
     }
     let handled = handled(&chain);
     let n_excess = chain.len().saturating_sub(MOST_EXCEPTIONS);

@@ -3,18 +3,18 @@
 use super::*;
 
 /// The exception types of a payload's `exception`.
-fn kinds(exception: Value) -> Vec<String> {
+fn kinds(exception: &Value) -> Vec<String> {
     let event = read(&json!({ "exception": exception }));
     event.exceptions.into_iter().filter_map(|exception| exception.kind).collect()
 }
 
 #[test]
 fn exceptions_are_written_in_three_ways() {
-    assert_eq!(kinds(json!({"values": [{"type": "A"}, null, {"type": "B"}]})), ["A", "B"]);
-    assert_eq!(kinds(json!([{"type": "A"}])), ["A"]);
-    assert_eq!(kinds(json!({"type": "A", "value": "x"})), ["A"]);
-    assert_eq!(kinds(json!({"values": []})), [""; 0]);
-    assert_eq!(kinds(json!([{}])), [""; 0]);
+    assert_eq!(kinds(&json!({"values": [{"type": "A"}, null, {"type": "B"}]})), ["A", "B"]);
+    assert_eq!(kinds(&json!([{"type": "A"}])), ["A"]);
+    assert_eq!(kinds(&json!({"type": "A", "value": "x"})), ["A"]);
+    assert_eq!(kinds(&json!({"values": []})), [""; 0]);
+    assert_eq!(kinds(&json!([{}])), [""; 0]);
     let event = read(&json!({"exception": "boom"}));
     assert_eq!(event.notes, ["exception left out: it is not an object or a list"]);
     let event = read(&json!({"exception": ["boom", {"type": "A"}]}));

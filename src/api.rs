@@ -1,0 +1,139 @@
+//! JSON for scripts: the edge under `/api/v1`, and what the service says of itself.
+//!
+//! Every handler has one shape: extract → load → decide → save → commit → answer. The rules are in
+//! `domain` and the use cases; here are names, scopes and status codes. Errors are problem details
+//! (RFC 9457) with a stable code.
+//!
+//! *Invariants*: no cookies; a token sees nothing of projects it is not bound to (404, as if they
+//! did not exist); a 5xx says nothing but the request's id.
+//!
+//! To add an endpoint: a handler with its `#[utoipa::path]` in the file of its family, and one line
+//! in [`routes`].
+
+mod actions;
+mod auth;
+mod buried;
+mod error;
+mod events;
+mod extract;
+mod issue_response;
+mod issues;
+mod keys;
+mod page;
+mod projects;
+pub mod request_id;
+mod status;
+mod tokens;
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use metrics_exporter_prometheus::PrometheusHandle;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::auth::keys::Keys;
+use crate::auth::tokens::Tokens;
+use crate::clock::Clock;
+use crate::health::Health;
+use crate::outcomes::Outcomes;
+use crate::spool::Spool;
+use crate::store::Store;
+pub use error::{ApiError, Code};
+
+/// What the API works with.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// Where everything is.
+    pub store: Store,
+    /// DSN keys.
+    pub keys: Arc<Keys>,
+    /// API tokens.
+    pub tokens: Tokens,
+    /// The time and new ids.
+    pub clock: Clock,
+    /// The address others reach the service at, without a slash at its end.
+    pub public_url: String,
+    /// The spool, for its status.
+    pub spool: Spool,
+    /// Counts that are not in the store yet.
+    pub outcomes: Arc<Outcomes>,
+    /// What was last seen of the spool.
+    pub spool_health: Health,
+    /// What digest says of itself.
+    pub digest_health: Health,
+    /// What is known of the store.
+    pub store_health: Health,
+    /// The process's metrics.
+    pub metrics: PrometheusHandle,
+}
+
+impl Api {
+    /// The address of a page or resource.
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.trim_end_matches('/'))
+    }
+}
+
+/// What every process answers, whatever its role.
+pub fn open_routes(config: &mut ServiceConfig<'_>) {
+    config.service(status::healthz).service(status::readyz).service(status::metrics);
+}
+
+/// The API.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(status::status_json)
+        .service(status::status)
+        .service(status::openapi)
+        .service(projects::create)
+        .service(projects::list)
+        .service(projects::show)
+        .service(projects::update)
+        .service(projects::delete)
+        .service(keys::list)
+        .service(keys::create)
+        .service(keys::update)
+        .service(keys::delete)
+        .service(buried::list)
+        .service(buried::retry)
+        .service(issues::list)
+        .service(issues::show)
+        .service(issues::activity)
+        .service(issues::tags)
+        .service(events::list)
+        .service(events::latest)
+        .service(events::show)
+        .service(actions::resolve)
+        .service(actions::reopen)
+        .service(actions::mute)
+        .service(actions::unmute)
+        .service(actions::assign)
+        .service(actions::comment)
+        .service(actions::merge)
+        .service(tokens::create)
+        .service(tokens::list)
+        .service(tokens::revoke);
+}
+
+/// Completes the description of the API.
+#[must_use]
+pub fn document(mut document: OpenApi) -> OpenApi {
+    "Airlock".clone_into(&mut document.info.title);
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let components = document.components.get_or_insert_default();
+    components.security_schemes.insert("token".to_owned(), bearer.into());
+    document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    document
+}
+
+/// The answer where nothing is.
+///
+/// # Errors
+/// Always: 404.
+pub async fn not_found(request: HttpRequest) -> Result<String, ApiError> {
+    let path: String = request.path().chars().take(200).collect();
+    Err(ApiError::new(Code::NotFound, format!("there is nothing at {path}")))
+}

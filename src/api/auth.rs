@@ -1,0 +1,105 @@
+//! Who is asking, and what they may.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+
+use super::{Api, ApiError, Code};
+use crate::auth::tokens::Identity;
+use crate::domain::id::ShortId;
+use crate::domain::issue::Issue;
+use crate::domain::project::Project;
+use crate::domain::token::Scope;
+use crate::store::Tx;
+
+/// The bearer of a valid token.
+#[derive(Debug, Clone)]
+pub(super) struct Bearer(pub(super) Identity);
+
+impl FromRequest for Bearer {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let refused = || {
+                let detail = "send Authorization: Bearer TOKEN with a token that is valid";
+                ApiError::new(Code::Unauthorized, detail)
+            };
+            let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let secret = header.and_then(|value| {
+                let (scheme, secret) = value.trim().split_once(' ')?;
+                scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
+            });
+            let (Some(secret), Some(api)) = (secret, request.app_data::<Data<Api>>()) else {
+                return Err(refused());
+            };
+            api.tokens.identify(secret).await?.map(Bearer).ok_or_else(refused)
+        })
+    }
+}
+
+impl Bearer {
+    /// Goes on only with this scope.
+    pub(super) fn require(&self, scope: Scope) -> Result<(), ApiError> {
+        if self.0.token.allows(scope) {
+            Ok(())
+        } else {
+            let detail = format!("the token lacks the scope {}", scope.as_str());
+            Err(ApiError::new(Code::Forbidden, detail))
+        }
+    }
+
+    /// Goes on only with this scope and a token that is not bound to projects.
+    pub(super) fn require_everywhere(&self, scope: Scope) -> Result<(), ApiError> {
+        self.require(scope)?;
+        if self.0.token.projects.is_none() {
+            Ok(())
+        } else {
+            let detail = "the token is bound to projects; this concerns all";
+            Err(ApiError::new(Code::Forbidden, detail))
+        }
+    }
+
+    /// The name under which acts are noted.
+    pub(super) fn actor(&self) -> &str {
+        self.0.actor()
+    }
+
+    /// The project with this slug, if it exists and may be seen.
+    pub(super) async fn project(&self, tx: &mut Tx, slug: &str) -> Result<Project, ApiError> {
+        let project = tx.find_project(slug).await?;
+        project
+            .filter(|project| self.0.token.covers(project.id))
+            .ok_or_else(|| ApiError::not_found(format!("project {slug:?}")))
+    }
+
+    /// The issue with this short id and its project. A merged one has moved.
+    pub(super) async fn issue(
+        &self,
+        tx: &mut Tx,
+        request: &HttpRequest,
+        short_id: &str,
+    ) -> Result<(Project, Issue), ApiError> {
+        let missing = || ApiError::not_found(format!("issue {short_id:?}"));
+        let id: ShortId = short_id.parse().map_err(|_| missing())?;
+        let project = tx
+            .find_project_by_prefix(&id.prefix)
+            .await?
+            .filter(|project| self.0.token.covers(project.id))
+            .ok_or_else(missing)?;
+        let issue = tx.find_issue(&project, id.number).await?.ok_or_else(missing)?;
+        let Some(survivor) = issue.merged_into else { return Ok((project, issue)) };
+        let survivor = tx.find_issue_by_id(&project, survivor).await?.ok_or_else(missing)?;
+        let old = format!("/issues/{short_id}");
+        let new = format!("/issues/{}", survivor.short_id);
+        let mut location = request.path().replacen(&old, &new, 1);
+        if !request.query_string().is_empty() {
+            location = format!("{location}?{}", request.query_string());
+        }
+        Err(ApiError::moved(location))
+    }
+}

@@ -1,0 +1,235 @@
+//! Errors as problem details (RFC 9457).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{LOCATION, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::request_id;
+use crate::project::ProjectError;
+use crate::store::StoreError;
+use crate::triage::TriageError;
+
+/// The stable code of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The body is not JSON.
+    Malformed,
+    /// There is no valid token.
+    Unauthorized,
+    /// The token lacks the scope.
+    Forbidden,
+    /// It does not exist, or may not be seen.
+    NotFound,
+    /// It lives somewhere else: a merged issue.
+    Moved,
+    /// The name is taken.
+    Taken,
+    /// The state does not allow it.
+    InvalidTransition,
+    /// Somebody else changed it meanwhile, again and again.
+    Raced,
+    /// The body is too large.
+    TooLarge,
+    /// The body is JSON, but makes no sense.
+    Invalid,
+    /// The store does not answer.
+    StoreAway,
+    /// A defect.
+    Internal,
+}
+
+impl Code {
+    /// All codes, for the docs.
+    pub const ALL: [Self; 12] = [
+        Self::Malformed,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Moved,
+        Self::Taken,
+        Self::InvalidTransition,
+        Self::Raced,
+        Self::TooLarge,
+        Self::Invalid,
+        Self::StoreAway,
+        Self::Internal,
+    ];
+
+    /// Its name in the body.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not-found",
+            Self::Moved => "moved",
+            Self::Taken => "taken",
+            Self::InvalidTransition => "invalid-transition",
+            Self::Raced => "raced",
+            Self::TooLarge => "too-large",
+            Self::Invalid => "invalid",
+            Self::StoreAway => "store-away",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Its HTTP status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Moved => StatusCode::TEMPORARY_REDIRECT,
+            Self::Taken | Self::InvalidTransition | Self::Raced => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Malformed => "The body is not what it should be",
+            Self::Unauthorized => "A valid token is needed",
+            Self::Forbidden => "The token does not allow this",
+            Self::NotFound => "Not found",
+            Self::Moved => "It is somewhere else",
+            Self::Taken => "The name is taken",
+            Self::InvalidTransition => "The state does not allow this",
+            Self::Raced => "Somebody else changed it at the same time",
+            Self::TooLarge => "The body is too large",
+            Self::Invalid => "This makes no sense",
+            Self::StoreAway => "The store does not answer",
+            Self::Internal => "Something went wrong here",
+        }
+    }
+}
+
+/// Why a request is not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct ApiError {
+    code: Code,
+    detail: String,
+    location: Option<String>,
+}
+
+/// The body of an error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// A URI that names the kind of problem.
+    r#type: String,
+    /// The kind in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong here, and what to do.
+    detail: String,
+    /// The kind as a stable code.
+    code: &'static str,
+    /// The request, for finding it in the log.
+    request_id: String,
+}
+
+impl ApiError {
+    /// An error with a code and what is wrong.
+    #[must_use]
+    pub fn new(code: Code, detail: impl ToString) -> Self {
+        Self { code, detail: detail.to_string(), location: None }
+    }
+
+    /// What makes no sense, and why.
+    pub(super) fn invalid(detail: impl ToString) -> Self {
+        Self::new(Code::Invalid, detail)
+    }
+
+    /// What does not exist.
+    pub(super) fn not_found(what: impl std::fmt::Display) -> Self {
+        Self::new(Code::NotFound, format!("{what} does not exist"))
+    }
+
+    /// It is at another address.
+    pub(super) fn moved(location: String) -> Self {
+        let detail = format!("it was merged; see {location}");
+        Self { code: Code::Moved, detail, location: Some(location) }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Taken(_) => Self::new(Code::Taken, error),
+            StoreError::Raced => Self::new(Code::Raced, "try again"),
+            _ if error.is_transient() => {
+                tracing::warn!(%error, "the store does not answer");
+                Self::new(Code::StoreAway, "try again in a moment")
+            }
+            StoreError::Away(_) | StoreError::Corrupt { .. } | StoreError::Database(_) => {
+                tracing::error!(%error, "a request failed");
+                Self::new(Code::Internal, "the log has the cause under this request's id")
+            }
+        }
+    }
+}
+
+impl From<ProjectError> for ApiError {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Invalid(invalid) => Self::invalid(invalid),
+            ProjectError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TriageError> for ApiError {
+    fn from(error: TriageError) -> Self {
+        match error {
+            TriageError::NotFound => Self::new(Code::NotFound, error),
+            TriageError::Transition(invalid) => match invalid {
+                crate::domain::lifecycle::InvalidTransition::NotMuted => {
+                    Self::new(Code::InvalidTransition, invalid)
+                }
+                _ => Self::invalid(invalid),
+            },
+            TriageError::MergeWithItself => Self::invalid(error),
+            TriageError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.code.status();
+        let mut response = HttpResponse::build(status);
+        if let Some(location) = &self.location {
+            response.insert_header((LOCATION, location.as_str()));
+        }
+        if self.code == Code::StoreAway {
+            response.insert_header((RETRY_AFTER, "5"));
+        }
+        if self.code == Code::Unauthorized {
+            response.insert_header(("WWW-Authenticate", "Bearer"));
+        }
+        let problem = Problem {
+            r#type: format!("urn:airlock:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            code: self.code.as_str(),
+            request_id: request_id::current(),
+        };
+        response
+            .content_type("application/problem+json")
+            .body(serde_json::to_string(&problem).unwrap_or_default())
+    }
+}

@@ -1,0 +1,64 @@
+//! Bodies, queries: whatever is wrong with them becomes a problem with a code.
+
+use actix_web::dev::Payload;
+use actix_web::error::JsonPayloadError;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde::de::DeserializeOwned;
+
+use super::{ApiError, Code};
+
+/// The largest body of the API, in bytes.
+const MOST_BODY_BYTES: usize = 1024 * 1024;
+
+/// A JSON body; an empty one is `{}`.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest for Json<T> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let mut payload = payload.take();
+        async move {
+            let mut body = Vec::new();
+            while let Some(bytes) = payload.next().await {
+                let bytes = bytes.map_err(|cause| {
+                    ApiError::new(Code::Malformed, JsonPayloadError::Payload(cause))
+                })?;
+                if body.len() + bytes.len() > MOST_BODY_BYTES {
+                    let detail = format!("the body is larger than {MOST_BODY_BYTES} bytes");
+                    return Err(ApiError::new(Code::TooLarge, detail));
+                }
+                body.extend_from_slice(&bytes);
+            }
+            let body =
+                if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body.as_slice() };
+            let value = serde_json::from_slice(body).map_err(|cause| {
+                let code = if cause.is_data() { Code::Invalid } else { Code::Malformed };
+                ApiError::new(code, cause)
+            })?;
+            Ok(Self(value))
+        }
+        .boxed_local()
+    }
+}
+
+/// The query.
+#[derive(Debug)]
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let query = web::Query::<T>::from_query(request.query_string());
+        std::future::ready(match query {
+            Ok(query) => Ok(Self(query.into_inner())),
+            Err(cause) => Err(ApiError::invalid(cause)),
+        })
+    }
+}

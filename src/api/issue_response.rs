@@ -1,0 +1,142 @@
+//! An issue as the API shows it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Api, ApiError};
+use crate::domain::issue::Issue;
+use crate::domain::lifecycle::Status;
+use crate::domain::project::Project;
+use crate::domain::time::Timestamp;
+use crate::store::Tx;
+
+/// An issue.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct IssueResponse {
+    id: String,
+    project: String,
+    title: String,
+    culprit: String,
+    level: &'static str,
+    platform: String,
+    /// False as soon as one event was not handled; null when no event says.
+    handled: Option<bool>,
+    /// `open`, `fix_pending`, `resolved` or `muted`.
+    status: &'static str,
+    regressed: bool,
+    /// When it was resolved.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    resolved_at: Option<Timestamp>,
+    /// What ends the mute.
+    mute: Option<MuteResponse>,
+    /// What a person should look at.
+    #[schema(value_type = Vec<Object>)]
+    flags: Vec<serde_json::Value>,
+    /// Every accepted report counts.
+    events: u64,
+    suppressed: u64,
+    undetermined: u64,
+    /// Different users; exact up to 1,024.
+    users: u64,
+    #[schema(value_type = String, format = DateTime)]
+    first_seen: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    last_seen: Timestamp,
+    /// Where it was seen, most frequent first.
+    environments: Vec<String>,
+    releases: Releases,
+    #[schema(value_type = Option<Object>)]
+    fix: Option<serde_json::Value>,
+    #[schema(value_type = Vec<Object>)]
+    locks: Vec<serde_json::Value>,
+    #[schema(value_type = Option<Object>)]
+    task: Option<serde_json::Value>,
+    assignee: Option<String>,
+    /// What makes its events one issue.
+    fingerprint: Option<FingerprintResponse>,
+    /// Other fingerprints it took over by merging.
+    merged_fingerprints: Vec<FingerprintResponse>,
+    url: String,
+}
+
+/// The first and the last release that showed it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Releases {
+    first: Option<String>,
+    last: Option<String>,
+}
+
+/// What ends a mute; nothing when it is for ever.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MuteResponse {
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// How many more events.
+    events: Option<u64>,
+}
+
+/// A fingerprint with its reason.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FingerprintResponse {
+    hash: String,
+    config: String,
+    /// What was hashed, and why.
+    #[schema(value_type = Object)]
+    why: serde_json::Value,
+}
+
+impl IssueResponse {
+    /// Loads what belongs to an issue.
+    pub(super) async fn load(
+        api: &Api,
+        tx: &mut Tx,
+        project: &Project,
+        issue: Issue,
+    ) -> Result<Self, ApiError> {
+        let environments = tx.list_tag_values(project.id, issue.id, "environment").await?;
+        let hashes = tx.list_hashes(project.id, issue.id).await?;
+        let fingerprint = |hash: crate::store::event::StoredHash| FingerprintResponse {
+            hash: hash.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            config: hash.config,
+            why: serde_json::from_str(&hash.explanation).unwrap_or_default(),
+        };
+        let mut fingerprints = hashes.into_iter().map(fingerprint);
+        let (resolved_at, mute) = match &issue.state.status {
+            Status::Open => (None, None),
+            Status::Resolved { at } => (Some(*at), None),
+            Status::Muted { until, until_n_events } => {
+                let events = until_n_events.map(|most| most.saturating_sub(issue.n_events));
+                (None, Some(MuteResponse { until: *until, events }))
+            }
+        };
+        Ok(Self {
+            url: api.url(&format!("/api/v1/issues/{}", issue.short_id)),
+            id: issue.short_id.to_string(),
+            project: project.slug.clone(),
+            title: issue.title,
+            culprit: issue.culprit,
+            level: issue.level.as_str(),
+            platform: issue.platform,
+            handled: issue.handled,
+            status: issue.state.status.as_str(),
+            regressed: issue.state.is_regressed,
+            resolved_at,
+            mute,
+            flags: Vec::new(),
+            events: issue.n_events,
+            suppressed: 0,
+            undetermined: 0,
+            users: issue.n_users,
+            first_seen: issue.first_seen,
+            last_seen: issue.last_seen,
+            environments,
+            releases: Releases { first: issue.first_release, last: issue.last_release },
+            fix: None,
+            locks: Vec::new(),
+            task: None,
+            assignee: issue.assignee,
+            fingerprint: fingerprints.next(),
+            merged_fingerprints: fingerprints.collect(),
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! DSN keys of a project.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, delete, get, patch, post};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Bearer;
+use super::extract::Json;
+use super::page::Page;
+use super::{Api, ApiError};
+use crate::domain::id::ProjectId;
+use crate::domain::project::ProjectKey;
+use crate::domain::text::bounded;
+use crate::domain::time::Timestamp;
+use crate::domain::token::Scope;
+use crate::project;
+use crate::protocol::dsn::Dsn;
+
+/// The longest label of a key, in characters.
+const MOST_LABEL_CHARS: usize = 100;
+
+/// A key has at most this many origins.
+const MOST_ORIGINS: usize = 100;
+
+/// A key that is to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateKey {
+    /// What it is for.
+    label: Option<String>,
+    /// Whether its reports may re-arm locks; false for a browser's.
+    trusted: Option<bool>,
+    /// Where browsers may report from.
+    origins: Option<Vec<String>>,
+}
+
+/// What is to change; what is not named stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateKey {
+    label: Option<String>,
+    trusted: Option<bool>,
+    /// Whether it may report at all.
+    active: Option<bool>,
+    origins: Option<Vec<String>>,
+}
+
+/// A key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct KeyResponse {
+    public_key: String,
+    dsn: Option<String>,
+    label: String,
+    trusted: bool,
+    active: bool,
+    origins: Vec<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl KeyResponse {
+    fn new(api: &Api, key: ProjectKey) -> Self {
+        let dsn = Dsn::at(&api.public_url, &key.public_key, key.project_id);
+        Self {
+            dsn: dsn.map(|dsn| dsn.to_string()),
+            public_key: key.public_key,
+            label: key.label,
+            trusted: key.is_trusted,
+            active: key.is_active,
+            origins: key.origins,
+            created_at: key.created_at,
+        }
+    }
+}
+
+fn checked_label(label: &str) -> Result<String, ApiError> {
+    let label = label.trim();
+    if label.is_empty() || label.chars().count() > MOST_LABEL_CHARS {
+        return Err(ApiError::invalid(format!(
+            "label must have 1 to {MOST_LABEL_CHARS} characters"
+        )));
+    }
+    Ok(bounded(label, MOST_LABEL_CHARS))
+}
+
+fn checked_origins(origins: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let is_usable = |origin: &String| {
+        (1..=200).contains(&origin.len()) && origin.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if origins.len() > MOST_ORIGINS || !origins.iter().all(is_usable) {
+        let detail = format!("origins are at most {MOST_ORIGINS} texts like https://shop.example");
+        return Err(ApiError::invalid(detail));
+    }
+    Ok(origins)
+}
+
+async fn project_of(api: &Api, bearer: &Bearer, slug: &str) -> Result<ProjectId, ApiError> {
+    let mut tx = api.store.read().await?;
+    Ok(bearer.project(&mut tx, slug).await?.id)
+}
+
+/// The keys of a project, oldest first.
+#[utoipa::path(tag = "projects", responses((status = 200, body = Page<KeyResponse>), (status = 404)))]
+#[get("/api/v1/projects/{slug}/keys")]
+pub(super) async fn list(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Read)?;
+    let mut tx = api.store.read().await?;
+    let project = bearer.project(&mut tx, &slug).await?;
+    let keys = tx.list_keys(project.id).await?;
+    let items = keys.into_iter().map(|key| KeyResponse::new(&api, key)).collect();
+    Ok(HttpResponse::Ok().json(Page { items, next: None }))
+}
+
+/// Makes a key.
+#[utoipa::path(tag = "projects", request_body = CreateKey,
+    responses((status = 201, body = KeyResponse), (status = 404), (status = 422)))]
+#[post("/api/v1/projects/{slug}/keys")]
+pub(super) async fn create(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+    body: Json<CreateKey>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Admin)?;
+    let project = project_of(&api, &bearer, &slug).await?;
+    let label = checked_label(body.0.label.as_deref().unwrap_or("key"))?;
+    let origins = checked_origins(body.0.origins.unwrap_or_default())?;
+    let wanted = (label, body.0.trusted.unwrap_or(true), origins);
+    let key = project::create_key(&api.store, &api.clock, &api.keys, project, wanted).await?;
+    Ok(HttpResponse::Created().json(KeyResponse::new(&api, key)))
+}
+
+/// Changes a key.
+#[utoipa::path(tag = "projects", request_body = UpdateKey,
+    responses((status = 200, body = KeyResponse), (status = 404), (status = 422)))]
+#[patch("/api/v1/projects/{slug}/keys/{public_key}")]
+pub(super) async fn update(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+    body: Json<UpdateKey>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Admin)?;
+    let (slug, public_key) = path.into_inner();
+    let project = project_of(&api, &bearer, &slug).await?;
+    let found = api.store.read().await?.find_key(&public_key).await?;
+    let mut key = found
+        .filter(|key| key.project_id == project)
+        .ok_or_else(|| ApiError::not_found(format!("key {public_key:?}")))?;
+    let wish = body.0;
+    if let Some(label) = &wish.label {
+        key.label = checked_label(label)?;
+    }
+    if let Some(origins) = wish.origins {
+        key.origins = checked_origins(origins)?;
+    }
+    key.is_trusted = wish.trusted.unwrap_or(key.is_trusted);
+    key.is_active = wish.active.unwrap_or(key.is_active);
+    project::update_key(&api.store, &api.keys, key.clone()).await?;
+    Ok(HttpResponse::Ok().json(KeyResponse::new(&api, key)))
+}
+
+/// Deletes a key.
+#[utoipa::path(tag = "projects", responses((status = 204), (status = 404)))]
+#[delete("/api/v1/projects/{slug}/keys/{public_key}")]
+pub(super) async fn delete(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Admin)?;
+    let (slug, public_key) = path.into_inner();
+    let project = project_of(&api, &bearer, &slug).await?;
+    if project::delete_key(&api.store, &api.keys, project, &public_key).await? {
+        Ok(HttpResponse::NoContent().finish())
+    } else {
+        Err(ApiError::not_found(format!("key {public_key:?}")))
+    }
+}

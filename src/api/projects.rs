@@ -1,0 +1,262 @@
+//! Projects.
+
+use std::collections::BTreeMap;
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, delete, get, patch, post};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Bearer;
+use super::extract::{Json, Query};
+use super::page::{Page, PageQuery, page};
+use super::{Api, ApiError};
+use crate::domain::project::{Environment, Project, ProjectKey, Settings, default_aliases};
+use crate::domain::token::Scope;
+use crate::project::{self, NewProject};
+use crate::protocol::dsn::Dsn;
+
+/// A project that is to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateProject {
+    /// Its name in addresses: lower-case letters, digits and hyphens.
+    slug: String,
+    /// Its name for people.
+    name: Option<String>,
+    /// What its short ids begin with.
+    prefix: Option<String>,
+    /// Its stages in deploy order.
+    environments: Option<Vec<String>>,
+    /// The stage where a fix completes its issue.
+    complete_in: Option<String>,
+}
+
+/// What is to change; what is not named stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateProject {
+    name: Option<String>,
+    /// The settings as a whole.
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Settings>,
+    /// All stages in deploy order, by name or with aliases. `was` renames one.
+    environments: Option<Vec<EnvironmentWish>>,
+    complete_in: Option<String>,
+}
+
+/// A stage, wished for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum EnvironmentWish {
+    /// By name.
+    Name(String),
+    /// With other names.
+    Described(EnvironmentDescription),
+}
+
+/// A stage, described.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EnvironmentDescription {
+    name: String,
+    /// Other names reports and deploys may use.
+    aliases: Option<Vec<String>>,
+    /// Its name until now, when it is renamed.
+    was: Option<String>,
+}
+
+/// A project.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProjectResponse {
+    id: i64,
+    slug: String,
+    name: String,
+    prefix: String,
+    /// Where its applications report to: its first active key.
+    dsn: Option<String>,
+    #[schema(value_type = Object)]
+    settings: Settings,
+    environments: Vec<EnvironmentResponse>,
+}
+
+/// A stage of a project.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EnvironmentResponse {
+    name: String,
+    position: usize,
+    /// Whether a fix that arrives here completes its issue.
+    complete: bool,
+    aliases: Vec<String>,
+    /// What is deployed there; null while no deploy is recorded.
+    #[schema(value_type = Option<Object>)]
+    deployed: Option<serde_json::Value>,
+}
+
+impl ProjectResponse {
+    fn new(api: &Api, project: Project, keys: &[ProjectKey]) -> Self {
+        let key = keys.iter().find(|key| key.is_active);
+        let dsn = key.and_then(|key| Dsn::at(&api.public_url, &key.public_key, project.id));
+        let environment = |(position, environment): (usize, Environment)| EnvironmentResponse {
+            name: environment.name,
+            position,
+            complete: environment.completes,
+            aliases: environment.aliases,
+            deployed: None,
+        };
+        Self {
+            id: project.id.0,
+            slug: project.slug,
+            name: project.name,
+            prefix: project.prefix,
+            dsn: dsn.map(|dsn| dsn.to_string()),
+            settings: project.settings,
+            environments: project.environments.into_iter().enumerate().map(environment).collect(),
+        }
+    }
+}
+
+/// Makes a project with its first key.
+#[utoipa::path(tag = "projects", request_body = CreateProject,
+    responses((status = 201, body = ProjectResponse), (status = 409), (status = 422)))]
+#[post("/api/v1/projects")]
+pub(super) async fn create(
+    api: Data<Api>,
+    bearer: Bearer,
+    body: Json<CreateProject>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require_everywhere(Scope::Admin)?;
+    let CreateProject { slug, name, prefix, environments, complete_in } = body.0;
+    let new = NewProject { slug, name, prefix, environments, complete_in };
+    let (project, key) = project::create(&api.store, &api.clock, &api.keys, new).await?;
+    let response = ProjectResponse::new(&api, project, &[key]);
+    Ok(HttpResponse::Created().json(response))
+}
+
+/// The projects the token may see, by slug.
+#[utoipa::path(tag = "projects", params(PageQuery),
+    responses((status = 200, body = Page<ProjectResponse>)))]
+#[get("/api/v1/projects")]
+pub(super) async fn list(
+    api: Data<Api>,
+    bearer: Bearer,
+    query: Query<PageQuery>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Read)?;
+    let limit = query.0.limit()?;
+    let mut after = query.0.after(|cursor| Some(cursor.to_owned()))?.unwrap_or_default();
+    let mut tx = api.store.read().await?;
+    let mut projects = Vec::new();
+    loop {
+        let rows = tx.list_projects(&after, limit + 1).await?;
+        let is_last = i64::try_from(rows.len()).unwrap_or_default() <= limit;
+        if let Some(last) = rows.last() {
+            after.clone_from(&last.slug);
+        }
+        let covered = |project: &Project| bearer.0.token.covers(project.id);
+        projects.extend(rows.into_iter().filter(covered));
+        if is_last || i64::try_from(projects.len()).unwrap_or_default() > limit {
+            break;
+        }
+    }
+    let mut keys = BTreeMap::new();
+    for project in &projects {
+        keys.insert(project.id, tx.list_keys(project.id).await?);
+    }
+    let response = |project: Project| {
+        let keys = keys.get(&project.id).map(Vec::as_slice).unwrap_or_default();
+        ProjectResponse::new(&api, project, keys)
+    };
+    Ok(HttpResponse::Ok().json(page(projects, limit, |project| project.slug.clone(), response)))
+}
+
+/// One project.
+#[utoipa::path(tag = "projects", responses((status = 200, body = ProjectResponse), (status = 404)))]
+#[get("/api/v1/projects/{slug}")]
+pub(super) async fn show(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Read)?;
+    let mut tx = api.store.read().await?;
+    let project = bearer.project(&mut tx, &slug).await?;
+    let keys = tx.list_keys(project.id).await?;
+    Ok(HttpResponse::Ok().json(ProjectResponse::new(&api, project, &keys)))
+}
+
+/// Changes a project.
+#[utoipa::path(tag = "projects", request_body = UpdateProject,
+    responses((status = 200, body = ProjectResponse), (status = 404), (status = 422)))]
+#[patch("/api/v1/projects/{slug}")]
+pub(super) async fn update(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+    body: Json<UpdateProject>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Admin)?;
+    let (mut project, keys) = {
+        let mut tx = api.store.read().await?;
+        let project = bearer.project(&mut tx, &slug).await?;
+        let keys = tx.list_keys(project.id).await?;
+        (project, keys)
+    };
+    let wish = body.0;
+    project.name = wish.name.unwrap_or(project.name);
+    project.settings = wish.settings.unwrap_or(project.settings);
+    let environments =
+        wish.environments.map(|wishes| environments(&project, wishes)).transpose()?;
+    let project = project::with_environments(project, environments, wish.complete_in.as_deref())
+        .map_err(ApiError::invalid)?;
+    project::update(&api.store, &project).await?;
+    Ok(HttpResponse::Ok().json(ProjectResponse::new(&api, project, &keys)))
+}
+
+/// The stages a project is to have: what exists keeps its aliases and its place in the product.
+fn environments(
+    project: &Project,
+    wishes: Vec<EnvironmentWish>,
+) -> Result<Vec<Environment>, ApiError> {
+    let find =
+        |name: &str| project.environments.iter().find(|one| one.name.eq_ignore_ascii_case(name));
+    let environment = |wish: EnvironmentWish| {
+        let wish = match wish {
+            EnvironmentWish::Name(name) => {
+                EnvironmentDescription { name, aliases: None, was: None }
+            }
+            EnvironmentWish::Described(described) => described,
+        };
+        let before = match &wish.was {
+            Some(was) => Some(find(was).ok_or_else(|| {
+                ApiError::invalid(format!(
+                    "environment {was:?} does not exist, so it cannot be renamed"
+                ))
+            })?),
+            None => find(&wish.name),
+        };
+        let aliases = wish.aliases.unwrap_or_else(|| {
+            before.map_or_else(|| default_aliases(&wish.name), |before| before.aliases.clone())
+        });
+        let completes = before.is_some_and(|before| before.completes);
+        Ok(Environment { name: wish.name, aliases, completes })
+    };
+    wishes.into_iter().map(environment).collect()
+}
+
+/// Deletes a project with everything in it.
+#[utoipa::path(tag = "projects", responses((status = 204), (status = 404)))]
+#[delete("/api/v1/projects/{slug}")]
+pub(super) async fn delete(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Admin)?;
+    let project = {
+        let mut tx = api.store.read().await?;
+        bearer.project(&mut tx, &slug).await?
+    };
+    project::delete(&api.store, &api.keys, project.id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,279 @@
+//! Wiring: makes the parts, starts them, and stops them in order. Owns the clock.
+//!
+//! *Invariants*: the service accepts reports whether the store is there or not; every task is in
+//! [`Running`] and is waited for; stopping goes accepting → requests → spool → digest → store, so
+//! that what was accepted is on disk, and in the store if it answers.
+
+mod admin_token;
+mod housekeeping;
+mod server;
+mod tasks;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use tokio::sync::watch;
+
+use crate::api::Api;
+use crate::auth::keys::Keys;
+use crate::auth::tokens::{LEAST_BOOTSTRAP_CHARS, Tokens};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::digest::{Digest, Limits};
+use crate::health::Health;
+use crate::intake::Intake;
+use crate::outcomes::Outcomes;
+use crate::spool::{self, Spool};
+use crate::store::{Location, Store};
+use tasks::Tasks;
+
+/// The start waits this long for the store, then goes on without.
+const OPEN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Stopping waits this long for digest to drain the spool; the rest is digested after the next
+/// start.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error("the data folder {path} cannot be used: {cause}")]
+    Data {
+        /// The folder.
+        path: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The database's address makes no sense.
+    #[error(transparent)]
+    Database(#[from] crate::store::InvalidLocation),
+    /// The public address makes no sense.
+    #[error("--public-url must be an address like https://errors.example")]
+    PublicUrl,
+    /// The bootstrap token is too easy to guess.
+    #[error("AIRLOCK_BOOTSTRAP_TOKEN is shorter than {LEAST_BOOTSTRAP_CHARS} characters")]
+    WeakBootstrapToken,
+    /// The spool cannot be opened.
+    #[error("the spool cannot be opened: {0}")]
+    Spool(#[from] spool::OpenError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The metrics cannot be set up.
+    #[error("metrics: {0}")]
+    Metrics(String),
+}
+
+/// A service that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// The address it listens on.
+    pub address: SocketAddr,
+    /// The address others reach it at.
+    pub public_url: String,
+    /// The file of the administrator's token, when this was the very first start.
+    pub new_admin_token: Option<std::path::PathBuf>,
+    server: ServerHandle,
+    spool: Spool,
+    store: Store,
+    outcomes: Arc<Outcomes>,
+    stop: watch::Sender<bool>,
+    digest: Option<tokio::task::JoinHandle<()>>,
+    tasks: Tasks,
+}
+
+/// Starts the service. It accepts connections when this returns.
+///
+/// # Errors
+/// [`StartError`]: what was told makes no sense, or the machine does not have it.
+pub async fn start(
+    config: Config,
+    clock: Clock,
+    socket: Option<TcpListener>,
+) -> Result<Running, StartError> {
+    check(&config)?;
+    make_folder(&config.data)?;
+    let metrics = server::recorder().map_err(StartError::Metrics)?;
+    let seed = u64::from_be_bytes(clock.random());
+    let mut settings = spool::Settings::new(config.data.join("spool"));
+    settings.most_bytes = config.spool_most_bytes;
+    settings.least_free_bytes = config.spool_least_free_bytes;
+    let (spool, reader) = spool::open(settings, seed)?;
+    let location = match &config.database {
+        Some(address) => address.parse()?,
+        None => Location::Sqlite(config.data.join("airlock.db")),
+    };
+    let store = Store::new(&location)?;
+    let (listener, address) = listen(&config, socket)?;
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let keys = Arc::new(Keys::load(store.clone(), clock.clone(), config.data.join("keys.json")));
+    let tokens = Tokens::new(store.clone(), clock.clone(), config.bootstrap_token.as_deref());
+    let outcomes = Arc::new(Outcomes::default());
+    let spool_health = Health::new(clock.now());
+    let digest_health = Health::new(clock.now());
+    let store_health = Health::new(clock.now());
+    let (stop, stopping) = watch::channel(false);
+
+    let opener = housekeeping::Opener {
+        store: store.clone(),
+        keys: Arc::clone(&keys),
+        tokens: tokens.clone(),
+        clock: clock.clone(),
+        health: store_health.clone(),
+        admin_token: config.data.join("admin.token"),
+    };
+    // The store is mostly there at once; then the first request finds everything in place.
+    let opened = tokio::time::timeout(OPEN_PATIENCE, opener.step()).await;
+    let new_admin_token = opened.ok().and_then(Result::ok).flatten();
+
+    let mut tasks = Tasks::default();
+    if !store.is_open() {
+        tracing::warn!("the store is away; reports are accepted and wait");
+        tasks.spawn(opener.run(stopping.clone()));
+    }
+    let digest = config.role.takes_reports().then(|| {
+        let digest = Digest::new(
+            store.clone(),
+            Arc::clone(&keys),
+            clock.clone(),
+            (spool.clone(), reader),
+            digest_health.clone(),
+            Limits::default(),
+        );
+        tasks::spawn(digest.run(stopping.clone()))
+    });
+    let housekeeper = housekeeping::Housekeeper {
+        store: store.clone(),
+        keys: Arc::clone(&keys),
+        clock: clock.clone(),
+        outcomes: Arc::clone(&outcomes),
+        health: store_health.clone(),
+        keeps_time: config.role.keeps_time(),
+    };
+    tasks.spawn(housekeeper.run(stopping.clone()));
+
+    let intake = Intake {
+        spool: spool.clone(),
+        keys: Arc::clone(&keys),
+        outcomes: Arc::clone(&outcomes),
+        clock: clock.clone(),
+        limits: crate::intake::Limits::default(),
+    };
+    let api = Api {
+        store: store.clone(),
+        keys,
+        tokens,
+        clock,
+        public_url: public_url.clone(),
+        spool: spool.clone(),
+        outcomes: Arc::clone(&outcomes),
+        spool_health,
+        digest_health,
+        store_health,
+        metrics,
+    };
+    let server = server::run(listener, &config, intake, api)
+        .map_err(|cause| StartError::Listen { address, cause })?;
+    let handle = server.handle();
+    tasks.spawn(async move {
+        if let Err(cause) = server.await {
+            tracing::error!(%cause, "the server stopped");
+        }
+    });
+    write_address(&config.data, &address)?;
+    Ok(Running {
+        address,
+        public_url,
+        new_admin_token,
+        server: handle,
+        spool,
+        store,
+        outcomes,
+        stop,
+        digest,
+        tasks,
+    })
+}
+
+impl Running {
+    /// Stops accepting, finishes what it holds, and returns.
+    pub async fn stop(mut self) {
+        self.server.stop(true).await;
+        self.spool.close().await;
+        if let Some(mut digest) = self.digest.take()
+            && tokio::time::timeout(DRAIN_PATIENCE, &mut digest).await.is_err()
+        {
+            tracing::warn!("the spool is not drained; the rest waits for the next start");
+            self.stop.send_replace(true);
+            // It ends at the next pause; a panic in it has been logged.
+            let _ = digest.await;
+        }
+        self.stop.send_replace(true);
+        self.tasks.join().await;
+        if let Err(cause) = self.outcomes.flush(&self.store).await {
+            tracing::warn!(%cause, "the last counts of refused requests are lost");
+        }
+        self.store.close().await;
+    }
+
+    /// The store, for tests that look behind the API.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    if config
+        .bootstrap_token
+        .as_ref()
+        .is_some_and(|token| token.chars().count() < LEAST_BOOTSTRAP_CHARS)
+    {
+        return Err(StartError::WeakBootstrapToken);
+    }
+    let is_address = |url: &String| {
+        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', '@', ' ']))
+    };
+    if config.public_url.as_ref().is_some_and(|url| !is_address(url)) {
+        return Err(StartError::PublicUrl);
+    }
+    Ok(())
+}
+
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|cause| StartError::Data { path: path.display().to_string(), cause })
+}
+
+fn listen(
+    config: &Config,
+    socket: Option<TcpListener>,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |cause| StartError::Listen { address: config.listen, cause };
+    let listener = match socket {
+        Some(socket) => socket,
+        None => TcpListener::bind(config.listen).map_err(failed)?,
+    };
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn write_address(data: &Path, address: &SocketAddr) -> Result<(), StartError> {
+    let path = data.join("address");
+    let fresh = data.join("address.new");
+    let written = std::fs::write(&fresh, format!("http://{address}\n"))
+        .and_then(|()| std::fs::rename(&fresh, &path));
+    written.map_err(|cause| StartError::Data { path: path.display().to_string(), cause })
+}

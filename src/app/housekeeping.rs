@@ -1,0 +1,155 @@
+//! What is due by time: opening the store when it comes back, counters, keys, mutes, graves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::admin_token;
+use crate::auth::keys::Keys;
+use crate::auth::tokens::Tokens;
+use crate::clock::Clock;
+use crate::digest::bury;
+use crate::domain::time::Timestamp;
+use crate::health::{Health, PartState};
+use crate::outcomes::Outcomes;
+use crate::store::{Store, StoreError};
+use crate::triage;
+
+/// How often the housekeeper looks: what other nodes changed is known after this.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How often counts of outcomes are added to the store.
+const FLUSH_EVERY: Duration = Duration::from_mins(1);
+
+/// How often what is old is deleted.
+const DELETE_EVERY: Duration = Duration::from_hours(1);
+
+/// Outcomes are kept for this long.
+const OUTCOMES_KEPT_FOR: Duration = Duration::from_hours(90 * 24);
+
+/// Opens the store as soon as it answers.
+pub(super) struct Opener {
+    pub(super) store: Store,
+    pub(super) keys: Arc<Keys>,
+    pub(super) tokens: Tokens,
+    pub(super) clock: Clock,
+    pub(super) health: Health,
+    pub(super) admin_token: PathBuf,
+}
+
+impl Opener {
+    /// Tries until it is open.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut pause = Duration::from_millis(200);
+        while self.step().await.is_err() {
+            if is_over(pause, &mut stop).await {
+                return;
+            }
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+        tracing::info!("the store is open");
+    }
+
+    /// Opens it once; gives the file of the administrator's token when this was the first start.
+    pub(super) async fn step(&self) -> Result<Option<PathBuf>, StoreError> {
+        let opened = self.open().await;
+        match &opened {
+            Ok(_) => self.health.ok(self.clock.now()),
+            Err(cause) => {
+                tracing::warn!(%cause, "cannot open the store");
+                self.health.failed(PartState::Down, cause, self.clock.now());
+            }
+        }
+        opened
+    }
+
+    async fn open(&self) -> Result<Option<PathBuf>, StoreError> {
+        self.store.open().await?;
+        self.keys.refresh().await?;
+        let is_first = self.store.read().await?.find_once("first_token").await?.is_none();
+        if !is_first {
+            return Ok(None);
+        }
+        let secret = admin_token::read_or_write(&self.admin_token, &self.tokens.secret())
+            .map_err(|cause| StoreError::Away(format!("admin.token cannot be written: {cause}")))?;
+        if self.tokens.create_first(&secret).await? {
+            tracing::info!(file = %self.admin_token.display(), "wrote an administrator's token");
+            return Ok(Some(self.admin_token.clone()));
+        }
+        // Another node was first: its token counts, not this one.
+        let _ = std::fs::remove_file(&self.admin_token);
+        Ok(None)
+    }
+}
+
+/// Does what is due.
+pub(super) struct Housekeeper {
+    pub(super) store: Store,
+    pub(super) keys: Arc<Keys>,
+    pub(super) clock: Clock,
+    pub(super) outcomes: Arc<Outcomes>,
+    pub(super) health: Health,
+    pub(super) keeps_time: bool,
+}
+
+impl Housekeeper {
+    /// Does what is due until told to stop.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut flushed_at = self.clock.now();
+        let mut deleted_at = Timestamp::from_micros(0);
+        while !is_over(EVERY, &mut stop).await {
+            if !self.store.is_open() {
+                continue;
+            }
+            let now = self.clock.now();
+            let is_flush_due = now.since(flushed_at) >= FLUSH_EVERY;
+            let is_delete_due = now.since(deleted_at) >= DELETE_EVERY;
+            match self.step(now, is_flush_due, is_delete_due).await {
+                Ok(()) => {
+                    self.health.ok(now);
+                    flushed_at = if is_flush_due { now } else { flushed_at };
+                    deleted_at = if is_delete_due { now } else { deleted_at };
+                }
+                Err(cause) => {
+                    tracing::warn!(%cause, "housekeeping could not be done");
+                    self.health.failed(PartState::Down, cause, now);
+                }
+            }
+        }
+    }
+
+    async fn step(
+        &self,
+        now: Timestamp,
+        is_flush_due: bool,
+        is_delete_due: bool,
+    ) -> Result<(), StoreError> {
+        self.keys.refresh().await?;
+        if is_flush_due {
+            self.outcomes.flush(&self.store).await?;
+        }
+        if !self.keeps_time {
+            return Ok(());
+        }
+        triage::end_mutes(&self.store, &self.clock).await?;
+        if is_delete_due {
+            let mut tx = self.store.write().await?;
+            tx.delete_buried_before(now.minus(bury::KEPT_FOR)).await?;
+            tx.delete_outcomes_before(now.minus(OUTCOMES_KEPT_FOR).hour()).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits; true when the process is stopping.
+async fn is_over(span: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        biased;
+        // Nobody left to say so means the same.
+        _ = stop.wait_for(|is_stopping| *is_stopping) => true,
+        () = tokio::time::sleep(span) => false,
+    }
+}

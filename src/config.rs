@@ -1,0 +1,74 @@
+//! What the service is told: flags and environment, as one typed value.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What a process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Everything.
+    #[default]
+    All,
+    /// Takes reports and digests them.
+    Intake,
+    /// Works in the background.
+    Worker,
+    /// Serves people and scripts.
+    Web,
+}
+
+impl Role {
+    /// Whether the process takes and digests reports.
+    #[must_use]
+    pub fn takes_reports(self) -> bool {
+        matches!(self, Self::All | Self::Intake)
+    }
+
+    /// Whether the process serves the API.
+    #[must_use]
+    pub fn serves_api(self) -> bool {
+        matches!(self, Self::All | Self::Web)
+    }
+
+    /// Whether the process does what is due by time.
+    #[must_use]
+    pub fn keeps_time(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+}
+
+/// What the service is told.
+#[derive(Clone)]
+pub struct Config {
+    /// The data folder: store, spool, keys, tokens.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The store's address; SQLite in the data folder by default.
+    pub database: Option<String>,
+    /// The address others reach it at; where it listens by default.
+    pub public_url: Option<String>,
+    /// What the process is for.
+    pub role: Role,
+    /// One more token with every scope.
+    pub bootstrap_token: Option<String>,
+    /// Bytes the spool may use.
+    pub spool_most_bytes: u64,
+    /// Bytes the spool leaves free on its disk.
+    pub spool_least_free_bytes: u64,
+    /// Threads that serve requests; as many as cores by default.
+    pub n_workers: Option<usize>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The database's address and the token are secrets.
+        formatter
+            .debug_struct("Config")
+            .field("data", &self.data)
+            .field("listen", &self.listen)
+            .field("public_url", &self.public_url)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}

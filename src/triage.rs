@@ -1,0 +1,199 @@
+//! Use cases of people on issues: resolve, mute, assign, comment, merge.
+//!
+//! One shape: load → decide (in `domain`) → save with activity and effects → commit. Whoever loses
+//! a race decides again.
+
+use crate::clock::Clock;
+use crate::domain::effect::Effect;
+use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::issue::Issue;
+use crate::domain::lifecycle::{Change, InvalidTransition, Order, end_mute};
+use crate::domain::project::Project;
+use crate::domain::text::bounded;
+use crate::store::activity::Activity;
+use crate::store::{Store, StoreError, Tx};
+
+/// A decision is made anew this often when somebody else changes the issue meanwhile.
+const MOST_RACES: usize = 10;
+
+/// The longest name of an assignee, in characters.
+pub const MOST_ASSIGNEE_CHARS: usize = 200;
+
+/// The longest comment, in characters.
+pub const MOST_COMMENT_CHARS: usize = 10_000;
+
+/// Why something could not be done with an issue.
+#[derive(Debug, thiserror::Error)]
+pub enum TriageError {
+    /// There is no such issue.
+    #[error("there is no such issue")]
+    NotFound,
+    /// The issue's state does not allow it.
+    #[error(transparent)]
+    Transition(#[from] InvalidTransition),
+    /// An issue cannot be merged with itself.
+    #[error("an issue cannot be merged into itself")]
+    MergeWithItself,
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a person wants done with one issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Move it through its life.
+    Order(Order),
+    /// Give it to somebody, or to nobody.
+    Assign(Option<String>),
+    /// Say something.
+    Comment(String),
+}
+
+/// Does what `actor` wants with the issue of this number.
+///
+/// # Errors
+/// [`TriageError`].
+pub async fn carry_out(
+    store: &Store,
+    clock: &Clock,
+    project: &Project,
+    number: i64,
+    wish: &Wish,
+    actor: &str,
+) -> Result<(), TriageError> {
+    for _ in 0..MOST_RACES {
+        let mut tx = store.write().await?;
+        let issue = tx.find_issue(project, number).await?.ok_or(TriageError::NotFound)?;
+        let (issue, change) = decide(issue, wish, clock)?;
+        let Some(change) = change else { return Ok(()) };
+        match save(&mut tx, clock, &issue, change, actor).await {
+            Ok(()) => return Ok(tx.commit().await?),
+            Err(StoreError::Raced) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StoreError::Raced.into())
+}
+
+fn decide(
+    mut issue: Issue,
+    wish: &Wish,
+    clock: &Clock,
+) -> Result<(Issue, Option<Change>), InvalidTransition> {
+    let change = match wish {
+        Wish::Order(order) => {
+            let (state, change) = issue.state.order(*order, issue.n_events, clock.now())?;
+            issue.state = state;
+            change
+        }
+        Wish::Assign(to) if *to == issue.assignee => None,
+        Wish::Assign(to) => {
+            issue.assignee = to.as_deref().map(|name| bounded(name, MOST_ASSIGNEE_CHARS));
+            Some(Change::Assigned { to: issue.assignee.clone() })
+        }
+        Wish::Comment(text) => Some(Change::Commented { text: bounded(text, MOST_COMMENT_CHARS) }),
+    };
+    Ok((issue, change))
+}
+
+async fn save(
+    tx: &mut Tx,
+    clock: &Clock,
+    issue: &Issue,
+    change: Change,
+    actor: &str,
+) -> Result<(), StoreError> {
+    if !matches!(change, Change::Commented { .. }) {
+        tx.update_issue_state(issue).await?;
+    }
+    note(tx, clock, issue.project_id, issue.id, change, actor).await
+}
+
+async fn note(
+    tx: &mut Tx,
+    clock: &Clock,
+    project: ProjectId,
+    issue: IssueId,
+    change: Change,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    if let Some(effect) = Effect::of(&change) {
+        tx.insert_effect(project, issue, clock.id(), effect, now).await?;
+    }
+    let activity = Activity { id: clock.id(), at: now, actor: actor.to_owned(), change };
+    tx.insert_activity(project, issue, &activity).await
+}
+
+/// Merges one issue into another of the same project: its events, past and coming, are the
+/// survivor's.
+///
+/// # Errors
+/// [`TriageError`].
+pub async fn merge(
+    store: &Store,
+    clock: &Clock,
+    project: &Project,
+    (merged, survivor): (i64, i64),
+    actor: &str,
+) -> Result<(), TriageError> {
+    for _ in 0..MOST_RACES {
+        let mut tx = store.write().await?;
+        let merged = tx.find_issue(project, merged).await?.ok_or(TriageError::NotFound)?;
+        let survivor = tx.find_issue(project, survivor).await?.ok_or(TriageError::NotFound)?;
+        if merged.id == survivor.id {
+            return Err(TriageError::MergeWithItself);
+        }
+        match merge_in(&mut tx, clock, &merged, survivor, actor).await {
+            Ok(()) => return Ok(tx.commit().await?),
+            Err(StoreError::Raced) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StoreError::Raced.into())
+}
+
+async fn merge_in(
+    tx: &mut Tx,
+    clock: &Clock,
+    merged: &Issue,
+    mut survivor: Issue,
+    actor: &str,
+) -> Result<(), StoreError> {
+    tx.merge_issues(merged, &survivor).await?;
+    survivor.state = survivor.state.merged_with(&merged.state);
+    // Merging raised the revision once.
+    survivor.revision += 1;
+    tx.update_issue_state(&survivor).await?;
+    let project = survivor.project_id;
+    let into = Change::MergedInto { issue: survivor.short_id.to_string() };
+    note(tx, clock, project, merged.id, into, actor).await?;
+    let absorbed = Change::Absorbed { issue: merged.short_id.to_string() };
+    note(tx, clock, project, survivor.id, absorbed, actor).await
+}
+
+/// Ends the mutes whose time is over; says how many.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn end_mutes(store: &Store, clock: &Clock) -> Result<usize, StoreError> {
+    let over = store.read().await?.list_mutes_over(clock.now()).await?;
+    let mut n_ended = 0;
+    for (project, issue) in over {
+        let mut tx = store.write().await?;
+        let Some(project) = tx.find_project_by_id(project).await? else { continue };
+        let Some(mut issue) = tx.find_issue_by_id(&project, issue).await? else { continue };
+        let (state, change) = end_mute(issue.state, issue.n_events, clock.now());
+        issue.state = state;
+        let Some(change) = change else { continue };
+        match save(&mut tx, clock, &issue, change, crate::digest::commit::ACTOR).await {
+            Ok(()) => tx.commit().await?,
+            // Somebody else changed it; the next round looks again.
+            Err(StoreError::Raced) => continue,
+            Err(error) => return Err(error),
+        }
+        n_ended += 1;
+    }
+    Ok(n_ended)
+}

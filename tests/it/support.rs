@@ -1,0 +1,35 @@
+//! A real server on a free port with a real store, real clients, and what tests do with them.
+//!
+//! [`TestApp`] runs the server inside the test, so that its clock can be moved and its store looked
+//! into. [`Process`] runs the real binary, so that it can be killed. Waiting is done here and
+//! nowhere else.
+
+mod app;
+mod clients;
+mod engine;
+mod process;
+mod proxy;
+
+pub(crate) use app::{Answer, TestApp, TestProject};
+pub(crate) use clients::Client;
+pub(crate) use engine::{Engine, both};
+pub(crate) use process::Process;
+pub(crate) use proxy::Proxy;
+
+use std::time::Duration;
+
+/// Waits until `ready` says yes; fails after half a minute with what was waited for.
+pub(crate) async fn until(what: &str, mut ready: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
+        if ready().await {
+            return;
+        }
+        pause(50).await;
+    }
+    panic!("waited half a minute for {what}");
+}
+
+/// Lets time pass for what happens outside of this process.
+pub(crate) async fn pause(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}

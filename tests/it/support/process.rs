@@ -1,0 +1,71 @@
+//! The real binary, in a process that can be killed.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use super::app::TOKEN;
+
+/// A server in a process of its own.
+pub(crate) struct Process {
+    child: Child,
+    /// Kept open: a server whose stdout is gone is another story.
+    _stdout: Lines<BufReader<ChildStdout>>,
+    /// Where it listens: `http://127.0.0.1:…`.
+    pub(crate) url: String,
+    /// Its data folder.
+    pub(crate) data: PathBuf,
+}
+
+/// The binary.
+pub(crate) fn airlock() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_airlock"))
+}
+
+impl Process {
+    /// Starts `airlock serve` in a data folder and waits until it accepts connections.
+    pub(crate) async fn serve(data: &Path, database: &str) -> Self {
+        let mut child = airlock()
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .arg("--data")
+            .arg(data)
+            .args(["--database", database])
+            .args(["--spool-least-free-bytes", "0"])
+            .env("AIRLOCK_BOOTSTRAP_TOKEN", TOKEN)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary starts");
+        let stdout = child.stdout.take().expect("its output");
+        let mut lines = BufReader::new(stdout).lines();
+        let line = lines.next_line().await.expect("output").expect("a line before it ends");
+        let url = line.rsplit(' ').next().expect("an address").to_owned();
+        Self { child, _stdout: lines, url, data: data.to_owned() }
+    }
+
+    /// kill -9.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+
+    /// SIGTERM; gives how it ended.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        self.send_term().await;
+        self.child.wait().await.expect("it ends")
+    }
+
+    /// SIGTERM, without waiting for the end.
+    pub(crate) async fn send_term(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// How it ended.
+    pub(crate) async fn wait(mut self) -> ExitStatus {
+        self.child.wait().await.expect("it ends")
+    }
+}
