@@ -24,7 +24,7 @@ fn may_know(room: &str) -> Option<Vec<&'static str>> {
         room if USE_CASES.contains(&room) => [USE_CASES, BELOW].concat(),
         "intake" => [USE_CASES, &["clock", "domain", "protocol", "spool", STORE_HANDLE]].concat(),
         "api" | "web" => [USE_CASES, &["clock", "domain", STORE_HANDLE]].concat(),
-        "cli" => vec!["config", "domain", "protocol"],
+        "cli" => vec!["clock", "config", "domain", "protocol"],
         "app" => [USE_CASES, BELOW, EDGES, &["cli", "config"]].concat(),
         "main" => vec!["app", "cli", "config"],
         _ => return None,
