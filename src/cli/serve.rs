@@ -41,7 +41,12 @@ pub struct ServeArgs {
     #[arg(long, env = "AIRLOCK_SPOOL_LEAST_FREE_BYTES", default_value_t = crate::spool::LEAST_FREE_BYTES, value_name = "BYTES")]
     spool_least_free_bytes: u64,
     /// What to log: a level, or levels by part as in `info,airlock::digest=debug`
-    #[arg(long, env = "AIRLOCK_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "AIRLOCK_LOG",
+        default_value = "info,actix_server=warn",
+        value_name = "FILTER"
+    )]
     log: String,
     /// How log lines look
     #[arg(long, env = "AIRLOCK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]

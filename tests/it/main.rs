@@ -9,6 +9,7 @@
 
 mod faults;
 mod first_crash;
+mod readme;
 mod sdks;
 mod support;
 mod tidy;
