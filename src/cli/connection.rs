@@ -65,7 +65,8 @@ impl std::fmt::Debug for Connection {
 pub(super) struct Target {
     pub(super) url: Url,
     pub(super) token: Option<Token>,
-    data: PathBuf,
+    /// The server whose data folder this is, and its administrator's token if there is one.
+    own: (Url, PathBuf),
 }
 
 /// An API token, and where it was found.
@@ -87,7 +88,7 @@ impl Connection {
         };
         // The administrator's token is for the server of this folder, on this machine, only.
         let is_own = url == own && is_loopback(&url);
-        Ok(Target { token: self.token(is_own)?, url, data: self.data.clone() })
+        Ok(Target { token: self.token(is_own)?, url, own: (own, self.data.join("admin.token")) })
     }
 
     fn token(&self, is_own: bool) -> Result<Option<Token>, Failure> {
@@ -160,11 +161,10 @@ impl Target {
         if self.token.is_some() {
             return Ok(self);
         }
-        let has_other = self.data.join("admin.token").exists();
-        let url = &self.url;
-        Err(Failure::Usage(if has_other {
-            let data = self.data.display();
-            format!("no token for {url}: {data} is not that server's folder; {HOW_TO_TOKEN}")
+        let (url, (own, file)) = (&self.url, &self.own);
+        Err(Failure::Usage(if file.exists() && url != own {
+            let file = file.display();
+            format!("no token for {url}: the one in {file} is for {own} only; {HOW_TO_TOKEN}")
         } else {
             format!("no token: {HOW_TO_TOKEN}")
         }))
