@@ -107,16 +107,8 @@ pub async fn start(
     check(&config)?;
     make_folder(&config.data)?;
     let metrics = server::recorder().map_err(StartError::Metrics)?;
-    let seed = u64::from_be_bytes(clock.random());
-    let mut settings = spool::Settings::new(config.data.join("spool"));
-    settings.most_bytes = config.spool_most_bytes;
-    settings.least_free_bytes = config.spool_least_free_bytes;
-    let (spool, reader) = spool::open(settings, seed)?;
-    let location = match &config.database {
-        Some(address) => address.parse()?,
-        None => Location::Sqlite(config.data.join("airlock.db")),
-    };
-    let store = Store::new(&location)?;
+    let (spool, reader) = open_spool(&config, &clock)?;
+    let store = find_store(&config)?;
     let (listener, address) = listen(&config, socket)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let keys = Arc::new(Keys::load(store.clone(), clock.clone(), config.data.join("keys.json")));
@@ -136,8 +128,8 @@ pub async fn start(
         admin_token: config.data.join("admin.token"),
     };
     // The store is mostly there at once; then the first request finds everything in place.
-    let opened = tokio::time::timeout(OPEN_PATIENCE, opener.step()).await;
-    let new_admin_token = opened.ok().and_then(Result::ok).flatten();
+    let first_try = tokio::time::timeout(OPEN_PATIENCE, opener.step()).await;
+    let new_admin_token = first_try.ok().and_then(Result::ok).flatten();
 
     let mut tasks = Tasks::default();
     if !store.is_open() {
@@ -267,6 +259,21 @@ fn check(config: &Config) -> Result<(), StartError> {
         return Err(StartError::PublicUrl);
     }
     Ok(())
+}
+
+fn open_spool(config: &Config, clock: &Clock) -> Result<(Spool, spool::Reader), StartError> {
+    let mut settings = spool::Settings::new(config.data.join("spool"));
+    settings.most_bytes = config.spool_most_bytes;
+    settings.least_free_bytes = config.spool_least_free_bytes;
+    Ok(spool::open(settings, u64::from_be_bytes(clock.random()))?)
+}
+
+fn find_store(config: &Config) -> Result<Store, StartError> {
+    let location = match &config.database {
+        Some(address) => address.parse()?,
+        None => Location::Sqlite(config.data.join("airlock.db")),
+    };
+    Ok(Store::new(&location)?)
 }
 
 fn make_folder(path: &Path) -> Result<(), StartError> {

@@ -127,7 +127,13 @@ pub async fn run(args: ServeArgs) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-    let socket = listenfd::ListenFd::from_env().take_tcp_listener(0).ok().flatten();
+    let socket = match listenfd::ListenFd::from_env().take_tcp_listener(0) {
+        Ok(socket) => socket,
+        Err(cause) => {
+            say(format!("the socket passed by the service manager cannot be used: {cause}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let running = match app::start(args.config(), Clock::system(), socket).await {
         Ok(running) => running,
         Err(cause) => {
