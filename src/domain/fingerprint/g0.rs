@@ -15,10 +15,8 @@ pub(super) fn fingerprint(event: &Event) -> Fingerprint {
             raised.kind.as_deref().filter(|_| !raised.is_synthetic() || raised.frames.is_empty());
         let mut items: Vec<Item> = kind.map(|kind| item("type", kind)).into_iter().collect();
         let frames = frames(&raised.frames);
-        if frames.is_empty() {
-            if let Some(value) = raised.value.as_deref() {
-                items.push(item("message", &skeleton(value)));
-            }
+        if let Some(value) = raised.value.as_deref().filter(|_| frames.is_empty()) {
+            items.push(item("message", &skeleton(value)));
         }
         let reason = reason(frames.len());
         items.extend(frames);
