@@ -10,8 +10,8 @@
 //! are microseconds since the epoch.
 //!
 //! To add a query: a `const` with its text beside the function that runs it, an `impl Tx` function
-//! named `find_` (an `Option`), `list_` (many), `insert_`, `update_`, `upsert_` or `delete_`. A
-//! test prepares every such text on both engines.
+//! named `find_` (an `Option`), `list_` (many), `insert_`, `update_`, `upsert_` or `delete_`. Name
+//! the text in the file's `statements!`: a test prepares every such text on both engines.
 
 pub mod activity;
 pub mod batch;
@@ -31,3 +31,26 @@ mod tx;
 pub use connect::{InvalidLocation, Location, Store};
 pub use error::StoreError;
 pub use tx::Tx;
+
+/// Every statement: its file, its name, its text. For the test that prepares them.
+#[doc(hidden)]
+#[must_use]
+pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
+    let files = [
+        ("activity", activity::STATEMENTS),
+        ("batch", batch::STATEMENTS),
+        ("buried", buried::STATEMENTS),
+        ("event", event::STATEMENTS),
+        ("issue", issue::STATEMENTS),
+        ("key", key::STATEMENTS),
+        ("merge", merge::STATEMENTS),
+        ("outbox", outbox::STATEMENTS),
+        ("outcome", outcome::STATEMENTS),
+        ("project", project::STATEMENTS),
+        ("token", token::STATEMENTS),
+    ];
+    let named = files.into_iter().flat_map(|(file, statements)| {
+        statements.iter().map(move |(name, text)| (file, *name, *text))
+    });
+    named.chain(project::DELETE.map(|text| ("project", "DELETE", text))).collect()
+}

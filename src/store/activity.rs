@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::tx::{Tx, execute, on};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::lifecycle::Change;
 use crate::domain::time::Timestamp;
@@ -52,6 +52,8 @@ const LIST_TAG_VALUES: &str = "SELECT value, n_events FROM issue_tags
     WHERE project_id = $1 AND issue_id = $2 AND tag = $3 ORDER BY n_events DESC, value";
 const LIST_HOURS: &str = "SELECT hour, n_events FROM issue_hours
     WHERE project_id = $1 AND issue_id = $2 AND hour >= $3 ORDER BY hour";
+
+statements!(INSERT, LIST, LIST_TAGS, LIST_TAG_VALUES, LIST_HOURS);
 
 impl Tx {
     /// Notes a change of an issue.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::issue::{StateColumns, StateRow, state_columns};
-use super::tx::{Tx, execute, on};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::event::Level;
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
@@ -186,6 +186,27 @@ const NUMBER_ISSUE: &str = "UPDATE issues SET number = $3 WHERE project_id = $1 
 fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
+
+statements!(
+    LIST_KNOWN_SQLITE,
+    LIST_KNOWN_POSTGRES,
+    LIST_FACTS_SQLITE,
+    LIST_FACTS_POSTGRES,
+    INSERT_EVENT_SQLITE,
+    INSERT_EVENTS_POSTGRES,
+    INSERT_HASH,
+    INSERT_ISSUE,
+    UPDATE_ISSUE,
+    UPDATE_ISSUE_STATE,
+    ADD_HOUR,
+    LIST_TAG_KEYS,
+    ADD_TAG_SQLITE,
+    ADD_TAGS_POSTGRES,
+    FIND_SKETCH,
+    UPSERT_SKETCH,
+    TAKE_NUMBERS,
+    NUMBER_ISSUE
+);
 
 impl Tx {
     /// Which of these events are stored already.

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::tx::{Tx, execute, on};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::time::Timestamp;
 
@@ -56,6 +56,8 @@ const DELETE: &str = "DELETE FROM buried WHERE project_id = $1 AND id = $2";
 const DELETE_BEFORE: &str = "DELETE FROM buried WHERE buried_at < $1";
 const COUNT: &str = "SELECT COUNT(*) FROM buried";
 const COUNT_OF_PROJECT: &str = "SELECT COUNT(*) FROM buried WHERE project_id = $1";
+
+statements!(INSERT, FIND, LIST, UPDATE, DELETE, DELETE_BEFORE, COUNT, COUNT_OF_PROJECT);
 
 impl Tx {
     /// Sets a report aside. The same report again changes nothing.

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::tx::{Tx, on};
+use super::tx::{Tx, on, statements};
 use crate::domain::event::Event;
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
@@ -119,6 +119,8 @@ const LIST_OF_HASH: &str = "SELECT events.id, issue_hashes.issue_id, events.occu
     ORDER BY events.occurred_at DESC, events.id DESC LIMIT $5";
 const LIST_HASHES: &str = "SELECT hash, config, explanation FROM issue_hashes
     WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, hash";
+
+statements!(FIND, LIST_OF_HASH, LIST_HASHES);
 
 impl Tx {
     /// The event of a project with this id.

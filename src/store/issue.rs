@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::tx::{Tx, execute, on};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::event::Level;
 use crate::domain::id::{IssueId, ProjectId, ShortId};
 use crate::domain::issue::Issue;
@@ -254,7 +254,8 @@ const LIST_BY_EVENTS: &str = list!("issues.n_events");
 const LIST_BY_USERS: &str = list!("COALESCE(issue_users.n_users, 0)");
 
 const LIST_MUTES_OVER: &str = "SELECT project_id, id FROM issues
-    WHERE mute_until IS NOT NULL AND mute_until <= $1 ORDER BY project_id, id LIMIT 100";
+    WHERE mute_until IS NOT NULL AND mute_until <= $1
+    ORDER BY project_id, mute_until, id LIMIT 100";
 const UPDATE_STATE: &str = "UPDATE issues SET status = $4, resolved_at = $5, mute_until = $6,
     mute_until_n_events = $7, is_regressed = $8, assignee = $9, revision = revision + 1
     WHERE project_id = $1 AND id = $2 AND revision = $3";
@@ -265,6 +266,17 @@ fn like(text: &str) -> String {
     let words: Vec<&str> = escaped.split_whitespace().collect();
     format!("%{}%", words.join("%"))
 }
+
+statements!(
+    FIND_BY_NUMBER,
+    FIND_BY_ID,
+    LIST_BY_LAST_SEEN,
+    LIST_BY_FIRST_SEEN,
+    LIST_BY_EVENTS,
+    LIST_BY_USERS,
+    LIST_MUTES_OVER,
+    UPDATE_STATE
+);
 
 impl Tx {
     /// The issue of a project with this number, merged ones too.

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::error::StoreError;
-use super::tx::{Tx, execute, on};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::project::ProjectKey;
 use crate::domain::time::Timestamp;
@@ -51,6 +51,8 @@ const UPDATE: &str =
     "UPDATE project_keys SET label = $3, is_trusted = $4, is_active = $5, origins = $6
     WHERE public_key = $1 AND project_id = $2";
 const DELETE: &str = "DELETE FROM project_keys WHERE public_key = $1 AND project_id = $2";
+
+statements!(FIND, LIST_ALL, LIST_OF_PROJECT, INSERT, UPDATE, DELETE);
 
 impl Tx {
     /// The key with this public part.

@@ -1,7 +1,7 @@
 //! Merging one issue into another: hashes are repointed, counters added up. No event is touched.
 
 use super::error::StoreError;
-use super::tx::{Tx, execute};
+use super::tx::{Tx, execute, statements};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::issue::{Issue, handled_of_both};
 
@@ -33,6 +33,19 @@ const ADD_TAGS: &str = "INSERT INTO issue_tags (project_id, issue_id, tag, value
 const DELETE_HOURS: &str = "DELETE FROM issue_hours WHERE project_id = $1 AND issue_id = $2";
 const DELETE_TAGS: &str = "DELETE FROM issue_tags WHERE project_id = $1 AND issue_id = $2";
 const DELETE_USERS: &str = "DELETE FROM issue_users WHERE project_id = $1 AND issue_id = $2";
+
+statements!(
+    LOCK,
+    REPOINT_HASHES,
+    REPOINT_MERGED,
+    MARK_MERGED,
+    ABSORB,
+    ADD_HOURS,
+    ADD_TAGS,
+    DELETE_HOURS,
+    DELETE_TAGS,
+    DELETE_USERS
+);
 
 impl Tx {
     /// Keeps everybody else from writing an issue until the transaction ends. Whoever locks several

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::tx::{Tx, execute};
+use super::tx::{Tx, execute, statements};
 use crate::domain::effect::Effect;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::time::Timestamp;
@@ -11,6 +11,8 @@ use crate::domain::time::Timestamp;
 const INSERT: &str = "INSERT INTO outbox
     (project_id, id, lane, effect, payload, state, created_at)
     VALUES ($1, $2, $3, $4, $5, 'planned', $6)";
+
+statements!(INSERT);
 
 impl Tx {
     /// Plans an effect in the lane of its issue.

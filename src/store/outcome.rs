@@ -1,7 +1,7 @@
 //! What became of what clients sent, by project and hour.
 
 use super::error::StoreError;
-use super::tx::{Tx, execute, on};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
 
@@ -22,6 +22,8 @@ pub struct OutcomeSums {
     /// Items that clients dropped themselves.
     pub discarded: u64,
 }
+
+statements!(ADD, SUM_SINCE, DELETE_BEFORE);
 
 impl Tx {
     /// Adds to a counter of outcomes.

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::error::StoreError;
-use super::tx::{Tx, execute, on};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{Environment, Project, Settings};
 use crate::domain::time::Timestamp;
@@ -74,7 +74,7 @@ const INSERT_ENVIRONMENT: &str =
     VALUES ($1, $2, $3, $4, $5)";
 
 /// Everything of a project, children first.
-const DELETE: [&str; 14] = [
+pub(super) const DELETE: [&str; 14] = [
     "DELETE FROM events WHERE project_id = $1",
     "DELETE FROM issue_hashes WHERE project_id = $1",
     "DELETE FROM issue_activity WHERE project_id = $1",
@@ -90,6 +90,18 @@ const DELETE: [&str; 14] = [
     "DELETE FROM project_keys WHERE project_id = $1",
     "DELETE FROM projects WHERE id = $1",
 ];
+
+statements!(
+    FIND_BY_SLUG,
+    FIND_BY_PREFIX,
+    FIND_BY_ID,
+    LIST_ENVIRONMENTS,
+    LIST,
+    INSERT,
+    UPDATE,
+    DELETE_ENVIRONMENTS,
+    INSERT_ENVIRONMENT
+);
 
 impl Tx {
     /// The project with this slug.

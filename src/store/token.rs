@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::tx::{Tx, execute, on};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{Scope, Token};
@@ -56,6 +56,8 @@ const TOUCH: &str = "UPDATE tokens SET last_used_at = $2 WHERE id = $1";
 const INSERT_ONCE: &str =
     "INSERT INTO once (name, at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 const FIND_ONCE: &str = "SELECT at FROM once WHERE name = $1";
+
+statements!(FIND_BY_HASH, LIST, INSERT, DELETE, TOUCH, INSERT_ONCE, FIND_ONCE);
 
 impl Tx {
     /// The token whose secret has this SHA-256.

@@ -57,4 +57,11 @@ macro_rules! execute {
     };
 }
 
-pub(super) use {execute, on};
+/// Lists the statements of a file by name, for the test that prepares every one on its engines.
+macro_rules! statements {
+    ($($name:ident),+ $(,)?) => {
+        pub(super) const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+pub(super) use {execute, on, statements};

@@ -13,6 +13,7 @@ mod error_codes;
 mod faults;
 mod first_crash;
 mod readme;
+mod schema;
 mod sdks;
 mod service;
 mod support;
