@@ -26,9 +26,10 @@ async fn send_all(app: &TestApp, shop: &TestProject, events: impl IntoIterator<I
 /// The ids of all issues of the shop, in the order of their numbers.
 async fn issue_ids(app: &TestApp) -> Vec<String> {
     let issues = app.all("/api/v1/projects/shop/issues").await;
+    let number = |id: &str| id.rsplit('-').next().and_then(|number| number.parse::<u64>().ok());
     let mut ids: Vec<_> =
-        issues.iter().map(|issue| issue["id"].as_str().unwrap().to_owned()).collect();
-    ids.sort_by_key(|id| id.rsplit('-').next().unwrap().parse::<u64>().unwrap());
+        issues.iter().filter_map(|issue| issue["id"].as_str().map(str::to_owned)).collect();
+    ids.sort_by_key(|id| number(id));
     ids
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use airlock::domain::time::Timestamp;
-use airlock::store::Tx;
+use airlock::store::{StoreError, Tx};
+use airlock::triage::{TriageError, Wish, carry_out, end_mutes};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
@@ -184,15 +185,15 @@ both!(a_mute_until_a_time_ends_by_itself, |engine: Engine| async move {
     let (app, _shop) = shop_with_an_issue(engine).await;
     let until = app.clock.now().plus(HOUR).to_string();
     app.act("SHOP-1", "mute", json!({ "until": until })).await.ok();
-    app.clock.advance(HOUR - Duration::from_secs(1));
+    app.clock.advance(Duration::from_secs(3_599));
     let store = app.running.store();
-    airlock::triage::end_mutes(store, &app.clock).await.expect("it can look");
+    end_mutes(store, &app.clock).await.expect("it can look");
     assert_eq!(app.issue("SHOP-1").await["status"], "muted");
     app.clock.advance(Duration::from_secs(1));
-    airlock::triage::end_mutes(store, &app.clock).await.expect("it can look");
+    end_mutes(store, &app.clock).await.expect("it can look");
     let issue = app.issue("SHOP-1").await;
     assert_eq!((&issue["status"], &issue["mute"]), (&json!("open"), &Value::Null));
-    airlock::triage::end_mutes(store, &app.clock).await.expect("it can look");
+    end_mutes(store, &app.clock).await.expect("it can look");
     assert_eq!(app.changes("SHOP-1").await, ["opened", "muted", "unmuted"]);
     let activity = app.get("/api/v1/issues/SHOP-1/activity").await.ok();
     assert_eq!(activity["items"][0]["by"], "airlock");
@@ -592,3 +593,17 @@ async fn an_event_committed_while_a_merge_waits_for_it_is_counted() {
     assert_eq!(survivor["last_seen"], "2026-11-21T13:00:00Z");
     app.stop().await;
 }
+
+both!(who_comments_while_somebody_merges_is_told_to_look_again, |engine: Engine| async move {
+    let (app, _shop) = shop_with_a_merged_issue(engine).await;
+    let store = app.running.store();
+    let mut tx = store.read().await.expect("a transaction");
+    let project = tx.find_project("shop").await.expect("an answer").expect("the shop");
+    drop(tx);
+    // The comment's author saw SHOP-1 before it was merged: nobody would find the comment there.
+    let comment = Wish::Comment("mine".to_owned());
+    let done = carry_out(store, &app.clock, &project, 1, &comment, "robin").await;
+    assert!(matches!(done, Err(TriageError::Store(StoreError::Raced))), "{done:?}");
+    assert_eq!(effects(&app).await, ["issue_opened", "issue_opened", "issue_merged"]);
+    app.stop().await;
+});

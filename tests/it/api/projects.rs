@@ -8,7 +8,7 @@ use crate::support::{Engine, TestApp, TestProject, both, crash};
 
 fn names(project: &Value) -> Vec<&str> {
     let environments = project["environments"].as_array().expect("environments");
-    environments.iter().map(|one| one["name"].as_str().unwrap()).collect()
+    environments.iter().map(|one| one["name"].as_str().expect("a name")).collect()
 }
 
 /// The environment where a fix completes its issue; there is one.
@@ -16,7 +16,7 @@ fn complete_in(project: &Value) -> &str {
     let environments = project["environments"].as_array().expect("environments");
     let completing: Vec<_> = environments.iter().filter(|one| one["complete"] == true).collect();
     assert_eq!(completing.len(), 1, "{project}");
-    completing[0]["name"].as_str().unwrap()
+    completing[0]["name"].as_str().expect("a name")
 }
 
 both!(a_project_is_made_with_what_it_needs, |engine: Engine| async move {
@@ -184,7 +184,7 @@ both!(a_deleted_project_leaves_nothing_behind, |engine: Engine| async move {
     }
     app.digested().await;
     app.act("SHOP-1", "comment", json!({"text": "hi"})).await.ok();
-    assert_eq!(app.delete("/api/v1/projects/shop").await.status, 204);
+    assert_eq!(app.delete(&format!("/api/v1/projects/{}", shop.slug)).await.status, 204);
 
     assert_eq!(report(&app, &shop).await, 403);
     assert_eq!(app.get("/api/v1/projects/shop").await.problem(), not_found());
