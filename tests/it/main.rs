@@ -7,6 +7,8 @@
     reason = "a test may panic, and says why"
 )]
 
+mod corpus;
 mod first_crash;
+mod intake;
 mod support;
 mod tidy;
