@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{Database, Engine, TestApp, TestProject, Wire, WireAnswer, both};
+use crate::support::{Engine, TestApp, TestProject, Wire, WireAnswer, both};
 
 /// Requests to addresses that do not exist yet: a tunnel, and DSNs with a path before `/api/`.
 const NOT_SERVED_YET: &[&str] =
@@ -172,9 +172,7 @@ both!(what_sdks_sent_is_what_a_person_sees, |engine: Engine| async move {
         sent.push((capture, project, answers));
     }
     app.digested().await;
-    // What was counted is in the store when the server has stopped.
-    let app = app.restart().await;
-    let mut database = Database::open(app.config.database.as_deref().expect("an address")).await;
+    let mut database = app.counted().await;
 
     let mut table = String::new();
     let (mut n_requests, mut n_events) = (0, 0);
