@@ -26,13 +26,14 @@ fn event(id: &str, kind: &str) -> String {
 
 /// An envelope of items that say their length.
 fn envelope(header: &Value, items: &[(&str, &str)]) -> String {
-    let mut text = format!("{header}\n");
-    for (kind, payload) in items {
-        let length = payload.len();
-        text.push_str(&format!("{}\n{payload}\n", json!({"type": kind, "length": length})));
-    }
-    text
+    let item = |(kind, payload): &(&str, &str)| {
+        let header = json!({"type": kind, "length": payload.len()});
+        format!("{header}\n{payload}\n")
+    };
+    format!("{header}\n{}", items.iter().map(item).collect::<Vec<_>>().concat())
 }
+
+type Encode = fn(&[u8]) -> Vec<u8>;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -217,7 +218,6 @@ both!(a_new_key_works_at_once_and_a_deleted_one_no_more, |engine: Engine| async 
 async fn every_encoding_an_sdk_may_choose_is_read() {
     let app = TestApp::start(Engine::Sqlite).await;
     let shop = app.create_project("shop").await;
-    type Encode = fn(&[u8]) -> Vec<u8>;
     let encodings: [(&str, &str, Encode); 8] = [
         ("Gzip", "gzip", gzip),
         ("XGzip", "x-gzip", gzip),
@@ -598,7 +598,6 @@ async fn an_event_of_four_mebibytes_is_taken_and_one_byte_more_is_not() {
 async fn a_small_body_that_decodes_to_a_huge_one_is_refused() {
     let app = TestApp::start(Engine::Sqlite).await;
     let shop = app.create_project("shop").await;
-    type Encode = fn(&[u8]) -> Vec<u8>;
     let encodings: [(&str, Encode); 4] =
         [("gzip", gzip), ("deflate", zlib), ("deflate", deflate), ("zstd", zstd)];
     for (encoding, encode) in encodings {
