@@ -6,8 +6,10 @@
     reason = "a test may panic and says why; what it needs is in the environment that ./test makes"
 )]
 
+mod corpus;
 mod faults;
 mod first_crash;
+mod intake;
 mod readme;
 mod sdks;
 mod service;
