@@ -48,11 +48,8 @@ pub fn culprit(event: &Event) -> String {
 }
 
 fn of_frame(frame: &Frame) -> String {
-    let function = frame
-        .function
-        .as_deref()
-        .map(str::trim)
-        .filter(|name| !name.is_empty() && *name != "<unknown>");
+    let function =
+        frame.function.as_deref().map(str::trim).filter(|name| stack::is_function_name(name));
     // A qualified name (`shop::cart::total`, `Shop\Cart::total`) says the module itself.
     if let Some(function) = function.filter(|name| name.contains("::") || name.contains('\\')) {
         return without_hash(function).to_owned();
@@ -157,6 +154,8 @@ mod tests {
             (None, Some("https://x.example/js/app.js?v=3"), Some("post"), "js/app.js in post"),
             (None, Some("main.rs"), Some("checkout::total::h0123456789abcdef"), "checkout::total"),
             (None, Some("main.rs"), None, "main.rs"),
+            (Some("worker"), Some("/srv/shop/worker.js"), Some("?"), "worker"),
+            (Some("worker"), Some("/srv/shop/worker.js"), Some("Object.?"), "worker"),
             (None, None, Some("_gcry_mpi"), "_gcry_mpi"),
         ] {
             let mut event = event();

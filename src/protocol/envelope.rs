@@ -284,8 +284,7 @@ impl Splitter {
     fn end_header(&mut self, line: &[u8]) -> Result<(), EnvelopeError> {
         self.state = State::ItemHeader;
         self.has_header = true;
-        let wire: WireHeader<'_> = serde_json::from_slice(line)
-            .map_err(|cause| EnvelopeError::Header(cause.to_string()))?;
+        let wire: WireHeader<'_> = object(line).map_err(EnvelopeError::Header)?;
         let text = |raw: Option<&serde_json::value::RawValue>| -> Option<String> {
             raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
         };
@@ -306,8 +305,8 @@ impl Splitter {
         if item > MOST_ITEMS {
             return Err(EnvelopeError::TooManyItems);
         }
-        let header: WireItemHeader = serde_json::from_slice(line)
-            .map_err(|cause| EnvelopeError::ItemHeader { item, reason: cause.to_string() })?;
+        let header: WireItemHeader =
+            object(line).map_err(|reason| EnvelopeError::ItemHeader { item, reason })?;
         let kind = header.kind.ok_or(EnvelopeError::NoType(item))?;
         let is_kept = (self.keeps)(&kind);
         self.state = match header.length {
@@ -367,6 +366,14 @@ impl Splitter {
             }
         }
     }
+}
+
+/// A line of headers. A list of their values, which serde would take as well, is none.
+fn object<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
+    if line.trim_ascii_start().first() == Some(&b'[') {
+        return Err("it is a list".to_owned());
+    }
+    serde_json::from_slice(line).map_err(|cause| cause.to_string())
 }
 
 /// Whether an item's type is a name that may become a label.

@@ -16,6 +16,10 @@ struct Skimmed<'a> {
 /// # Errors
 /// When the bytes are no JSON object, with where and why.
 pub fn event_id(bytes: &[u8]) -> Result<Option<EventId>, serde_json::Error> {
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        // A derived struct would also be read from the list of its fields.
+        return Err(serde::de::Error::custom("a list, not an object"));
+    }
     let skimmed: Skimmed<'_> = serde_json::from_slice(bytes)?;
     let text = skimmed.event_id.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
     Ok(text.as_deref().and_then(EventId::parse))
@@ -35,7 +39,7 @@ mod tests {
         ] {
             assert_eq!(event_id(json.as_bytes()).ok(), Some(expected), "{json}");
         }
-        for bad in ["", "[]", "{", "{}x", "nonsense"] {
+        for bad in ["", "[]", r#"["c76085e7ee72463e94764d80b9534fff"]"#, "{", "{}x", "nonsense"] {
             assert!(event_id(bad.as_bytes()).is_err(), "{bad}");
         }
     }

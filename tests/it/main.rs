@@ -8,10 +8,12 @@
 
 mod api;
 mod buried;
+mod corpus;
 mod counting;
 mod error_codes;
 mod faults;
 mod first_crash;
+mod intake;
 mod readme;
 mod schema;
 mod sdks;

@@ -6,18 +6,22 @@
 
 mod app;
 mod clients;
+mod database;
 mod engine;
 mod issues;
 mod process;
 mod proxy;
 mod store;
+mod wire;
 
 pub(crate) use app::{Answer, TOKEN, TestApp, TestProject, client};
 pub(crate) use clients::Client;
+pub(crate) use database::Database;
 pub(crate) use engine::{Engine, both};
 pub(crate) use issues::{crash, with};
 pub(crate) use process::{Process, airlock};
 pub(crate) use proxy::Proxy;
+pub(crate) use wire::{Wire, WireAnswer};
 
 use std::time::Duration;
 

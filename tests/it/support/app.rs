@@ -1,6 +1,7 @@
 //! The server inside the test.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use airlock::app::{self, Running};
 use airlock::clock::Clock;
@@ -10,7 +11,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Engine, until};
+use super::{Database, Engine, until};
 
 /// The token with every scope.
 pub(crate) const TOKEN: &str = "a-bootstrap-token-for-tests";
@@ -193,6 +194,22 @@ impl TestApp {
             ]}}]},
         });
         self.send_event(project, &event).await.ok()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Waits until everything counted so far is in the store; gives the test's own way into it.
+    pub(crate) async fn counted(&self) -> Database {
+        let address = self.config.database.as_deref().expect("an address");
+        let mut database = Database::open(address).await;
+        // Counts go to the store once a minute, project by project: the newest is the last.
+        let last = self.create_project("the-last-one").await;
+        let session = "{}\n{\"type\":\"session\"}\n{}";
+        Answer::of(self.report(&last, "envelope").body(session)).await.ok();
+        self.clock.advance(Duration::from_mins(2));
+        until("the counts to reach the store", async || {
+            !database.outcomes(last.id).await.is_empty()
+        })
+        .await;
+        database
     }
 
     /// Waits until everything accepted is digested.
