@@ -23,7 +23,7 @@ use crate::auth::tokens::{LEAST_BOOTSTRAP_CHARS, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::digest::{Digest, Limits};
-use crate::health::Health;
+use crate::health::{Health, PartState};
 use crate::intake::Intake;
 use crate::outcomes::Outcomes;
 use crate::spool::{self, Spool};
@@ -36,6 +36,9 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// Stopping waits this long for digest to drain the spool; the rest is digested after the next
 /// start.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often stopping looks whether digest still gets on.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +89,7 @@ pub struct Running {
     spool: Spool,
     store: Store,
     outcomes: Arc<Outcomes>,
+    digest_health: Health,
     stop: watch::Sender<bool>,
     digest: Option<tokio::task::JoinHandle<()>>,
     tasks: Tasks,
@@ -103,16 +107,8 @@ pub async fn start(
     check(&config)?;
     make_folder(&config.data)?;
     let metrics = server::recorder().map_err(StartError::Metrics)?;
-    let seed = u64::from_be_bytes(clock.random());
-    let mut settings = spool::Settings::new(config.data.join("spool"));
-    settings.most_bytes = config.spool_most_bytes;
-    settings.least_free_bytes = config.spool_least_free_bytes;
-    let (spool, reader) = spool::open(settings, seed)?;
-    let location = match &config.database {
-        Some(address) => address.parse()?,
-        None => Location::Sqlite(config.data.join("airlock.db")),
-    };
-    let store = Store::new(&location)?;
+    let (spool, reader) = open_spool(&config, &clock)?;
+    let store = find_store(&config)?;
     let (listener, address) = listen(&config, socket)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let keys = Arc::new(Keys::load(store.clone(), clock.clone(), config.data.join("keys.json")));
@@ -132,8 +128,8 @@ pub async fn start(
         admin_token: config.data.join("admin.token"),
     };
     // The store is mostly there at once; then the first request finds everything in place.
-    let opened = tokio::time::timeout(OPEN_PATIENCE, opener.step()).await;
-    let new_admin_token = opened.ok().and_then(Result::ok).flatten();
+    let first_try = tokio::time::timeout(OPEN_PATIENCE, opener.step()).await;
+    let new_admin_token = first_try.ok().and_then(Result::ok).flatten();
 
     let mut tasks = Tasks::default();
     if !store.is_open() {
@@ -177,7 +173,7 @@ pub async fn start(
         spool: spool.clone(),
         outcomes: Arc::clone(&outcomes),
         spool_health,
-        digest_health,
+        digest_health: digest_health.clone(),
         store_health,
         metrics,
     };
@@ -198,6 +194,7 @@ pub async fn start(
         spool,
         store,
         outcomes,
+        digest_health,
         stop,
         digest,
         tasks,
@@ -210,7 +207,7 @@ impl Running {
         self.server.stop(true).await;
         self.spool.close().await;
         if let Some(mut digest) = self.digest.take()
-            && tokio::time::timeout(DRAIN_PATIENCE, &mut digest).await.is_err()
+            && !self.drained(&mut digest).await
         {
             tracing::warn!("the spool is not drained; the rest waits for the next start");
             self.stop.send_replace(true);
@@ -223,6 +220,20 @@ impl Running {
             tracing::warn!(%cause, "the last counts of refused requests are lost");
         }
         self.store.close().await;
+    }
+
+    /// Waits until digest has drained the spool, as long as there is hope.
+    async fn drained(&self, digest: &mut tokio::task::JoinHandle<()>) -> bool {
+        let began = std::time::Instant::now();
+        while began.elapsed() < DRAIN_PATIENCE {
+            if tokio::time::timeout(DRAIN_LOOK, &mut *digest).await.is_ok() {
+                return true;
+            }
+            if self.digest_health.get().state != PartState::Ok {
+                return false;
+            }
+        }
+        false
     }
 
     /// The store, for tests that look behind the API.
@@ -248,6 +259,21 @@ fn check(config: &Config) -> Result<(), StartError> {
         return Err(StartError::PublicUrl);
     }
     Ok(())
+}
+
+fn open_spool(config: &Config, clock: &Clock) -> Result<(Spool, spool::Reader), StartError> {
+    let mut settings = spool::Settings::new(config.data.join("spool"));
+    settings.most_bytes = config.spool_most_bytes;
+    settings.least_free_bytes = config.spool_least_free_bytes;
+    Ok(spool::open(settings, u64::from_be_bytes(clock.random()))?)
+}
+
+fn find_store(config: &Config) -> Result<Store, StartError> {
+    let location = match &config.database {
+        Some(address) => address.parse()?,
+        None => Location::Sqlite(config.data.join("airlock.db")),
+    };
+    Ok(Store::new(&location)?)
 }
 
 fn make_folder(path: &Path) -> Result<(), StartError> {

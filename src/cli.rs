@@ -1,2 +1,179 @@
-//! The command line.
+//! The command line, for people and scripts.
+//!
+//! A command asks the server over HTTP like any client, makes text of the answer with a pure
+//! function, and prints it once. stdout is the result: a table, or one JSON object with `--json`;
+//! everything else goes to stderr. The exit code is 0 done, 1 refused, 2 usage or rights,
+//! 5 unreachable.
+//!
+//! *Invariants*: no prompt; no rule of the product; text from reports never reaches the terminal
+//! unescaped (see `text`); a token goes to the address it was chosen for and nowhere else.
+//!
+//! To add a command: a file with its arguments and `run`, a variant of `Command`, and a snapshot
+//! of what it prints.
+
+mod answer;
+mod buried;
+mod client;
+mod connection;
+mod failure;
+mod issues;
+mod output;
+mod project;
+mod send;
 pub mod serve;
+mod show;
+mod span;
+mod status;
+mod table;
+mod text;
+mod token;
+mod triage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::Clock;
+use client::Api;
+use connection::Connection;
+use failure::Failure;
+use output::{Output, OutputOptions};
+
+/// A self-hosted error tracker that closes the loop from crash to deploy.
+#[derive(Debug, Parser)]
+#[command(
+    name = "airlock",
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage or missing rights, 5 unreachable."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    output: OutputOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::ServeArgs),
+    /// List the issues of a project
+    Issues(issues::IssuesArgs),
+    /// Show an issue and its latest event
+    Show(show::ShowArgs),
+    /// Resolve an issue: an event that happens later is a regression
+    Resolve(triage::IssueArgs),
+    /// Open an issue again
+    Reopen(triage::IssueArgs),
+    /// Keep an issue quiet, for good or until a condition ends it
+    Mute(triage::MuteArgs),
+    /// End the mute of an issue
+    Unmute(triage::IssueArgs),
+    /// Say whose an issue is
+    Assign(triage::AssignArgs),
+    /// Comment on an issue
+    Comment(triage::CommentArgs),
+    /// Make two issues one
+    Merge(triage::MergeArgs),
+    /// Create and see projects
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    /// Create, see and revoke API tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// List reports that could not be digested, or try them again
+    Buried(buried::BuriedArgs),
+    /// Send a test report through the real intake
+    Send(send::SendArgs),
+    /// Show how the parts of the server are
+    Status,
+}
+
+/// What every command gets.
+struct Context {
+    connection: Connection,
+    output: Output,
+    clock: Clock,
+}
+
+impl Context {
+    /// The server, with a token.
+    fn api(&self) -> Result<Api, Failure> {
+        Api::new(self.connection.target()?.with_token()?)
+    }
+}
+
+/// Runs one command to its end, messages included.
+pub async fn run(cli: Cli) -> ExitCode {
+    let Cli { connection, output, command } = cli;
+    let context = Context { connection, output: Output::new(&output), clock: Clock::system() };
+    let done = match command {
+        Command::Serve(args) => return serve::run(args).await,
+        Command::Issues(args) => issues::run(&context, args).await,
+        Command::Show(args) => show::run(&context, args).await,
+        Command::Resolve(args) => triage::resolve(&context, args).await,
+        Command::Reopen(args) => triage::reopen(&context, args).await,
+        Command::Mute(args) => triage::mute(&context, args).await,
+        Command::Unmute(args) => triage::unmute(&context, args).await,
+        Command::Assign(args) => triage::assign(&context, args).await,
+        Command::Comment(args) => triage::comment(&context, args).await,
+        Command::Merge(args) => triage::merge(&context, args).await,
+        Command::Project(command) => project::run(&context, command).await,
+        Command::Token(command) => token::run(&context, command).await,
+        Command::Buried(args) => buried::run(&context, args).await,
+        Command::Send(args) => send::run(&context, args).await,
+        Command::Status => status::run(&context).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            Output::note(&format!("airlock: {failure}"));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_contradict_each_other_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_exit_with_2() {
+        for line in [
+            "airlock",
+            "airlock issue shop",
+            "airlock show 42",
+            "airlock mute SHOP-1 --for soon",
+            "airlock assign SHOP-1",
+            "airlock assign SHOP-1 zoe --nobody",
+            "airlock send http://127.0.0.1:8460/1",
+            "airlock token create ci",
+            "airlock buried shop --retry-all --retry x",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_data_folder_can_be_named_before_and_after_the_command() {
+        for line in ["airlock --data /d serve", "airlock serve --data /d"] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            let Command::Serve(args) = cli.command else { panic!("{line}") };
+            assert!(format!("{args:?}").contains("data: \"/d\""), "{args:?}");
+            assert_eq!(cli.connection.data, std::path::Path::new("/d"), "{line}");
+        }
+        let cli = Cli::try_parse_from(["airlock", "status", "--data", "/d"]).expect("valid");
+        assert_eq!(cli.connection.data, std::path::Path::new("/d"));
+    }
+}

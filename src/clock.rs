@@ -102,7 +102,7 @@ mod tests {
         let ids: Vec<Uuid> = (0..10_000).map(|_| clock.id()).collect();
         assert!(ids.is_sorted_by(|one, next| one < next));
         assert_eq!(ids[0].get_version_num(), 7);
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert_eq!(clock.now(), Timestamp::from_micros(1_795_226_526_000_000));
     }
 }

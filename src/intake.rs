@@ -12,8 +12,10 @@
 //! To add a protocol: its framing in `protocol`, an endpoint in [`routes`], a kind of report.
 
 mod body;
+mod cors;
 mod endpoint;
 mod refusal;
+mod sender;
 
 use std::sync::Arc;
 

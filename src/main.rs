@@ -2,18 +2,15 @@
 
 use std::process::ExitCode;
 
-use airlock::cli::serve;
+use airlock::cli;
 use clap::Parser;
 
-#[derive(Parser)]
-enum Cli {
-    /// Run the server
-    Serve(serve::ServeArgs),
-}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Cli::parse() {
-        Cli::Serve(args) => serve::run(args).await,
-    }
+    // The HTTP client brings no TLS provider of its own. Whoever installed one before is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cli::run(cli::Cli::parse()).await
 }

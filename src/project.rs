@@ -122,7 +122,8 @@ pub async fn delete(store: &Store, keys: &Keys, id: ProjectId) -> Result<(), Sto
     let mut tx = store.write().await?;
     tx.delete_project(id).await?;
     tx.commit().await?;
-    keys.refresh().await
+    keys.remove(|key| key.project_id == id);
+    Ok(())
 }
 
 /// A key nobody has yet: 128 random bits in hex.
@@ -183,6 +184,6 @@ pub async fn delete_key(
     let mut tx = store.write().await?;
     let is_gone = tx.delete_key(project, public_key).await?;
     tx.commit().await?;
-    keys.refresh().await?;
+    keys.remove(|key| key.public_key == public_key && key.project_id == project);
     Ok(is_gone)
 }

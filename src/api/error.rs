@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::request_id;
+use crate::domain::lifecycle::InvalidTransition;
 use crate::project::ProjectError;
 use crate::store::StoreError;
 use crate::triage::TriageError;
@@ -192,10 +193,10 @@ impl From<TriageError> for ApiError {
         match error {
             TriageError::NotFound => Self::new(Code::NotFound, error),
             TriageError::Transition(invalid) => match invalid {
-                crate::domain::lifecycle::InvalidTransition::NotMuted => {
-                    Self::new(Code::InvalidTransition, invalid)
+                InvalidTransition::NotMuted => Self::new(Code::InvalidTransition, invalid),
+                InvalidTransition::MuteEndsInThePast | InvalidTransition::MuteForNoEvents => {
+                    Self::invalid(invalid)
                 }
-                _ => Self::invalid(invalid),
             },
             TriageError::MergeWithItself => Self::invalid(error),
             TriageError::Store(error) => error.into(),

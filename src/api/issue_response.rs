@@ -96,7 +96,7 @@ impl IssueResponse {
         let environments = tx.list_tag_values(project.id, issue.id, "environment").await?;
         let hashes = tx.list_hashes(project.id, issue.id).await?;
         let fingerprint = |hash: crate::store::event::StoredHash| FingerprintResponse {
-            hash: hash.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: hash.hash.to_string(),
             config: hash.config,
             why: serde_json::from_str(&hash.explanation).unwrap_or_default(),
         };

@@ -127,6 +127,13 @@ impl Keys {
         self.write_file(&known);
     }
 
+    /// Keys were deleted: they count no more, at once.
+    pub fn remove(&self, is_gone: impl Fn(&ProjectKey) -> bool) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, key| !is_gone(key));
+        self.write_file(&known);
+    }
+
     /// Reads all keys from the store, also those other nodes made, changed or deleted.
     ///
     /// # Errors

@@ -22,6 +22,9 @@ pub const LEAST_BOOTSTRAP_CHARS: usize = 20;
 /// The use of a token is noted at most this often.
 const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
+/// Noting the use of a token may keep a request waiting for this long.
+const TOUCH_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A token looked up is believed for this long: what is revoked on another node ends here then.
 const BELIEVED_FOR: Duration = Duration::from_secs(5);
 
@@ -135,8 +138,10 @@ impl Tokens {
             tx.touch_token(found.token.id, now).await?;
             tx.commit().await
         };
-        if let Err(cause) = noted.await {
-            tracing::warn!(%cause, "cannot note the use of a token");
+        match tokio::time::timeout(TOUCH_PATIENCE, noted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => tracing::warn!(%cause, "cannot note the use of a token"),
+            Err(_) => tracing::warn!("the store is too busy to note the use of a token"),
         }
         found
     }

@@ -41,7 +41,12 @@ pub struct ServeArgs {
     #[arg(long, env = "AIRLOCK_SPOOL_LEAST_FREE_BYTES", default_value_t = crate::spool::LEAST_FREE_BYTES, value_name = "BYTES")]
     spool_least_free_bytes: u64,
     /// What to log: a level, or levels by part as in `info,airlock::digest=debug`
-    #[arg(long, env = "AIRLOCK_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "AIRLOCK_LOG",
+        default_value = "info,actix_server=warn",
+        value_name = "FILTER"
+    )]
     log: String,
     /// How log lines look
     #[arg(long, env = "AIRLOCK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -122,7 +127,13 @@ pub async fn run(args: ServeArgs) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-    let socket = listenfd::ListenFd::from_env().take_tcp_listener(0).ok().flatten();
+    let socket = match listenfd::ListenFd::from_env().take_tcp_listener(0) {
+        Ok(socket) => socket,
+        Err(cause) => {
+            say(format!("the socket passed by the service manager cannot be used: {cause}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let running = match app::start(args.config(), Clock::system(), socket).await {
         Ok(running) => running,
         Err(cause) => {

@@ -17,6 +17,10 @@ use crate::store::{Store, StoreError};
 /// Raw bytes hold secrets: what is buried is forgotten after a week.
 pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
+/// A project's grave holds at most this many reports: a client that sends garbage must not fill the
+/// store. Beyond it they are counted and logged, and their bytes are dropped.
+pub const MOST_BURIED: u64 = 1_000;
+
 /// The longest reason, in characters.
 const MOST_REASON_CHARS: usize = 500;
 
@@ -36,7 +40,10 @@ pub async fn bury(store: &Store, clock: &Clock, poison: &Poison) -> Result<(), S
     };
     tracing::warn!(%project, id = %buried.id, reason = %buried.reason, "a report was buried");
     let mut tx = store.write().await?;
-    if tx.insert_buried(project, &buried).await? {
+    if tx.count_buried_of(project).await? >= MOST_BURIED {
+        let outcome = Outcome::Refused("grave_full".to_owned());
+        tx.add_outcome(project, now.hour(), &outcome, 1).await?;
+    } else if tx.insert_buried(project, &buried).await? {
         tx.add_outcome(project, now.hour(), &Outcome::Buried, 1).await?;
     }
     tx.commit().await

@@ -1,6 +1,6 @@
 //! A batch of one project, folded per issue: what to write, decided without the store.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -49,7 +49,7 @@ pub struct IssuePlan {
 /// is stored of their hashes; `new_id` gives an id for each new issue.
 pub fn fold(
     prepared: &[Prepared],
-    known: &HashSet<EventId>,
+    known: &BTreeSet<EventId>,
     facts: &BTreeMap<Hash, IssueFacts>,
     now: Timestamp,
     mut new_id: impl FnMut() -> Uuid,

@@ -52,6 +52,9 @@ impl Poison {
 }
 
 /// Understands reports on all cores; the order stays.
+///
+/// # Panics
+/// Never: a panic on a report becomes its [`Poison`].
 #[must_use]
 pub fn prepare_all(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Result<Prepared, Box<Poison>>> {
     let n_threads = n_threads.min(records.len().div_ceil(LEAST_PER_THREAD)).max(1);
@@ -82,20 +85,27 @@ fn prepare_share(records: Vec<Vec<u8>>) -> Vec<Result<Prepared, Box<Poison>>> {
             let attempt = AssertUnwindSafe(|| prepare(&record, encoder.as_mut()));
             let prepared = catch_unwind(attempt).unwrap_or_else(|panic| {
                 let meta = Report::from_record(record.clone()).ok().map(|report| report.meta);
-                Err((meta, format!("digesting it panicked: {}", panic_text(panic.as_ref()))))
+                Err(Box::new((
+                    meta,
+                    format!("digesting it panicked: {}", panic_text(panic.as_ref())),
+                )))
             });
-            prepared.map_err(|(meta, reason)| Box::new(Poison { meta, record, reason }))
+            prepared.map_err(|refused| {
+                let (meta, reason) = *refused;
+                Box::new(Poison { meta, record, reason })
+            })
         })
         .collect()
 }
 
-type Refused = (Option<ReportMeta>, String);
+type Refused = Box<(Option<ReportMeta>, String)>;
 
 fn prepare(
     record: &[u8],
     encoder: Result<&mut BodyEncoder, &mut std::io::Error>,
 ) -> Result<Prepared, Refused> {
-    let report = Report::from_record(record.to_vec()).map_err(|cause| (None, cause.to_string()))?;
+    let report = Report::from_record(record.to_vec())
+        .map_err(|cause| Box::new((None, cause.to_string())))?;
     let meta = report.meta;
     let event = match meta.kind {
         ReportKind::SentryEvent => {
@@ -111,7 +121,7 @@ fn prepare(
     };
     let event = match event {
         Ok(event) => event,
-        Err(cause) => return Err((Some(meta), cause.to_string())),
+        Err(cause) => return Err(Box::new((Some(meta), cause.to_string()))),
     };
     let body = match encoder {
         Ok(encoder) => encoder.encode(&event).map_err(|cause| cause.to_string()),
@@ -127,7 +137,7 @@ fn prepare(
             event,
             body,
         }),
-        Err(cause) => Err((Some(meta), format!("the event cannot be stored: {cause}"))),
+        Err(cause) => Err(Box::new((Some(meta), format!("the event cannot be stored: {cause}")))),
     }
 }
 

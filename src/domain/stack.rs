@@ -2,8 +2,9 @@
 
 use super::event::{Event, Exception, Frame};
 
-/// Functions that raise, catch or report a crash: they stand on the stack of every crash of their
-/// runtime and say nothing about this one, whatever the SDK marks as the application's.
+/// Functions that raise, catch or report a crash, by the beginning of their names: they stand on
+/// the stack of every crash of their runtime and say nothing about this one, whatever the SDK marks
+/// as the application's.
 /// Source: stacks of the `sentry` crate 0.49, whose panic hook is the innermost frame.
 const MACHINERY: &[&str] = &[
     "__libc_start",
@@ -11,17 +12,15 @@ const MACHINERY: &[&str] = &[
     "__rust_",
     "__rustc::",
     "__scrt_common_main",
-    "_start",
-    "abort",
     "backtrace::",
+    "core::ops::function::",
     "core::option::expect_failed",
     "core::option::unwrap_failed",
     "core::panicking::",
     "core::result::unwrap_failed",
     "core::slice::index::",
     "core::str::slice_error_fail",
-    "raise",
-    "rust_begin_unwind",
+    "dyn core::ops::function::",
     "rust_panic",
     "sentry::",
     "sentry_backtrace::",
@@ -34,19 +33,15 @@ const MACHINERY: &[&str] = &[
     "std::sys_common::",
 ];
 
+/// Such functions by their whole names.
+const MACHINERY_NAMES: &[&str] = &["_start", "abort", "raise", "rust_begin_unwind"];
+
 /// Whether the frame only raises, catches or reports.
 fn is_machinery(frame: &Frame) -> bool {
     frame.function.as_deref().is_some_and(|function| {
         let function = function.trim_start_matches(['<', '&']);
-        MACHINERY.iter().any(|prefix| {
-            // A name without a separator is a whole function, not the start of a longer one.
-            let whole = !prefix.ends_with([':', '_']) && !prefix.starts_with("__libc");
-            if whole && !prefix.contains("::") {
-                function == *prefix
-            } else {
-                function.starts_with(prefix)
-            }
-        })
+        MACHINERY_NAMES.contains(&function)
+            || MACHINERY.iter().any(|beginning| function.starts_with(beginning))
     })
 }
 
@@ -145,6 +140,7 @@ mod tests {
         assert_eq!(names(&telling(&[frame("abort", true), frame("?", true)])), ["abort"]);
         assert!(telling(&[]).is_empty());
     }
+
     #[test]
     fn unmarked_frames_are_own_only_where_none_is_marked() {
         let unmarked = |function| Frame { in_app: None, ..frame(function, true) };

@@ -24,7 +24,7 @@ impl Default for Limits {
             most_wire_bytes: 200 * 1024 * 1024,
             most_decoded_bytes: 200 * 1024 * 1024,
             most_event_bytes: 4 * 1024 * 1024,
-            body_timeout: std::time::Duration::from_secs(60),
+            body_timeout: std::time::Duration::from_mins(1),
         }
     }
 }
@@ -235,7 +235,9 @@ mod tests {
         }
     }
 
-    const ENCODERS: [(Encoding, fn(&[u8]) -> Vec<u8>); 5] = [
+    type Encode = fn(&[u8]) -> Vec<u8>;
+
+    const ENCODERS: [(Encoding, Encode); 5] = [
         (Encoding::Identity, <[u8]>::to_vec),
         (Encoding::Gzip, gzip),
         (Encoding::Deflate, zlib),

@@ -1,23 +1,19 @@
 //! One request of an SDK.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue,
-};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use futures_util::StreamExt as _;
 
 use super::Intake;
 use super::body::{Body, BodyError, Received};
+use super::cors::{preflight, with_cors};
 use super::refusal::{Refusal, X_SENTRY_RATE_LIMITS};
-use crate::auth::keys::KeyLookup;
+use super::sender::{Sender, auth_of, authenticate, check_dsn, header, no_key, project_of};
 use crate::domain::id::{EventId, ProjectId};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
-use crate::protocol::auth::{ClientAuth, checked_key};
-use crate::protocol::dsn::Dsn;
+use crate::protocol::auth::ClientAuth;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::report::{Report, ReportKind, ReportMeta};
 use crate::protocol::{client_report, json, skim};
@@ -36,21 +32,11 @@ pub(super) enum Kind {
 const UNKEPT: &str = "3600:transaction;span;session;profile;profile_chunk;replay;log_item;\
 trace_metric;monitor:organization:unsupported";
 
-/// What browsers may send without further questions.
-const ALLOWED_HEADERS: &str = "x-sentry-auth, x-requested-with, x-forwarded-for, origin, referer, \
-accept, content-type, authentication, authorization, content-encoding, transfer-encoding, \
-sentry-trace, baggage";
-
-/// What scripts in browsers may see.
-const EXPOSED_HEADERS: &str = "x-sentry-error, x-sentry-rate-limits, retry-after";
-
 /// Room asked for when the client does not say how much it will send.
 const USUAL_BYTES: u64 = 16 * 1024;
 
 /// Pause asked for when a report cannot be taken.
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
-
-const X_SENTRY_AUTH: HeaderName = HeaderName::from_static("x-sentry-auth");
 
 /// The resource of one endpoint.
 pub(super) fn resource(path: &str, kind: Kind) -> Resource {
@@ -65,25 +51,6 @@ pub(super) fn resource(path: &str, kind: Kind) -> Resource {
             let detail = "reports are sent with POST";
             with_cors(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).response())
         }))
-}
-
-async fn preflight(request: HttpRequest) -> HttpResponse {
-    let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let allowed = asked.unwrap_or(HeaderValue::from_static(ALLOWED_HEADERS));
-    with_cors(
-        HttpResponse::Ok()
-            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST, OPTIONS"))
-            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, allowed))
-            .insert_header((ACCESS_CONTROL_MAX_AGE, "3600"))
-            .finish(),
-    )
-}
-
-fn with_cors(mut response: HttpResponse) -> HttpResponse {
-    let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
-    response
 }
 
 async fn post(
@@ -278,89 +245,6 @@ async fn read(
         check_dsn(intake, project, auth, envelope.header.dsn.as_deref(), sender).await?;
     }
     Ok(received)
-}
-
-async fn check_dsn(
-    intake: &Intake,
-    project: ProjectId,
-    auth: &ClientAuth,
-    dsn: Option<&str>,
-    sender: &mut Option<Sender>,
-) -> Result<(), Refusal> {
-    let Some(dsn) = dsn else {
-        return if sender.is_some() { Ok(()) } else { Err(no_key()) };
-    };
-    let dsn: Dsn = dsn.parse().map_err(|cause| Refusal::forbidden("bad_dsn", cause))?;
-    if dsn.project_id != project {
-        let detail = "the envelope's dsn names another project";
-        return Err(Refusal::forbidden("contradiction", detail));
-    }
-    let own = ClientAuth { key: Some(dsn.public_key.clone()), client: None };
-    auth.clone().and(own).map_err(|cause| Refusal::forbidden("contradiction", cause))?;
-    if sender.is_none() {
-        *sender = Some(authenticate(intake, &dsn.public_key, project).await?);
-    }
-    Ok(())
-}
-
-/// Who sends a report.
-struct Sender {
-    public_key: String,
-    is_verified: bool,
-}
-
-async fn authenticate(
-    intake: &Intake,
-    public_key: &str,
-    project: ProjectId,
-) -> Result<Sender, Refusal> {
-    let public_key =
-        checked_key(public_key).map_err(|cause| Refusal::forbidden("bad_key", cause))?;
-    match intake.keys.find(&public_key).await {
-        KeyLookup::Known(key) if key.project_id != project => Err(Refusal::forbidden(
-            "unknown_key",
-            format!("project {project} does not exist or has no such key"),
-        )),
-        KeyLookup::Known(key) if !key.is_active => {
-            Err(Refusal::forbidden("inactive_key", "the key is switched off"))
-        }
-        KeyLookup::Known(_) => Ok(Sender { public_key, is_verified: true }),
-        KeyLookup::Unknown => Err(Refusal::forbidden(
-            "unknown_key",
-            format!("project {project} does not exist or has no such key"),
-        )),
-        KeyLookup::StoreAway => Ok(Sender { public_key, is_verified: false }),
-    }
-}
-
-fn no_key() -> Refusal {
-    let detail = "no key: send X-Sentry-Auth, ?sentry_key= or the envelope's dsn";
-    Refusal::forbidden("no_key", detail)
-}
-
-fn project_of(request: &HttpRequest) -> Result<ProjectId, Refusal> {
-    let text = request.match_info().get("project_id").unwrap_or_default();
-    let id = text.parse().ok().filter(|id| *id > 0);
-    id.map(ProjectId).ok_or_else(|| {
-        Refusal::forbidden("unknown_key", "the project in the address is not a number")
-    })
-}
-
-fn auth_of(request: &HttpRequest) -> Result<ClientAuth, Refusal> {
-    let bad = |cause| Refusal::forbidden("bad_key", cause);
-    let from_header = match header(request, &X_SENTRY_AUTH) {
-        Some(value) => ClientAuth::from_header(value).map_err(bad)?,
-        None => ClientAuth::default(),
-    };
-    let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-    let query = query.map(web::Query::into_inner).unwrap_or_default();
-    let parameters = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let from_query = ClientAuth::from_parameters(parameters).map_err(bad)?;
-    from_header.and(from_query).map_err(|cause| Refusal::forbidden("contradiction", cause))
-}
-
-fn header<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
-    request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
 fn event_id_of_store(payload: &[u8]) -> Result<Option<EventId>, Refusal> {

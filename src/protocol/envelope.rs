@@ -226,16 +226,14 @@ impl Splitter {
                     };
                     rest
                 }
-                State::AfterSized { kind, is_kept, length } => match bytes.split_first() {
-                    Some((b'\n', rest)) => {
-                        self.end_item(&kind, is_kept);
-                        rest
-                    }
-                    _ => {
+                State::AfterSized { kind, is_kept, length } => {
+                    let Some((b'\n', rest)) = bytes.split_first() else {
                         let item = self.n_items;
                         return Err(EnvelopeError::Unterminated { item, kind, length });
-                    }
-                },
+                    };
+                    self.end_item(&kind, is_kept);
+                    rest
+                }
                 State::Line { kind, is_kept } => self.push_payload_line(bytes, kind, is_kept)?,
             };
         }
@@ -275,16 +273,12 @@ impl Splitter {
             }
             self.buffer.extend_from_slice(line);
         }
-        match rest {
-            Some(rest) => {
-                self.end_item(&kind, is_kept);
-                Ok(rest)
-            }
-            None => {
-                self.state = State::Line { kind, is_kept };
-                Ok(&[])
-            }
-        }
+        let Some(rest) = rest else {
+            self.state = State::Line { kind, is_kept };
+            return Ok(&[]);
+        };
+        self.end_item(&kind, is_kept);
+        Ok(rest)
     }
 
     fn end_header(&mut self, line: &[u8]) -> Result<(), EnvelopeError> {
@@ -505,7 +499,7 @@ mod tests {
         let mut splitter = Splitter::new(keeps, 1_000);
         splitter.push(b"{}\n{\"type\":\"replay\",\"length\":100000000}\n").expect("a header");
         for _ in 0..100 {
-            splitter.push(&[b'x'; 100_000]).expect("payload");
+            splitter.push(&vec![b'x'; 100_000]).expect("payload");
         }
         assert!(splitter.buffer.capacity() < 1_000);
     }

@@ -99,8 +99,8 @@ pub struct Full {
 pub enum FullReason {
     /// As many bytes wait as the settings allow.
     #[error(
-        "the spool holds {used} of at most {most} bytes: see why digest is behind, or raise the \
-         spool's most_bytes"
+        "the spool holds {used} of at most {most} bytes: see why digest is behind, or raise \
+         --spool-most-bytes"
     )]
     Bytes {
         /// Bytes on disk and reserved.
@@ -111,7 +111,7 @@ pub enum FullReason {
     /// The disk is nearly full.
     #[error(
         "the spool's disk has {free} bytes free and keeps {least}: free some space, or lower the \
-         spool's least_free_bytes"
+         --spool-least-free-bytes"
     )]
     FreeDisk {
         /// Bytes free, less those reserved.

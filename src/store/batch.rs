@@ -5,7 +5,7 @@
 //! issues, counters, the short-id counter last) and slices are sorted by key, so that two nodes
 //! cannot deadlock.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -196,7 +196,7 @@ impl Tx {
         &mut self,
         project: ProjectId,
         ids: &[EventId],
-    ) -> Result<HashSet<EventId>, StoreError> {
+    ) -> Result<BTreeSet<EventId>, StoreError> {
         let mut rows: Vec<(Uuid,)> = Vec::new();
         match self {
             Self::Sqlite(tx) => {

@@ -55,6 +55,7 @@ const UPDATE: &str =
 const DELETE: &str = "DELETE FROM buried WHERE project_id = $1 AND id = $2";
 const DELETE_BEFORE: &str = "DELETE FROM buried WHERE buried_at < $1";
 const COUNT: &str = "SELECT COUNT(*) FROM buried";
+const COUNT_OF_PROJECT: &str = "SELECT COUNT(*) FROM buried WHERE project_id = $1";
 
 impl Tx {
     /// Sets a report aside. The same report again changes nothing.
@@ -142,6 +143,16 @@ impl Tx {
     /// [`StoreError`] of the database.
     pub async fn delete_buried_before(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         Ok(execute!(self, sqlx::query(DELETE_BEFORE).bind(before.as_micros()))?)
+    }
+
+    /// How many reports of a project are set aside.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn count_buried_of(&mut self, project: ProjectId) -> Result<u64, StoreError> {
+        let (n,): (i64,) =
+            on!(self, |c| sqlx::query_as(COUNT_OF_PROJECT).bind(project.0).fetch_one(c))?;
+        Ok(n.unsigned_abs())
     }
 
     /// How many reports are set aside, in all projects.

@@ -52,22 +52,20 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let taken = match &error {
-            sqlx::Error::Database(cause) if cause.is_unique_violation() => {
-                let message = cause.message();
-                if message.contains("slug") {
-                    Some("slug")
-                } else if message.contains("prefix") {
-                    Some("prefix")
-                } else {
-                    None
-                }
+        if let sqlx::Error::Database(cause) = &error
+            && cause.is_unique_violation()
+        {
+            let message = cause.message();
+            if let Some(taken) = TAKEN.into_iter().find(|name| message.contains(name)) {
+                return Self::Taken(taken);
             }
-            _ => None,
-        };
-        taken.map_or(Self::Database(error), Self::Taken)
+        }
+        Self::Database(error)
     }
 }
+
+/// Columns whose values people choose and that must be unique.
+const TAKEN: [&str; 2] = ["slug", "prefix"];
 
 /// SQLite's primary result codes that pass: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
 const SQLITE_TRANSIENT: [i64; 7] = [5, 6, 7, 8, 10, 13, 14];
@@ -77,23 +75,23 @@ const SQLITE_TRANSIENT: [i64; 7] = [5, 6, 7, 8, 10, 13, 14];
 const POSTGRES_TRANSIENT: [&str; 6] = ["08", "40", "53", "55", "57", "58"];
 
 fn is_transient(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => true,
-        sqlx::Error::Database(cause) => {
-            let code = cause.code().unwrap_or_default();
-            if cause.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-                // The low byte is the primary code, the rest says more.
-                code.parse::<i64>().is_ok_and(|code| SQLITE_TRANSIENT.contains(&(code & 0xff)))
-            } else {
-                POSTGRES_TRANSIENT.iter().any(|class| code.starts_with(class))
-            }
-        }
-        _ => false,
+    if let sqlx::Error::Database(cause) = error {
+        let code = cause.code().unwrap_or_default();
+        return if cause.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+            // The low byte is the primary code, the rest says more.
+            code.parse::<i64>().is_ok_and(|code| SQLITE_TRANSIENT.contains(&(code & 0xff)))
+        } else {
+            POSTGRES_TRANSIENT.iter().any(|class| code.starts_with(class))
+        };
     }
+    matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed
+    )
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::tx::{Tx, on};
 use crate::domain::event::Event;
+use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::time::Timestamp;
 
@@ -32,7 +33,7 @@ pub struct StoredEvent {
 #[derive(Debug, Clone)]
 pub struct StoredHash {
     /// The SHA-256.
-    pub hash: Vec<u8>,
+    pub hash: Hash,
     /// The config that made it.
     pub config: String,
     /// What was hashed and why, as JSON.
@@ -150,7 +151,7 @@ impl Tx {
         for hash in self.list_hashes(project, issue).await? {
             let rows: Vec<EventRow> = on!(self, |c| sqlx::query_as(LIST_OF_HASH)
                 .bind(project.0)
-                .bind(&hash.hash)
+                .bind(&hash.hash.0[..])
                 .bind(after.map(|(at, _)| at.as_micros()))
                 .bind(after.map(|(_, id)| id.0))
                 .bind(limit)
@@ -173,7 +174,11 @@ impl Tx {
     ) -> Result<Vec<StoredHash>, StoreError> {
         let rows: Vec<(Vec<u8>, String, String)> =
             on!(self, |c| sqlx::query_as(LIST_HASHES).bind(project.0).bind(issue.0).fetch_all(c))?;
-        let hash = |(hash, config, explanation)| StoredHash { hash, config, explanation };
-        Ok(rows.into_iter().map(hash).collect())
+        let hash = |(hash, config, explanation): (Vec<u8>, _, _)| {
+            let hash = <[u8; 32]>::try_from(hash.as_slice())
+                .map_err(|_| StoreError::corrupt("issue_hashes", "hash", issue.0))?;
+            Ok(StoredHash { hash: Hash(hash), config, explanation })
+        };
+        rows.into_iter().map(hash).collect()
     }
 }

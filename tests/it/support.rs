@@ -12,11 +12,11 @@ mod process;
 mod proxy;
 mod wire;
 
-pub(crate) use app::{Answer, TestApp, TestProject};
+pub(crate) use app::{Answer, TOKEN, TestApp, TestProject, client};
 pub(crate) use clients::Client;
 pub(crate) use database::Database;
 pub(crate) use engine::{Engine, both};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, airlock};
 pub(crate) use proxy::Proxy;
 pub(crate) use wire::{Wire, WireAnswer};
 

@@ -14,11 +14,9 @@ pub(super) fn fingerprint(event: &Event) -> Fingerprint {
         let kind =
             raised.kind.as_deref().filter(|_| !raised.is_synthetic() || raised.frames.is_empty());
         let mut items: Vec<Item> = kind.map(|kind| item("type", kind)).into_iter().collect();
-        let frames = frames(&raised.frames);
-        if frames.is_empty() {
-            if let Some(value) = raised.value.as_deref() {
-                items.push(item("message", &skeleton(value)));
-            }
+        let frames = frames(stack::telling_of(raised));
+        if let Some(value) = raised.value.as_deref().filter(|_| frames.is_empty()) {
+            items.push(item("message", &skeleton(value)));
         }
         let reason = reason(frames.len());
         items.extend(frames);
@@ -39,7 +37,7 @@ pub(super) fn fingerprint(event: &Event) -> Fingerprint {
             items,
         );
     }
-    let frames = frames(event.main_stack());
+    let frames = frames(stack::telling(event.main_stack()));
     if !frames.is_empty() {
         return Fingerprint::new(NAME, Kind::Stack, reason(frames.len()), frames);
     }
@@ -63,13 +61,13 @@ fn item(tag: &str, value: &str) -> Item {
 }
 
 /// One item for each telling frame. Line numbers take no part: they move with every edit.
-fn frames(frames: &[Frame]) -> Vec<Item> {
+fn frames(frames: Vec<&Frame>) -> Vec<Item> {
     let place = |frame: &Frame| {
         let place = frame.module.as_deref().or(frame.filename.as_deref()).unwrap_or_default();
         let function = frame.function.as_deref().unwrap_or_default();
         item("frame", &format!("{place}|{function}"))
     };
-    stack::telling(frames).into_iter().map(place).collect()
+    frames.into_iter().map(place).collect()
 }
 
 /// The headline with digits, hex numbers and UUIDs replaced.

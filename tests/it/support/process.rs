@@ -1,6 +1,6 @@
 //! The real binary, in a process that can be killed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -15,8 +15,6 @@ pub(crate) struct Process {
     _stdout: Lines<BufReader<ChildStdout>>,
     /// Where it listens: `http://127.0.0.1:…`.
     pub(crate) url: String,
-    /// Its data folder.
-    pub(crate) data: PathBuf,
 }
 
 /// The binary.
@@ -27,23 +25,26 @@ pub(crate) fn airlock() -> Command {
 impl Process {
     /// Starts `airlock serve` in a data folder and waits until it accepts connections.
     pub(crate) async fn serve(data: &Path, database: &str) -> Self {
-        let mut child = airlock()
+        let mut serve = airlock();
+        serve
             .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
             .arg("--data")
             .arg(data)
             .args(["--database", database])
             .args(["--spool-least-free-bytes", "0"])
-            .env("AIRLOCK_BOOTSTRAP_TOKEN", TOKEN)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the binary starts");
+            .env("AIRLOCK_BOOTSTRAP_TOKEN", TOKEN);
+        Self::start(serve).await
+    }
+
+    /// Starts a server and waits until it accepts connections.
+    pub(crate) async fn start(mut serve: Command) -> Self {
+        serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = serve.spawn().expect("the binary starts");
         let stdout = child.stdout.take().expect("its output");
         let mut lines = BufReader::new(stdout).lines();
         let line = lines.next_line().await.expect("output").expect("a line before it ends");
         let url = line.rsplit(' ').next().expect("an address").to_owned();
-        Self { child, _stdout: lines, url, data: data.to_owned() }
+        Self { child, _stdout: lines, url }
     }
 
     /// kill -9.
@@ -53,19 +54,9 @@ impl Process {
 
     /// SIGTERM; gives how it ended.
     pub(crate) async fn terminate(mut self) -> ExitStatus {
-        self.send_term().await;
-        self.child.wait().await.expect("it ends")
-    }
-
-    /// SIGTERM, without waiting for the end.
-    pub(crate) async fn send_term(&self) {
         let pid = self.child.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
         assert!(sent.expect("kill runs").success());
-    }
-
-    /// How it ended.
-    pub(crate) async fn wait(mut self) -> ExitStatus {
         self.child.wait().await.expect("it ends")
     }
 }

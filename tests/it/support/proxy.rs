@@ -1,6 +1,5 @@
 //! A way to the database that can be cut.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -8,7 +7,6 @@ use tokio::sync::watch;
 
 /// Forwards connections until it is cut.
 pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
     is_cut: Arc<watch::Sender<bool>>,
 }
 
@@ -33,7 +31,7 @@ impl Proxy {
                 tokio::spawn(forward(client, target.clone(), cut.subscribe()));
             }
         });
-        (Self { address, is_cut }, through)
+        (Self { is_cut }, through)
     }
 
     /// Cuts every connection, and those to come.

@@ -1,0 +1,104 @@
+//! Who sends a report: the key, from wherever the client names it, and the project it must fit.
+
+use actix_web::http::header::HeaderName;
+use actix_web::{HttpRequest, web};
+
+use super::Intake;
+use super::refusal::Refusal;
+use crate::auth::keys::KeyLookup;
+use crate::domain::id::ProjectId;
+use crate::protocol::auth::{ClientAuth, checked_key};
+use crate::protocol::dsn::Dsn;
+
+const X_SENTRY_AUTH: HeaderName = HeaderName::from_static("x-sentry-auth");
+
+/// Who sends a report.
+pub(super) struct Sender {
+    /// The key, checked for its form.
+    pub(super) public_key: String,
+    /// Whether it is known; false while the store is away and nobody can say.
+    pub(super) is_verified: bool,
+}
+
+/// Finds the key, which must belong to the project and be active.
+pub(super) async fn authenticate(
+    intake: &Intake,
+    public_key: &str,
+    project: ProjectId,
+) -> Result<Sender, Refusal> {
+    let public_key =
+        checked_key(public_key).map_err(|cause| Refusal::forbidden("bad_key", cause))?;
+    match intake.keys.find(&public_key).await {
+        KeyLookup::Known(key) if key.project_id != project => Err(Refusal::forbidden(
+            "unknown_key",
+            format!("project {project} does not exist or has no such key"),
+        )),
+        KeyLookup::Known(key) if !key.is_active => {
+            Err(Refusal::forbidden("inactive_key", "the key is switched off"))
+        }
+        KeyLookup::Known(_) => Ok(Sender { public_key, is_verified: true }),
+        KeyLookup::Unknown => Err(Refusal::forbidden(
+            "unknown_key",
+            format!("project {project} does not exist or has no such key"),
+        )),
+        KeyLookup::StoreAway => Ok(Sender { public_key, is_verified: false }),
+    }
+}
+
+/// Nothing names a key.
+pub(super) fn no_key() -> Refusal {
+    let detail = "no key: send X-Sentry-Auth, ?sentry_key= or the envelope's dsn";
+    Refusal::forbidden("no_key", detail)
+}
+
+/// The project in the address.
+pub(super) fn project_of(request: &HttpRequest) -> Result<ProjectId, Refusal> {
+    let text = request.match_info().get("project_id").unwrap_or_default();
+    let id = text.parse().ok().filter(|id| *id > 0);
+    id.map(ProjectId).ok_or_else(|| {
+        Refusal::forbidden("unknown_key", "the project in the address is not a number")
+    })
+}
+
+/// What header and query say.
+pub(super) fn auth_of(request: &HttpRequest) -> Result<ClientAuth, Refusal> {
+    let bad = |cause| Refusal::forbidden("bad_key", cause);
+    let from_header = match header(request, &X_SENTRY_AUTH) {
+        Some(value) => ClientAuth::from_header(value).map_err(bad)?,
+        None => ClientAuth::default(),
+    };
+    let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    let query = query.map(web::Query::into_inner).unwrap_or_default();
+    let parameters = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let from_query = ClientAuth::from_parameters(parameters).map_err(bad)?;
+    from_header.and(from_query).map_err(|cause| Refusal::forbidden("contradiction", cause))
+}
+
+/// An envelope's own `dsn` must agree with what else was said; where nothing was, it is the key.
+pub(super) async fn check_dsn(
+    intake: &Intake,
+    project: ProjectId,
+    auth: &ClientAuth,
+    dsn: Option<&str>,
+    sender: &mut Option<Sender>,
+) -> Result<(), Refusal> {
+    let Some(dsn) = dsn else {
+        return if sender.is_some() { Ok(()) } else { Err(no_key()) };
+    };
+    let dsn: Dsn = dsn.parse().map_err(|cause| Refusal::forbidden("bad_dsn", cause))?;
+    if dsn.project_id != project {
+        let detail = "the envelope's dsn names another project";
+        return Err(Refusal::forbidden("contradiction", detail));
+    }
+    let own = ClientAuth { key: Some(dsn.public_key.clone()), client: None };
+    auth.clone().and(own).map_err(|cause| Refusal::forbidden("contradiction", cause))?;
+    if sender.is_none() {
+        *sender = Some(authenticate(intake, &dsn.public_key, project).await?);
+    }
+    Ok(())
+}
+
+/// A header as text.
+pub(super) fn header<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
