@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::write::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
+use zstd::stream::raw::DParameter;
+use zstd::stream::{raw, zio};
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +47,8 @@ impl Encoding {
 /// The largest window a zstd body may ask for: 2^23 = 8 MiB, as RFC 8878 recommends to support.
 const MOST_ZSTD_WINDOW_LOG: u32 = 23;
 
-/// Buffer between the brotli decoder and its sink, in bytes.
-const BROTLI_BUFFER_BYTES: usize = 8 * 1024;
+/// Buffer between a decoder and its sink, in bytes.
+const BUFFER_BYTES: usize = 8 * 1024;
 
 /// Decodes what is written to it into a sink. The sink bounds the size by refusing to take more.
 pub struct Decoder<W: Write>(Inner<W>);
@@ -55,10 +58,9 @@ enum Inner<W: Write> {
     Gzip(Box<MultiGzDecoder<W>>),
     /// The first two bytes of a deflate body tell which kind it is.
     DeflateStart(Vec<u8>, W),
-    Zlib(Box<ZlibDecoder<W>>),
-    Deflate(Box<DeflateDecoder<W>>),
+    Deflate(Box<Inflate<W>>),
     Brotli(Box<brotli_decompressor::DecompressorWriter<W>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, W>>),
+    Zstd(Box<zio::Writer<W, raw::Decoder<'static>>>),
     /// Only while one state is exchanged for the next.
     Gone,
 }
@@ -74,12 +76,12 @@ impl<W: Write> Decoder<W> {
             Encoding::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(sink))),
             Encoding::Deflate => Inner::DeflateStart(Vec::new(), sink),
             Encoding::Brotli => Inner::Brotli(Box::new(
-                brotli_decompressor::DecompressorWriter::new(sink, BROTLI_BUFFER_BYTES),
+                brotli_decompressor::DecompressorWriter::new(sink, BUFFER_BYTES),
             )),
             Encoding::Zstd => {
-                let mut decoder = zstd::stream::write::Decoder::new(sink)?;
-                decoder.window_log_max(MOST_ZSTD_WINDOW_LOG)?;
-                Inner::Zstd(Box::new(decoder))
+                let mut decoder = raw::Decoder::new()?;
+                decoder.set_parameter(DParameter::WindowLogMax(MOST_ZSTD_WINDOW_LOG))?;
+                Inner::Zstd(Box::new(zio::Writer::new(sink, decoder)))
             }
         }))
     }
@@ -92,8 +94,7 @@ impl<W: Write> Decoder<W> {
         match &mut self.0 {
             Inner::Identity(sink) => sink.write_all(bytes),
             Inner::Gzip(decoder) => decoder.write_all(bytes),
-            Inner::Zlib(decoder) => decoder.write_all(bytes),
-            Inner::Deflate(decoder) => decoder.write_all(bytes),
+            Inner::Deflate(decoder) => decoder.push(bytes),
             Inner::Brotli(decoder) => decoder.write_all(bytes),
             Inner::Zstd(decoder) => decoder.write_all(bytes),
             Inner::DeflateStart(start, _) => {
@@ -113,11 +114,7 @@ impl<W: Write> Decoder<W> {
         let is_zlib = start.first_chunk::<2>().is_some_and(|header| {
             header[0] & 0x0f == 8 && u16::from_be_bytes(*header).is_multiple_of(31)
         });
-        self.0 = if is_zlib {
-            Inner::Zlib(Box::new(ZlibDecoder::new(sink)))
-        } else {
-            Inner::Deflate(Box::new(DeflateDecoder::new(sink)))
-        };
+        self.0 = Inner::Deflate(Box::new(Inflate::new(is_zlib, sink)));
         self.push(&start)
     }
 
@@ -126,10 +123,9 @@ impl<W: Write> Decoder<W> {
         match &mut self.0 {
             Inner::Identity(sink) | Inner::DeflateStart(_, sink) => Some(sink),
             Inner::Gzip(decoder) => Some(decoder.get_mut()),
-            Inner::Zlib(decoder) => Some(decoder.get_mut()),
-            Inner::Deflate(decoder) => Some(decoder.get_mut()),
+            Inner::Deflate(decoder) => Some(&mut decoder.sink),
             Inner::Brotli(decoder) => Some(decoder.get_mut()),
-            Inner::Zstd(decoder) => Some(decoder.get_mut()),
+            Inner::Zstd(decoder) => Some(decoder.writer_mut()),
             Inner::Gone => None,
         }
     }
@@ -145,11 +141,52 @@ impl<W: Write> Decoder<W> {
         match &mut self.0 {
             Inner::Identity(sink) => sink.flush(),
             Inner::Gzip(decoder) => decoder.try_finish(),
-            Inner::Zlib(decoder) => decoder.try_finish(),
-            Inner::Deflate(decoder) => decoder.try_finish(),
+            Inner::Deflate(decoder) => decoder.finish(),
             Inner::Brotli(decoder) => decoder.close(),
-            Inner::Zstd(decoder) => decoder.flush(),
+            Inner::Zstd(decoder) => decoder.finish(),
             Inner::DeflateStart(..) | Inner::Gone => Err(io::ErrorKind::BrokenPipe.into()),
         }
+    }
+}
+
+/// Inflates, and knows whether the end has come: the decoders of `flate2` take a body that breaks
+/// off for whole.
+struct Inflate<W: Write> {
+    state: Decompress,
+    buffer: Vec<u8>,
+    sink: W,
+    is_over: bool,
+}
+
+impl<W: Write> Inflate<W> {
+    fn new(is_zlib: bool, sink: W) -> Self {
+        let (state, buffer) = (Decompress::new(is_zlib), vec![0; BUFFER_BYTES]);
+        Self { state, buffer, sink, is_over: false }
+    }
+
+    fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        loop {
+            if self.is_over {
+                let has_more = !bytes.is_empty();
+                let error = || io::Error::new(io::ErrorKind::InvalidData, "bytes after the end");
+                return if has_more { Err(error()) } else { Ok(()) };
+            }
+            let (n_in, n_out) = (self.state.total_in(), self.state.total_out());
+            let status = self.state.decompress(bytes, &mut self.buffer, FlushDecompress::None)?;
+            let n_in = usize::try_from(self.state.total_in() - n_in).unwrap_or(usize::MAX);
+            let n_out = usize::try_from(self.state.total_out() - n_out).unwrap_or(usize::MAX);
+            self.sink.write_all(self.buffer.get(..n_out).unwrap_or_default())?;
+            bytes = bytes.get(n_in..).unwrap_or_default();
+            self.is_over = status == Status::StreamEnd;
+            // A full buffer may mean that there is more to come from what was already taken.
+            let is_idle = n_out < self.buffer.len() && (bytes.is_empty() || n_in + n_out == 0);
+            if !self.is_over && is_idle {
+                return Ok(());
+            }
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if self.is_over { self.sink.flush() } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }

@@ -78,6 +78,8 @@ pub(crate) fn client() -> reqwest::Client {
     // Whoever was first is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    // The server hangs up on idle connections; one that is given up earlier is never in doubt.
+    let builder = builder.pool_idle_timeout(Duration::from_secs(1));
     builder.no_proxy().build().expect("a client")
 }
 
