@@ -37,6 +37,13 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// start.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Stopping does not wait longer than this for a store that does not answer. Connections that were
+/// opened on the server's threads end with them, so one failure is no reason to give up.
+const AWAY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The last counts are tried this often: see [`AWAY_PATIENCE`].
+const FLUSH_TRIES: usize = 3;
+
 /// How often stopping looks whether digest still gets on.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
@@ -216,8 +223,14 @@ impl Running {
         }
         self.stop.send_replace(true);
         self.tasks.join().await;
-        if let Err(cause) = self.outcomes.flush(&self.store).await {
-            tracing::warn!(%cause, "the last counts of refused requests are lost");
+        for tries_left in (0..FLUSH_TRIES).rev() {
+            match self.outcomes.flush(&self.store).await {
+                Ok(()) => break,
+                Err(cause) if tries_left == 0 => {
+                    tracing::warn!(%cause, "the last counts of refused requests are lost");
+                }
+                Err(_) => {}
+            }
         }
         self.store.close().await;
     }
@@ -225,12 +238,13 @@ impl Running {
     /// Waits until digest has drained the spool, as long as there is hope.
     async fn drained(&self, digest: &mut tokio::task::JoinHandle<()>) -> bool {
         let began = std::time::Instant::now();
-        while began.elapsed() < DRAIN_PATIENCE {
+        let mut well_at = began;
+        while began.elapsed() < DRAIN_PATIENCE && well_at.elapsed() < AWAY_PATIENCE {
             if tokio::time::timeout(DRAIN_LOOK, &mut *digest).await.is_ok() {
                 return true;
             }
-            if self.digest_health.get().state != PartState::Ok {
-                return false;
+            if self.digest_health.get().state == PartState::Ok {
+                well_at = std::time::Instant::now();
             }
         }
         false

@@ -62,6 +62,9 @@ pub const MOST_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// The default of [`Settings::least_free_bytes`].
 pub const LEAST_FREE_BYTES: u64 = 512 * 1024 * 1024;
 
+/// Room to ask for when nobody knows how long a report is.
+pub const USUAL_REPORT_BYTES: u64 = 16 * 1024;
+
 /// The queue to the writer is counted in units of this many bytes.
 const QUEUE_UNIT_BYTES: u64 = 1024;
 

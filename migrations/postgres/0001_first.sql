@@ -85,6 +85,8 @@ CREATE TABLE issues (
 );
 CREATE UNIQUE INDEX issues_project_number_idx ON issues (project_id, number);
 CREATE INDEX issues_project_last_seen_idx ON issues (project_id, last_seen_minute, id);
+CREATE INDEX issues_project_merged_into_idx ON issues (project_id, merged_into)
+    WHERE merged_into IS NOT NULL;
 CREATE INDEX issues_project_mute_until_idx ON issues (project_id, mute_until) WHERE mute_until IS NOT NULL;
 
 CREATE TABLE issue_hashes (

@@ -72,7 +72,7 @@ pub(super) async fn healthz() -> HttpResponse {
 #[utoipa::path(tag = "status", responses((status = 200), (status = 503)))]
 #[get("/readyz")]
 pub(super) async fn readyz(api: Data<Api>) -> HttpResponse {
-    match api.spool.admit(0) {
+    match api.spool.admit(spool::USUAL_REPORT_BYTES) {
         Ok(_) => HttpResponse::Ok().content_type("text/plain").body("ready\n"),
         Err(full) => {
             HttpResponse::ServiceUnavailable().content_type("text/plain").body(format!("{full}\n"))
@@ -84,7 +84,7 @@ pub(super) async fn readyz(api: Data<Api>) -> HttpResponse {
 #[utoipa::path(tag = "status", responses((status = 200, content_type = "text/plain")))]
 #[get("/metrics")]
 pub(super) async fn metrics(api: Data<Api>, bearer: Bearer) -> Result<HttpResponse, ApiError> {
-    bearer.require(Scope::Read)?;
+    bearer.require_everywhere(Scope::Read)?;
     let spool = api.spool.status();
     gauge("airlock_spool_backlog_records", spool.backlog_records);
     gauge("airlock_spool_backlog_bytes", spool.backlog_bytes);
@@ -111,18 +111,18 @@ pub(super) async fn openapi(
     Ok(HttpResponse::Ok().json(document.get_ref()))
 }
 
-/// How the service is. Without a token only the states.
+/// How the service is. Without a token, or with one that is bound to projects, only the states.
 #[utoipa::path(tag = "status", responses((status = 200, body = StatusResponse)))]
 #[get("/status.json")]
 pub(super) async fn status_json(api: Data<Api>, bearer: Option<Bearer>) -> HttpResponse {
-    HttpResponse::Ok().json(collect(&api, bearer.is_some()).await)
+    HttpResponse::Ok().json(collect(&api, sees_all(bearer)).await)
 }
 
-/// The same as text for people. Without a token only the states.
+/// The same as text for people.
 #[utoipa::path(tag = "status", responses((status = 200, content_type = "text/plain")))]
 #[get("/status")]
 pub(super) async fn status(api: Data<Api>, bearer: Option<Bearer>) -> HttpResponse {
-    let status = collect(&api, bearer.is_some()).await;
+    let status = collect(&api, sees_all(bearer)).await;
     let mut text = String::new();
     for (name, part) in &status.parts {
         let state = match part.state {
@@ -150,6 +150,11 @@ pub(super) async fn status(api: Data<Api>, bearer: Option<Bearer>) -> HttpRespon
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(text)
 }
 
+/// The numbers are those of the whole installation.
+fn sees_all(bearer: Option<Bearer>) -> bool {
+    bearer.is_some_and(|bearer| bearer.require_everywhere(Scope::Read).is_ok())
+}
+
 async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
     let now = api.clock.now();
     let (spool, waiting) = spool_part(api, now);
@@ -161,7 +166,11 @@ async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
     } else if counts.is_some() {
         store.state = PartState::Ok;
     }
-    let intake_state = if api.spool.admit(0).is_ok() { PartState::Ok } else { PartState::Down };
+    let intake_state = if api.spool.admit(spool::USUAL_REPORT_BYTES).is_ok() {
+        PartState::Ok
+    } else {
+        PartState::Down
+    };
     let intake = PartHealth {
         state: intake_state,
         since: spool.since,

@@ -21,6 +21,10 @@ const SHUTDOWN_SECONDS: u64 = 30;
 /// A client must send its headers within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// An idle connection is kept for this long: SDKs reuse theirs and do not retry when it is closed
+/// under them.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// The process's metrics. There is one recorder in a process.
 ///
 /// # Errors
@@ -74,6 +78,7 @@ pub(super) fn run(
     let server = server
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())

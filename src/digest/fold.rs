@@ -144,7 +144,11 @@ fn fold_issue(
         first_seen: first.event.timestamp,
         last_seen: last.event.timestamp,
         first_release: first.event.release.clone(),
-        last_release: last.event.release.clone(),
+        last_release: reports
+            .iter()
+            .filter(|report| report.event.release.is_some())
+            .max_by_key(by_time)
+            .and_then(|report| report.event.release.clone()),
         title: last.title.clone(),
         culprit: last.culprit.clone(),
         level: last.event.level,

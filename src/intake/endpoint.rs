@@ -17,7 +17,7 @@ use crate::protocol::auth::ClientAuth;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::report::{Report, ReportKind, ReportMeta};
 use crate::protocol::{client_report, json, skim};
-use crate::spool::AppendError;
+use crate::spool::{AppendError, USUAL_REPORT_BYTES};
 
 /// What an endpoint takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,6 @@ pub(super) enum Kind {
 /// Categories Airlock does not keep, told to SDKs on success so that they stop sending them.
 const UNKEPT: &str = "3600:transaction;span;session;profile;profile_chunk;replay;log_item;\
 trace_metric;monitor:organization:unsupported";
-
-/// Room asked for when the client does not say how much it will send.
-const USUAL_BYTES: u64 = 16 * 1024;
 
 /// Pause asked for when a report cannot be taken.
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
@@ -103,7 +100,8 @@ async fn take(
     if announced.is_some_and(|length| length > intake.limits.most_wire_bytes) {
         return Err(Refusal::too_large(BodyError::Wire(intake.limits.most_wire_bytes)));
     }
-    let expected = announced.unwrap_or(USUAL_BYTES).min(intake.limits.most_event_bytes as u64);
+    let expected =
+        announced.unwrap_or(USUAL_REPORT_BYTES).min(intake.limits.most_event_bytes as u64);
     let room = intake
         .spool
         .admit(expected)

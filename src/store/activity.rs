@@ -44,7 +44,9 @@ pub struct TagCount {
 const INSERT: &str = "INSERT INTO issue_activity (project_id, issue_id, id, at, actor, change)
     VALUES ($1, $2, $3, $4, $5, $6)";
 const LIST: &str = "SELECT id, at, actor, change FROM issue_activity
-    WHERE project_id = $1 AND issue_id = $2 AND (CAST($3 AS UUID) IS NULL OR id < $3)
+    WHERE project_id = $1 AND issue_id IN (SELECT issues.id FROM issues
+        WHERE issues.project_id = $1 AND (issues.id = $2 OR issues.merged_into = $2))
+    AND (CAST($3 AS UUID) IS NULL OR id < $3)
     ORDER BY id DESC LIMIT $4";
 const LIST_TAGS: &str = "SELECT tag, value, n_events FROM issue_tags
     WHERE project_id = $1 AND issue_id = $2 ORDER BY tag, n_events DESC, value";
@@ -80,7 +82,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Up to `limit` changes of an issue, latest first, from before `before`.
+    /// Up to `limit` changes of an issue and of those merged into it, latest first, from before
+    /// `before`.
     ///
     /// # Errors
     /// [`StoreError`] of the database.

@@ -18,7 +18,7 @@ const ABSORB: &str = "UPDATE issues SET
     n_events = n_events + (SELECT other.n_events FROM issues AS other
         WHERE other.project_id = $1 AND other.id = $2),
     first_seen = $5, last_seen = $6, last_seen_minute = $7, first_release = $8, last_release = $9,
-    handled = $10, revision = revision + 1
+    handled = $10, title = $11, culprit = $12, level = $13, platform = $14, revision = revision + 1
     WHERE project_id = $1 AND id = $3 AND revision = $4 AND merged_into IS NULL";
 const ADD_HOURS: &str = "INSERT INTO issue_hours (project_id, issue_id, hour, n_events)
     SELECT project_id, $3, hour, n_events FROM issue_hours
@@ -121,6 +121,10 @@ impl Tx {
                 .bind(&first.first_release)
                 .bind(&last.last_release)
                 .bind(handled_of_both(survivor.handled, merged.handled))
+                .bind(&last.title)
+                .bind(&last.culprit)
+                .bind(last.level.as_str())
+                .bind(&last.platform)
         )?;
         if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
     }
