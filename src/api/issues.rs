@@ -11,8 +11,10 @@ use super::extract::Query;
 use super::issue_response::IssueResponse;
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
+use crate::domain::id::ShortId;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
+use crate::store::activity::Activity;
 use crate::store::issue::{Filter, Place, Sort};
 
 /// Which issues.
@@ -120,6 +122,8 @@ pub(super) struct ActivityResponse {
     at: Timestamp,
     /// The token's name, or `airlock` for what happened by itself.
     by: String,
+    /// The issue it happened to: this one, or one that was merged into it.
+    of: String,
     /// What changed: its `kind` and what belongs to it.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -143,12 +147,13 @@ pub(super) async fn activity(
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, &request, &id).await?;
     let activity = tx.list_activity(project.id, issue.id, before, limit + 1).await?;
-    let response = |one: crate::store::activity::Activity| ActivityResponse {
+    let response = |(number, one): (i64, Activity)| ActivityResponse {
         at: one.at,
         by: one.actor,
+        of: ShortId { prefix: project.prefix.clone(), number }.to_string(),
         change: serde_json::to_value(&one.change).unwrap_or_default(),
     };
-    let cursor = |one: &crate::store::activity::Activity| one.id.simple().to_string();
+    let cursor = |(_, one): &(i64, Activity)| one.id.simple().to_string();
     Ok(HttpResponse::Ok().json(page(activity, limit, cursor, response)))
 }
 

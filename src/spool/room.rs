@@ -159,7 +159,7 @@ mod tests {
         let first = meter.admit(500).unwrap();
         let full = meter.admit(500).unwrap_err();
         assert_eq!(full.reason, FullReason::Bytes { used: 532, most: 1000 });
-        assert!(full.to_string().contains("most_bytes"), "{full}");
+        assert!(full.to_string().contains("--spool-most-bytes"), "{full}");
         drop(first);
         let mut room = meter.admit(500).unwrap();
         room.grow(400).unwrap();
@@ -182,7 +182,7 @@ mod tests {
         let room = meter.admit(100).unwrap();
         let full = meter.admit(100).unwrap_err();
         assert_eq!(full.reason, FullReason::FreeDisk { free: 168, least: 100 });
-        assert!(full.to_string().contains("least_free_bytes"), "{full}");
+        assert!(full.to_string().contains("--spool-least-free-bytes"), "{full}");
         drop(room);
         drop(meter.admit(100).unwrap());
     }

@@ -24,6 +24,7 @@ pub struct Activity {
 
 #[derive(FromRow)]
 struct ActivityRow {
+    number: Option<i64>,
     id: Uuid,
     at: i64,
     actor: String,
@@ -43,11 +44,13 @@ pub struct TagCount {
 
 const INSERT: &str = "INSERT INTO issue_activity (project_id, issue_id, id, at, actor, change)
     VALUES ($1, $2, $3, $4, $5, $6)";
-const LIST: &str = "SELECT id, at, actor, change FROM issue_activity
-    WHERE project_id = $1 AND issue_id IN (SELECT issues.id FROM issues
-        WHERE issues.project_id = $1 AND (issues.id = $2 OR issues.merged_into = $2))
-    AND (CAST($3 AS UUID) IS NULL OR id < $3)
-    ORDER BY id DESC LIMIT $4";
+const LIST: &str = "SELECT issues.number, issue_activity.id, issue_activity.at,
+    issue_activity.actor, issue_activity.change
+    FROM issues JOIN issue_activity
+    ON issue_activity.project_id = issues.project_id AND issue_activity.issue_id = issues.id
+    WHERE issues.project_id = $1 AND (issues.id = $2 OR issues.merged_into = $2)
+    AND (CAST($3 AS UUID) IS NULL OR issue_activity.id < $3)
+    ORDER BY issue_activity.id DESC LIMIT $4";
 const LIST_TAGS: &str = "SELECT tag, value, n_events FROM issue_tags
     WHERE project_id = $1 AND issue_id = $2 ORDER BY tag, n_events DESC, value";
 const LIST_TAG_VALUES: &str = "SELECT value, n_events FROM issue_tags
@@ -82,8 +85,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Up to `limit` changes of an issue and of those merged into it, latest first, from before
-    /// `before`.
+    /// Up to `limit` changes of an issue and of those merged into it, each with the number of the
+    /// issue it happened to, latest first, from before `before`.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -93,7 +96,7 @@ impl Tx {
         issue: IssueId,
         before: Option<Uuid>,
         limit: i64,
-    ) -> Result<Vec<Activity>, StoreError> {
+    ) -> Result<Vec<(i64, Activity)>, StoreError> {
         let rows: Vec<ActivityRow> = on!(self, |c| sqlx::query_as(LIST)
             .bind(project.0)
             .bind(issue.0)
@@ -103,12 +106,9 @@ impl Tx {
         let activity = |row: ActivityRow| {
             let change = serde_json::from_str(&row.change)
                 .map_err(|_| StoreError::corrupt("issue_activity", "change", row.id))?;
-            Ok(Activity {
-                id: row.id,
-                at: Timestamp::from_micros(row.at),
-                actor: row.actor,
-                change,
-            })
+            let at = Timestamp::from_micros(row.at);
+            let activity = Activity { id: row.id, at, actor: row.actor, change };
+            Ok((row.number.unwrap_or_default(), activity))
         };
         rows.into_iter().map(activity).collect()
     }

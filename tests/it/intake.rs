@@ -717,7 +717,10 @@ both!(a_full_spool_says_so_before_the_body_and_recovers, |engine: Engine| async 
         app.send_event(&shop, &json!({"event_id": ID, "message": "after"})).await.status == 200
     })
     .await;
-    assert_eq!(Answer::of(app.request(Method::GET, "/readyz")).await.status, 200);
+    until("the server to be ready again", async || {
+        Answer::of(app.request(Method::GET, "/readyz")).await.status == 200
+    })
+    .await;
     let seen = [("after".to_owned(), 1), ("filler".to_owned(), n_accepted)];
     assert_eq!(issues(&app, &shop).await, seen);
     assert!(app.get("/status.json").await.ok()["refused_24h"].as_u64() >= Some(2));

@@ -374,6 +374,11 @@ both!(merging_twins_makes_one_issue_of_two, |engine: Engine| async move {
     let event = app.get(&format!("/api/v1/projects/shop/events/{}", ids[0])).await.ok();
     assert_eq!(event["issue"], "SHOP-2");
     assert_eq!(app.changes("SHOP-2").await, ["opened", "absorbed"]);
+    // What happened to the other before is not forgotten.
+    let activity = app.all("/api/v1/issues/SHOP-2/activity").await;
+    let told = |one: &&Value| one["of"] == "SHOP-1";
+    let kinds: Vec<&Value> = activity.iter().filter(told).map(|one| &one["kind"]).collect();
+    assert_eq!(kinds, ["merged_into", "opened"]);
     let activity = app.get("/api/v1/issues/SHOP-2/activity").await.ok();
     assert_eq!(activity["items"][0]["issue"], "SHOP-1");
     assert_eq!(effects(&app).await, ["issue_opened", "issue_opened", "issue_merged"]);

@@ -175,13 +175,13 @@ fn a_rust_panic_reads_like_a_backtrace() {
         libc-start.c:360 in __libc_start_main_impl
         libc_start_call_main.h:58 in __libc_start_call_main
       * main
-      * function.rs:287 in <&dyn core::ops::function::Fn<(), Output = i32> + core::marker::Sync + core::panic::unwind_safe::RefUnwindSafe as core::ops::function::FnOnce<()>>::call_once
+        function.rs:287 in <&dyn core::ops::function::Fn<(), Output = i32> + core::marker::Sync + core::panic::unwind_safe::RefUnwindSafe as core::ops::function::FnOnce<()>>::call_once
         function.rs:250 in core::ops::function::FnOnce::call_once
       * main.rs:51 in checkout::main
       * main.rs:24 in checkout::line_total
         panicking.rs:271 in core::panicking::panic_bounds_check
         panicking.rs:80 in core::panicking::panic_fmt
-      * panicking.rs:689 in __rustc::rust_begin_unwind
+        panicking.rs:689 in __rustc::rust_begin_unwind
         sentry_panic in <sentry_panic::PanicIntegration as sentry_core::integration::Integration>::setup::{{closure}}::{{closure}}
         sentry_panic in sentry_panic::panic_handler
         sentry_core in sentry_core::api::with_integration

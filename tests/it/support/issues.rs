@@ -62,7 +62,7 @@ impl TestApp {
     pub(crate) async fn changes(&self, id: &str) -> Vec<String> {
         let activity = self.all(&format!("/api/v1/issues/{id}/activity")).await;
         let kind = |one: &Value| one["kind"].as_str().expect("a kind").to_owned();
-        activity.iter().rev().map(kind).collect()
+        activity.iter().rev().filter(|one| one["of"] == id).map(kind).collect()
     }
 
     /// What an event of the project `shop` meant for its issue: kind and reason.
