@@ -1,7 +1,7 @@
 //! SQL, and nothing but SQL: one file for each family of tables.
 //!
 //! One text serves both engines. `$1` placeholders, `RETURNING`, `ON CONFLICT` work in SQLite and
-//! PostgreSQL alike, so a query is written once and run through [`on!`]; where the engines truly
+//! PostgreSQL alike, so a query is written once and run through `on!`; where the engines truly
 //! differ (a bulk insert), both texts stand side by side in one function, named `…_SQLITE` and
 //! `…_POSTGRES`.
 //!

@@ -185,7 +185,7 @@ impl Tokens {
         Ok(is_gone)
     }
 
-    /// A new secret: 192 random bits in hex behind [`SECRET_PREFIX`].
+    /// A new secret: 192 random bits in hex behind `airlock_`.
     #[must_use]
     pub fn secret(&self) -> String {
         let bytes: [u8; 24] = self.inner.clock.random();
