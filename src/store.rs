@@ -17,6 +17,7 @@ pub mod activity;
 pub mod batch;
 pub mod buried;
 mod connect;
+pub mod counters;
 pub mod error;
 pub mod event;
 pub mod issue;
@@ -40,6 +41,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("activity", activity::STATEMENTS),
         ("batch", batch::STATEMENTS),
         ("buried", buried::STATEMENTS),
+        ("counters", counters::STATEMENTS),
         ("event", event::STATEMENTS),
         ("issue", issue::STATEMENTS),
         ("key", key::STATEMENTS),

@@ -139,7 +139,8 @@ fn fold_issue(
     let delta = IssueDelta {
         id,
         revision: facts.map(|facts| facts.revision),
-        state: is_changed.then_some(observed.state),
+        state: observed.state,
+        is_state_changed: is_changed,
         n_events: reports.len() as u64,
         first_seen: first.event.timestamp,
         last_seen: last.event.timestamp,

@@ -10,16 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::counters::count;
 use super::error::StoreError;
 use super::issue::{StateColumns, StateRow, state_columns};
-use super::tx::{Tx, execute, on, statements};
+use super::tx::{Tx, execute, statements};
 use crate::domain::event::Level;
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::lifecycle::{State, Verdict};
-use crate::domain::tag_counts::TagCounts;
 use crate::domain::time::Timestamp;
-use crate::domain::user_sketch::UserSketch;
 
 /// What is stored of the issue a hash leads to.
 #[derive(Debug, Clone)]
@@ -77,8 +76,10 @@ pub struct IssueDelta {
     pub id: IssueId,
     /// The revision the decision was made on; `None` for a new issue.
     pub revision: Option<i64>,
-    /// Its state, when the batch changed it (always for a new one).
-    pub state: Option<State>,
+    /// Its state afterwards.
+    pub state: State,
+    /// Whether the batch changed its state.
+    pub is_state_changed: bool,
     /// Added events.
     pub n_events: u64,
     /// When the first added event happened.
@@ -155,37 +156,9 @@ const UPDATE_ISSUE: &str = "UPDATE issues SET
     last_seen_minute = CASE WHEN $5 > last_seen_minute THEN $5 ELSE last_seen_minute END,
     handled = CASE WHEN CAST($12 AS BOOLEAN) IS NULL OR handled IS FALSE THEN handled
         ELSE CAST($12 AS BOOLEAN) END,
-    n_events = n_events + $13
+    n_events = n_events + $13, status = $15, resolved_at = $16, mute_until = $17,
+    mute_until_n_events = $18, is_regressed = $19, revision = revision + $20
     WHERE project_id = $1 AND id = $2 AND revision = $14 AND merged_into IS NULL";
-const UPDATE_ISSUE_STATE: &str = "UPDATE issues SET status = $3, resolved_at = $4, mute_until = $5,
-    mute_until_n_events = $6, is_regressed = $7, revision = revision + 1
-    WHERE project_id = $1 AND id = $2";
-const ADD_HOUR: &str = "INSERT INTO issue_hours (project_id, issue_id, hour, n_events)
-    VALUES ($1, $2, $3, $4) ON CONFLICT (project_id, issue_id, hour)
-    DO UPDATE SET n_events = issue_hours.n_events + EXCLUDED.n_events";
-const LIST_TAG_KEYS: &str =
-    "SELECT tag, value FROM issue_tags WHERE project_id = $1 AND issue_id = $2";
-const ADD_TAG_SQLITE: &str = "INSERT INTO issue_tags (project_id, issue_id, tag, value, n_events)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (project_id, issue_id, tag, value)
-    DO UPDATE SET n_events = issue_tags.n_events + EXCLUDED.n_events";
-const ADD_TAGS_POSTGRES: &str =
-    "INSERT INTO issue_tags (project_id, issue_id, tag, value, n_events)
-    SELECT $1, $2, * FROM UNNEST(CAST($3 AS TEXT[]), CAST($4 AS TEXT[]), CAST($5 AS BIGINT[]))
-    ON CONFLICT (project_id, issue_id, tag, value)
-    DO UPDATE SET n_events = issue_tags.n_events + EXCLUDED.n_events";
-const FIND_SKETCH: &str = "SELECT sketch FROM issue_users WHERE project_id = $1 AND issue_id = $2";
-const UPSERT_SKETCH: &str = "INSERT INTO issue_users (project_id, issue_id, sketch, n_users)
-    VALUES ($1, $2, $3, $4) ON CONFLICT (project_id, issue_id)
-    DO UPDATE SET sketch = EXCLUDED.sketch, n_users = EXCLUDED.n_users";
-const TAKE_NUMBERS: &str = "INSERT INTO project_counters (project_id, name, value)
-    VALUES ($1, 'issue_number', $2) ON CONFLICT (project_id, name)
-    DO UPDATE SET value = project_counters.value + EXCLUDED.value RETURNING value";
-const NUMBER_ISSUE: &str = "UPDATE issues SET number = $3 WHERE project_id = $1 AND id = $2";
-
-/// A count as the store writes it.
-fn count(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
 
 statements!(
     LIST_KNOWN_SQLITE,
@@ -197,15 +170,6 @@ statements!(
     INSERT_HASH,
     INSERT_ISSUE,
     UPDATE_ISSUE,
-    UPDATE_ISSUE_STATE,
-    ADD_HOUR,
-    LIST_TAG_KEYS,
-    ADD_TAG_SQLITE,
-    ADD_TAGS_POSTGRES,
-    FIND_SKETCH,
-    UPSERT_SKETCH,
-    TAKE_NUMBERS,
-    NUMBER_ISSUE
 );
 
 impl Tx {
@@ -359,6 +323,7 @@ impl Tx {
         let Some(revision) = delta.revision else {
             return self.insert_issue(project, delta).await;
         };
+        let columns = StateColumns::from(&delta.state);
         let n_rows = execute!(
             self,
             sqlx::query(UPDATE_ISSUE)
@@ -376,25 +341,14 @@ impl Tx {
                 .bind(delta.handled)
                 .bind(count(delta.n_events))
                 .bind(revision)
+                .bind(columns.status)
+                .bind(columns.resolved_at)
+                .bind(columns.mute_until)
+                .bind(columns.mute_until_n_events)
+                .bind(columns.is_regressed)
+                .bind(i64::from(delta.is_state_changed))
         )?;
-        if n_rows == 0 {
-            return Err(StoreError::Raced);
-        }
-        if let Some(state) = &delta.state {
-            let columns = StateColumns::from(state);
-            execute!(
-                self,
-                sqlx::query(UPDATE_ISSUE_STATE)
-                    .bind(project.0)
-                    .bind(delta.id.0)
-                    .bind(columns.status)
-                    .bind(columns.resolved_at)
-                    .bind(columns.mute_until)
-                    .bind(columns.mute_until_n_events)
-                    .bind(columns.is_regressed)
-            )?;
-        }
-        Ok(())
+        if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
     }
 
     async fn insert_issue(
@@ -402,7 +356,7 @@ impl Tx {
         project: ProjectId,
         delta: &IssueDelta,
     ) -> Result<(), StoreError> {
-        let columns = StateColumns::from(delta.state.as_ref().unwrap_or(&State::OPEN));
+        let columns = StateColumns::from(&delta.state);
         execute!(
             self,
             sqlx::query(INSERT_ISSUE)
@@ -425,143 +379,6 @@ impl Tx {
                 .bind(&delta.first_release)
                 .bind(&delta.last_release)
         )?;
-        Ok(())
-    }
-
-    /// Adds to the hourly counters of an issue.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn add_hours(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-        hours: &BTreeMap<i64, u64>,
-    ) -> Result<(), StoreError> {
-        for (hour, n_events) in hours {
-            execute!(
-                self,
-                sqlx::query(ADD_HOUR)
-                    .bind(project.0)
-                    .bind(issue.0)
-                    .bind(hour)
-                    .bind(count(*n_events))
-            )?;
-        }
-        Ok(())
-    }
-
-    /// The tags and values of an issue that are counted already.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn list_tag_keys(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-    ) -> Result<BTreeSet<(String, String)>, StoreError> {
-        let rows: Vec<(String, String)> = on!(self, |c| sqlx::query_as(LIST_TAG_KEYS)
-            .bind(project.0)
-            .bind(issue.0)
-            .fetch_all(c))?;
-        Ok(rows.into_iter().collect())
-    }
-
-    /// Adds to the tag counters of an issue.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn add_tags(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-        counts: &TagCounts,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(tx) => {
-                for ((tag, value), n_events) in counts {
-                    let query = sqlx::query(ADD_TAG_SQLITE)
-                        .bind(project.0)
-                        .bind(issue.0)
-                        .bind(tag)
-                        .bind(value)
-                        .bind(count(*n_events));
-                    query.execute(&mut **tx).await?;
-                }
-            }
-            Self::Postgres(tx) => {
-                let query = sqlx::query(ADD_TAGS_POSTGRES)
-                    .bind(project.0)
-                    .bind(issue.0)
-                    .bind(counts.keys().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>())
-                    .bind(counts.keys().map(|(_, value)| value.as_str()).collect::<Vec<_>>())
-                    .bind(counts.values().map(|n| count(*n)).collect::<Vec<_>>());
-                query.execute(&mut **tx).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The users of an issue. Read it after the issue's row was written: that row is the lock.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn find_users(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-    ) -> Result<UserSketch, StoreError> {
-        let row: Option<(Vec<u8>,)> = on!(self, |c| sqlx::query_as(FIND_SKETCH)
-            .bind(project.0)
-            .bind(issue.0)
-            .fetch_optional(c))?;
-        let Some((sketch,)) = row else { return Ok(UserSketch::default()) };
-        UserSketch::from_bytes(&sketch)
-            .ok_or_else(|| StoreError::corrupt("issue_users", "sketch", issue.0))
-    }
-
-    /// Writes the users of an issue.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn upsert_users(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-        users: &UserSketch,
-    ) -> Result<(), StoreError> {
-        execute!(
-            self,
-            sqlx::query(UPSERT_SKETCH)
-                .bind(project.0)
-                .bind(issue.0)
-                .bind(users.to_bytes())
-                .bind(count(users.count()))
-        )?;
-        Ok(())
-    }
-
-    /// Gives new issues their numbers, in the order given. The last step of a batch: the counter is
-    /// the one row all new issues of a project share.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn number_issues(
-        &mut self,
-        project: ProjectId,
-        issues: &[IssueId],
-    ) -> Result<(), StoreError> {
-        if issues.is_empty() {
-            return Ok(());
-        }
-        let n_issues = count(issues.len() as u64);
-        let (last,): (i64,) = on!(self, |c| sqlx::query_as(TAKE_NUMBERS)
-            .bind(project.0)
-            .bind(n_issues)
-            .fetch_one(c))?;
-        for (number, issue) in (last - n_issues + 1..).zip(issues) {
-            execute!(self, sqlx::query(NUMBER_ISSUE).bind(project.0).bind(issue.0).bind(number))?;
-        }
         Ok(())
     }
 }
