@@ -17,7 +17,7 @@ use crate::domain::project::ProjectKey;
 use crate::domain::time::Timestamp;
 use crate::store::{Store, StoreError};
 
-/// How long one look into the store may take, waiting included.
+/// How long one look into the store may take, and how long it may wait for its turn.
 const LOOKUP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Looks into the store at the same time; a flood of made-up keys must not take all connections.
@@ -41,6 +41,8 @@ pub enum KeyLookup {
     Unknown,
     /// The store did not answer, so nobody can say.
     StoreAway,
+    /// Too many keys that nobody has seen are being looked up.
+    Busy,
 }
 
 /// All DSN keys.
@@ -87,6 +89,9 @@ impl Keys {
         if self.is_unknown(public_key) {
             return KeyLookup::Unknown;
         }
+        // A flood of made-up keys must not pass for a store that is away.
+        let permit = tokio::time::timeout(LOOKUP_TIMEOUT, self.lookups.acquire()).await;
+        let Ok(Ok(_permit)) = permit else { return KeyLookup::Busy };
         let looked = tokio::time::timeout(LOOKUP_TIMEOUT, self.look_into_store(public_key)).await;
         match looked {
             Ok(Ok(Some(key))) => {
@@ -102,7 +107,6 @@ impl Keys {
     }
 
     async fn look_into_store(&self, public_key: &str) -> Result<Option<ProjectKey>, StoreError> {
-        let _permit = self.lookups.acquire().await;
         self.store.read().await?.find_key(public_key).await
     }
 

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
 use crate::domain::text::bounded;
+use crate::protocol::report::ReportMeta;
 use crate::store::buried::Buried;
 use crate::store::{Store, StoreError};
 
@@ -19,7 +20,7 @@ pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// A project's grave holds at most this many reports: a client that sends garbage must not fill the
 /// store. Beyond it they are counted and logged, and their bytes are dropped.
-pub const MOST_BURIED: u64 = 1_000;
+pub const MOST_BURIED: u64 = 10_000;
 
 /// The longest reason, in characters.
 const MOST_REASON_CHARS: usize = 500;
@@ -41,6 +42,7 @@ pub async fn bury(store: &Store, clock: &Clock, poison: &Poison) -> Result<(), S
     tracing::warn!(%project, id = %buried.id, reason = %buried.reason, "a report was buried");
     let mut tx = store.write().await?;
     if tx.count_buried_of(project).await? >= MOST_BURIED {
+        tracing::error!(%project, "the grave is full: the bytes of a report are dropped");
         let outcome = Outcome::Refused("grave_full".to_owned());
         tx.add_outcome(project, now.hour(), &outcome, 1).await?;
     } else if tx.insert_buried(project, &buried).await? {
@@ -55,6 +57,15 @@ fn id_of(record: &[u8]) -> Uuid {
     digest
         .first_chunk()
         .map_or(Uuid::nil(), |bytes| uuid::Builder::from_custom_bytes(*bytes).into_uuid())
+}
+
+/// Whether the key of a report that was taken unverified may report to its project.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn has_valid_key(store: &Store, meta: &ReportMeta) -> Result<bool, StoreError> {
+    let key = store.read().await?.find_key(&meta.public_key).await?;
+    Ok(key.is_some_and(|key| key.is_active && key.project_id == meta.project_id))
 }
 
 /// What became of another try.
@@ -84,6 +95,11 @@ pub async fn retry(
     let prepared = prepare::prepare_all(vec![buried.record], 1).pop();
     let mut tx = store.write().await?;
     let reason = match prepared {
+        Some(Ok(prepared))
+            if !prepared.meta.is_verified && !has_valid_key(store, &prepared.meta).await? =>
+        {
+            "its key may not report".to_owned()
+        }
         Some(Ok(prepared)) => {
             // The report and its grave change places in one transaction: nothing lost or doubled.
             match commit::write(&mut tx, clock, project, &[prepared]).await {
@@ -92,7 +108,7 @@ pub async fn retry(
                     tx.commit().await?;
                     return Ok(Retried::Digested);
                 }
-                Err(error) if error.is_transient() => return Err(error),
+                Err(error) if !error.is_permanent() => return Err(error),
                 Err(error) => {
                     drop(tx);
                     tx = store.write().await?;

@@ -1,19 +1,22 @@
 //! The loop that drains the spool.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use super::bury;
 use super::commit::{self, Committed};
-use super::prepare::{Poison, Prepared, prepare_all};
-use crate::auth::keys::{KeyLookup, Keys};
+use super::prepare::{Poison, Prepared, panic_text, prepare_all};
+use crate::auth::keys::Keys;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
 use crate::health::{Health, PartState};
+use crate::protocol::report::{Report, ReportMeta};
 use crate::spool::{ReadError, Reader, Spool};
 use crate::store::{Store, StoreError};
 
@@ -30,6 +33,8 @@ pub struct Limits {
     pub linger: Duration,
     /// A transaction should hold the store's writer no longer than this.
     pub most_hold: Duration,
+    /// One attempt at the store takes no longer than this; a peer that is gone never answers.
+    pub most_attempt: Duration,
     /// The first pause after the store failed; it doubles.
     pub least_pause: Duration,
     /// The longest pause.
@@ -44,11 +49,15 @@ impl Default for Limits {
             most_bytes: 16 * 1024 * 1024,
             linger: Duration::from_millis(200),
             most_hold: Duration::from_millis(50),
+            most_attempt: Duration::from_secs(40),
             least_pause: Duration::from_millis(100),
             most_pause: Duration::from_secs(5),
         }
     }
 }
+
+/// After this many panics in a row, the one report that is left is buried.
+const MOST_PANICS: u32 = 2;
 
 /// Why a step did not go through.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +68,9 @@ pub enum StepError {
     /// The spool is closed and empty.
     #[error("the spool is drained")]
     Drained,
+    /// A defect: digesting panicked. The batch is read again, in ever smaller pieces.
+    #[error("digesting panicked: {0}")]
+    Panicked(String),
     /// The spool cannot be read; trying again goes on at the same place.
     #[error(transparent)]
     Spool(ReadError),
@@ -69,11 +81,15 @@ macro_rules! until_stored {
     ($digest:expr, $stop:expr, $attempt:expr) => {{
         let mut pause_for = $digest.limits.least_pause;
         loop {
-            match $attempt.await {
-                Err(cause) if cause.is_transient() => {
+            match tokio::time::timeout($digest.limits.most_attempt, $attempt).await {
+                Err(_) => {
+                    let cause = "the store does not answer".to_owned();
+                    $digest.away(cause, &mut pause_for, $stop).await?;
+                }
+                Ok(Err(cause)) if !cause.is_permanent() => {
                     $digest.away(cause.to_string(), &mut pause_for, $stop).await?;
                 }
-                done => break done,
+                Ok(done) => break done,
             }
         }
     }};
@@ -90,6 +106,7 @@ pub struct Digest {
     health: Health,
     limits: Limits,
     batch_records: usize,
+    n_panics: u32,
     last_commit: Option<Instant>,
     n_threads: usize,
 }
@@ -116,6 +133,7 @@ impl Digest {
             health,
             limits,
             batch_records,
+            n_panics: 0,
             last_commit: None,
             n_threads,
         }
@@ -124,9 +142,21 @@ impl Digest {
     /// Drains until told to stop.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
-            match self.step(&mut stop).await {
-                Ok(_) => {}
+            let step = AssertUnwindSafe(self.step(&mut stop)).catch_unwind().await;
+            match step.unwrap_or_else(|panic| Err(StepError::Panicked(panic_text(panic.as_ref()))))
+            {
+                Ok(_) => self.n_panics = 0,
                 Err(StepError::Stopping | StepError::Drained) => return,
+                Err(cause @ StepError::Panicked(_)) => {
+                    tracing::error!(%cause, "a defect: digest goes on with one report at a time");
+                    self.health.failed(PartState::Degraded, &cause, self.clock.now());
+                    self.reader.rewind();
+                    self.n_panics += 1;
+                    self.batch_records = 1;
+                    if pause(self.limits.least_pause, &mut stop).await.is_err() {
+                        return;
+                    }
+                }
                 Err(StepError::Spool(cause)) => {
                     tracing::error!(%cause, "the spool cannot be read");
                     self.health.failed(PartState::Down, &cause, self.clock.now());
@@ -155,14 +185,32 @@ impl Digest {
         })?;
         let Some(last_seq) = records.last().map(|record| record.seq) else { return Ok(0) };
         let n_records = records.len();
-        let result =
-            self.digest(records.into_iter().map(|record| record.bytes).collect(), stop).await;
+        let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
+        let result = if self.n_panics >= MOST_PANICS && n_records == 1 {
+            self.bury_unread(records, stop).await
+        } else {
+            self.digest(records, stop).await
+        };
         if let Err(error) = result {
             self.reader.rewind();
             return Err(error);
         }
         self.reader.ack(last_seq).await;
         Ok(n_records)
+    }
+
+    /// Buries a report that digest panics on.
+    async fn bury_unread(
+        &self,
+        records: Vec<Vec<u8>>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), StepError> {
+        for record in records {
+            let meta = Report::from_record(record.clone()).ok().map(|report| report.meta);
+            let reason = "digesting it panicked; the log says where".to_owned();
+            self.bury(&Poison { meta, record, reason }, stop).await?;
+        }
+        Ok(())
     }
 
     /// Right after a batch, waits for a fuller one; an idle spool's first report waits for nothing.
@@ -180,15 +228,18 @@ impl Digest {
     ) -> Result<(), StepError> {
         let n_threads = self.n_threads;
         let prepared = tokio::task::spawn_blocking(move || prepare_all(records, n_threads)).await;
-        let prepared = prepared.map_err(|_| StepError::Stopping)?;
+        let prepared = prepared.map_err(|cause| StepError::Panicked(cause.to_string()))?;
         let mut projects: BTreeMap<ProjectId, Vec<Prepared>> = BTreeMap::new();
         for result in prepared {
+            let (meta, n_bytes) = match &result {
+                Ok(report) => (Some(&report.meta), report.record.len()),
+                Err(poison) => (poison.meta.as_ref(), poison.record.len()),
+            };
+            if !self.is_allowed(meta, n_bytes as u64, stop).await? {
+                continue;
+            }
             match result {
-                Ok(report) => {
-                    if self.is_allowed(&report, stop).await? {
-                        projects.entry(report.meta.project_id).or_default().push(report);
-                    }
-                }
+                Ok(report) => projects.entry(report.meta.project_id).or_default().push(report),
                 Err(poison) => self.bury(&poison, stop).await?,
             }
         }
@@ -201,28 +252,16 @@ impl Digest {
     /// Checks the key of a report that came while the store was away.
     async fn is_allowed(
         &self,
-        report: &Prepared,
+        meta: Option<&ReportMeta>,
+        n_bytes: u64,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<bool, StepError> {
-        let meta = &report.meta;
-        if meta.is_verified {
-            return Ok(true);
-        }
-        let mut pause_for = self.limits.least_pause;
-        let is_allowed = loop {
-            match self.keys.find(&meta.public_key).await {
-                KeyLookup::Known(key) => break key.is_active && key.project_id == meta.project_id,
-                KeyLookup::Unknown => break false,
-                KeyLookup::StoreAway => {
-                    let cause = "the store does not answer".to_owned();
-                    self.away(cause, &mut pause_for, stop).await?;
-                }
-            }
-        };
-        self.keys.release_unverified(report.record.len() as u64);
+        let Some(meta) = meta.filter(|meta| !meta.is_verified) else { return Ok(true) };
+        let is_allowed = until_stored!(self, stop, bury::has_valid_key(&self.store, meta));
+        self.keys.release_unverified(n_bytes);
+        let is_allowed = is_allowed.unwrap_or(false);
         if !is_allowed {
-            let code = "unknown_key".to_owned();
-            let outcome = Outcome::Refused(code);
+            let outcome = Outcome::Refused("unknown_key".to_owned());
             let hour = meta.received_at.hour();
             let counted = until_stored!(self, stop, self.count(hour, &outcome));
             counted.unwrap_or_else(|cause| {
@@ -294,10 +333,13 @@ impl Digest {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
         metrics::counter!("airlock_digest_buried_total").increment(1);
-        let buried = until_stored!(self, stop, bury::bury(&self.store, &self.clock, poison));
-        if let Err(cause) = buried {
-            // The store refuses even the bytes: the log is the last place left to say so.
-            tracing::error!(%cause, reason = %poison.reason, "a report could not be buried");
+        let mut pause_for = self.limits.least_pause;
+        // What is neither stored nor buried is never acknowledged: there is no giving up here.
+        while let Err(cause) =
+            until_stored!(self, stop, bury::bury(&self.store, &self.clock, poison))
+        {
+            tracing::error!(%cause, reason = %poison.reason, "a report cannot be buried");
+            self.away(cause.to_string(), &mut pause_for, stop).await?;
         }
         Ok(())
     }

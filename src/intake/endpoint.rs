@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use super::Intake;
 use super::body::{Body, BodyError, Received};
 use super::cors::{preflight, with_cors};
-use super::refusal::{Refusal, X_SENTRY_RATE_LIMITS};
+use super::refusal::{RETRY_AFTER, Refusal, X_SENTRY_RATE_LIMITS};
 use super::sender::{Sender, auth_of, authenticate, check_dsn, header, no_key, project_of};
 use crate::domain::id::{EventId, ProjectId};
 use crate::domain::outcome::Outcome;
@@ -31,9 +31,6 @@ pub(super) enum Kind {
 /// Categories Airlock does not keep, told to SDKs on success so that they stop sending them.
 const UNKEPT: &str = "3600:transaction;span;session;profile;profile_chunk;replay;log_item;\
 trace_metric;monitor:organization:unsupported";
-
-/// Pause asked for when a report cannot be taken.
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The resource of one endpoint.
 pub(super) fn resource(path: &str, kind: Kind) -> Resource {
@@ -100,8 +97,10 @@ async fn take(
     if announced.is_some_and(|length| length > intake.limits.most_wire_bytes) {
         return Err(Refusal::too_large(BodyError::Wire(intake.limits.most_wire_bytes)));
     }
-    let expected =
-        announced.unwrap_or(USUAL_REPORT_BYTES).min(intake.limits.most_event_bytes as u64);
+    // Whoever has not shown a key yet reserves little: idle strangers must not fill the spool.
+    let most =
+        if sender.is_some() { intake.limits.most_event_bytes as u64 } else { USUAL_REPORT_BYTES };
+    let expected = announced.unwrap_or(USUAL_REPORT_BYTES).min(most);
     let room = intake
         .spool
         .admit(expected)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 
 use crate::domain::text::bounded;
 
@@ -23,6 +23,9 @@ pub(super) struct Refusal {
     /// When to come again, for 429.
     pub(super) retry_after: Option<Duration>,
 }
+
+/// Pause asked for when a report cannot be taken.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 pub(super) const X_SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");
 pub(super) const X_SENTRY_RATE_LIMITS: HeaderName = HeaderName::from_static("x-sentry-rate-limits");
@@ -62,7 +65,7 @@ impl Refusal {
         }
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs().max(1);
-            response.insert_header((RETRY_AFTER, seconds));
+            response.insert_header((header::RETRY_AFTER, seconds));
             // No categories: everything is limited.
             let limits = format!("{seconds}::organization:{}", self.code);
             response.insert_header((X_SENTRY_RATE_LIMITS, limits));

@@ -4,7 +4,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, web};
 
 use super::Intake;
-use super::refusal::Refusal;
+use super::refusal::{RETRY_AFTER, Refusal};
 use crate::auth::keys::KeyLookup;
 use crate::domain::id::ProjectId;
 use crate::protocol::auth::{ClientAuth, checked_key};
@@ -40,6 +40,11 @@ pub(super) async fn authenticate(
         KeyLookup::Unknown => Err(Refusal::forbidden(
             "unknown_key",
             format!("project {project} does not exist or has no such key"),
+        )),
+        KeyLookup::Busy => Err(Refusal::later(
+            "keys_busy",
+            "too many unknown keys are being looked up",
+            RETRY_AFTER,
         )),
         KeyLookup::StoreAway => Ok(Sender { public_key, is_verified: false }),
     }

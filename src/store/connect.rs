@@ -193,10 +193,16 @@ fn sqlite(path: &Path) -> Db {
 
 fn postgres(address: &str) -> Result<Db, InvalidLocation> {
     let timeout = STATEMENT_TIMEOUT.as_millis().to_string();
+    // A spool record is acknowledged after the commit, so the commit must be on disk, whatever the
+    // role's default is.
     let options = PgConnectOptions::from_str(address)
         .map_err(|cause| InvalidLocation(format!(": {cause}")))?
         .application_name("airlock")
-        .options([("statement_timeout", timeout.as_str()), ("lock_timeout", "10000")]);
+        .options([
+            ("statement_timeout", timeout.as_str()),
+            ("lock_timeout", "10000"),
+            ("synchronous_commit", "on"),
+        ]);
     let pool = PgPoolOptions::new()
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .max_connections(POSTGRES_CONNECTIONS)

@@ -40,6 +40,18 @@ impl StoreError {
         }
     }
 
+    /// Whether the data itself is refused, so that the same again can never succeed. Whoever holds
+    /// something that must not be lost waits for everything else: a standby that takes no writes, a
+    /// changed password, a broken file are mended by people.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Away(_) | Self::Raced => false,
+            Self::Taken(_) | Self::Corrupt { .. } => true,
+            Self::Database(error) => is_permanent(error),
+        }
+    }
+
     /// A row that makes no sense.
     pub(super) fn corrupt(
         table: &'static str,
@@ -74,15 +86,40 @@ const SQLITE_TRANSIENT: [i64; 7] = [5, 6, 7, 8, 10, 13, 14];
 /// deadlock), insufficient resources, lock not available, operator intervention, system error.
 const POSTGRES_TRANSIENT: [&str; 6] = ["08", "40", "53", "55", "57", "58"];
 
+/// SQLite's primary result codes that are about the data: TOOBIG, CONSTRAINT, MISMATCH, RANGE.
+const SQLITE_PERMANENT: [i64; 4] = [18, 19, 20, 25];
+
+/// PostgreSQL's SQLSTATE classes that are about the data: cardinality, data exception, integrity,
+/// program limit exceeded.
+const POSTGRES_PERMANENT: [&str; 4] = ["21", "22", "23", "54"];
+
+fn is_permanent(error: &sqlx::Error) -> bool {
+    if let sqlx::Error::Database(cause) = error {
+        return is_one_of(cause.as_ref(), &SQLITE_PERMANENT, &POSTGRES_PERMANENT);
+    }
+    matches!(
+        error,
+        sqlx::Error::Encode(_)
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::InvalidArgument(_)
+    )
+}
+
+/// Whether a database's error has one of these primary codes, or a code of one of these classes.
+fn is_one_of(cause: &dyn sqlx::error::DatabaseError, sqlite: &[i64], postgres: &[&str]) -> bool {
+    let code = cause.code().unwrap_or_default();
+    if cause.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+        // The low byte is the primary code, the rest says more.
+        code.parse::<i64>().is_ok_and(|code| sqlite.contains(&(code & 0xff)))
+    } else {
+        postgres.iter().any(|class| code.starts_with(class))
+    }
+}
+
 fn is_transient(error: &sqlx::Error) -> bool {
     if let sqlx::Error::Database(cause) = error {
-        let code = cause.code().unwrap_or_default();
-        return if cause.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-            // The low byte is the primary code, the rest says more.
-            code.parse::<i64>().is_ok_and(|code| SQLITE_TRANSIENT.contains(&(code & 0xff)))
-        } else {
-            POSTGRES_TRANSIENT.iter().any(|class| code.starts_with(class))
-        };
+        return is_one_of(cause.as_ref(), &SQLITE_TRANSIENT, &POSTGRES_TRANSIENT);
     }
     matches!(
         error,
