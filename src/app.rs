@@ -41,6 +41,9 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// opened on the server's threads end with them, so one failure is no reason to give up.
 const AWAY_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Everything else gets this long to end.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The last counts are tried this often: see [`AWAY_PATIENCE`].
 const FLUSH_TRIES: usize = 3;
 
@@ -136,10 +139,11 @@ pub async fn start(
     };
     // The store is mostly there at once; then the first request finds everything in place.
     let first_try = tokio::time::timeout(OPEN_PATIENCE, opener.step()).await;
+    let is_opened = matches!(first_try, Ok(Ok(_)));
     let new_admin_token = first_try.ok().and_then(Result::ok).flatten();
 
     let mut tasks = Tasks::default();
-    if !store.is_open() {
+    if !is_opened {
         tracing::warn!("the store is away; reports are accepted and wait");
         tasks.spawn(opener.run(stopping.clone()));
     }
@@ -218,21 +222,30 @@ impl Running {
         {
             tracing::warn!("the spool is not drained; the rest waits for the next start");
             self.stop.send_replace(true);
-            // It ends at the next pause; a panic in it has been logged.
-            let _ = digest.await;
-        }
-        self.stop.send_replace(true);
-        self.tasks.join().await;
-        for tries_left in (0..FLUSH_TRIES).rev() {
-            match self.outcomes.flush(&self.store).await {
-                Ok(()) => break,
-                Err(cause) if tries_left == 0 => {
-                    tracing::warn!(%cause, "the last counts of refused requests are lost");
-                }
-                Err(_) => {}
+            if tokio::time::timeout(END_PATIENCE, &mut digest).await.is_err() {
+                digest.abort();
             }
         }
-        self.store.close().await;
+        self.stop.send_replace(true);
+        if tokio::time::timeout(END_PATIENCE, self.tasks.join()).await.is_err() {
+            tracing::warn!("a task does not end; the process ends without it");
+        }
+        for tries_left in (0..FLUSH_TRIES).rev() {
+            let flushed = tokio::time::timeout(END_PATIENCE, self.outcomes.flush(&self.store));
+            match flushed.await {
+                Ok(Ok(())) => break,
+                Ok(Err(_)) if tries_left > 0 => {}
+                Ok(Err(cause)) => {
+                    tracing::warn!(%cause, "the last counts of refused requests are lost");
+                }
+                Err(_) => {
+                    tracing::warn!("the last counts of refused requests are lost");
+                    break;
+                }
+            }
+        }
+        // A peer that is gone never says goodbye.
+        let _ = tokio::time::timeout(END_PATIENCE, self.store.close()).await;
     }
 
     /// Waits until digest has drained the spool, as long as there is hope.

@@ -47,12 +47,16 @@ pub struct Intake {
 pub fn routes(intake: Intake) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config.app_data(web::Data::new(intake));
-        for (path, kind) in [
-            ("/api/{project_id}/envelope", endpoint::Kind::Envelope),
-            ("/api/{project_id}/store", endpoint::Kind::Store),
-        ] {
-            for path in [path.to_owned(), format!("{path}/")] {
-                config.service(endpoint::resource(&path, kind));
+        // A DSN may have a path: `https://KEY@HOST/team/errors/42` reports to
+        // `/team/errors/api/42/envelope/`.
+        for prefix in ["", "/{prefix:.+}"] {
+            for (name, kind) in
+                [("envelope", endpoint::Kind::Envelope), ("store", endpoint::Kind::Store)]
+            {
+                for slash in ["", "/"] {
+                    let path = format!("{prefix}/api/{{project_id}}/{name}{slash}");
+                    config.service(endpoint::resource(&path, kind));
+                }
             }
         }
     }

@@ -96,12 +96,13 @@ impl Bearer {
         let issue = tx.find_issue(&project, id.number).await?.ok_or_else(missing)?;
         let Some(survivor) = issue.merged_into else { return Ok((project, issue)) };
         let survivor = tx.find_issue_by_id(&project, survivor).await?.ok_or_else(missing)?;
-        let old = format!("/issues/{short_id}");
-        let new = format!("/issues/{}", survivor.short_id);
-        let mut location = request.path().replacen(&old, &new, 1);
-        if !request.query_string().is_empty() {
-            location = format!("{location}?{}", request.query_string());
-        }
+        // What follows the short id stays: `/events`, `/resolve`, the query.
+        let path = request.path();
+        let (before, after) = path.split_once("/issues/").unwrap_or((path, ""));
+        let tail = after.split_once('/').map(|(_, tail)| format!("/{tail}")).unwrap_or_default();
+        let query = request.query_string();
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        let location = format!("{before}/issues/{}{tail}{query}", survivor.short_id);
         Err(ApiError::moved(location))
     }
 }

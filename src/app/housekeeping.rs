@@ -26,6 +26,9 @@ const FLUSH_EVERY: Duration = Duration::from_mins(1);
 /// How often what is old is deleted.
 const DELETE_EVERY: Duration = Duration::from_hours(1);
 
+/// One step takes no longer than this.
+const MOST_STEP: Duration = Duration::from_secs(40);
+
 /// Outcomes are kept for this long.
 const OUTCOMES_KEPT_FOR: Duration = Duration::from_hours(90 * 24);
 
@@ -106,41 +109,43 @@ impl Housekeeper {
             let now = self.clock.now();
             let is_flush_due = now.since(flushed_at) >= FLUSH_EVERY;
             let is_delete_due = now.since(deleted_at) >= DELETE_EVERY;
-            match self.step(now, is_flush_due, is_delete_due).await {
-                Ok(()) => {
-                    self.health.ok(now);
-                    flushed_at = if is_flush_due { now } else { flushed_at };
-                    deleted_at = if is_delete_due { now } else { deleted_at };
-                }
-                Err(cause) => {
-                    tracing::warn!(%cause, "housekeeping could not be done");
-                    self.health.failed(PartState::Down, cause, now);
-                }
+            let mut errors = Vec::new();
+            errors.extend(done(self.keys.refresh()).await.err());
+            if is_flush_due {
+                flushed_at = now;
+                errors.extend(done(self.outcomes.flush(&self.store)).await.err());
+            }
+            if self.keeps_time {
+                errors.extend(done(triage::end_mutes(&self.store, &self.clock)).await.err());
+            }
+            if self.keeps_time && is_delete_due {
+                deleted_at = now;
+                errors.extend(done(self.delete_old(now)).await.err());
+            }
+            for cause in &errors {
+                tracing::warn!(cause, "housekeeping could not be done");
+            }
+            match errors.pop() {
+                None => self.health.ok(now),
+                Some(cause) => self.health.failed(PartState::Down, cause, now),
             }
         }
     }
 
-    async fn step(
-        &self,
-        now: Timestamp,
-        is_flush_due: bool,
-        is_delete_due: bool,
-    ) -> Result<(), StoreError> {
-        self.keys.refresh().await?;
-        if is_flush_due {
-            self.outcomes.flush(&self.store).await?;
-        }
-        if !self.keeps_time {
-            return Ok(());
-        }
-        triage::end_mutes(&self.store, &self.clock).await?;
-        if is_delete_due {
-            let mut tx = self.store.write().await?;
-            tx.delete_buried_before(now.minus(bury::KEPT_FOR)).await?;
-            tx.delete_outcomes_before(now.minus(OUTCOMES_KEPT_FOR).hour()).await?;
-            tx.commit().await?;
-        }
-        Ok(())
+    async fn delete_old(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.store.write().await?;
+        tx.delete_buried_before(now.minus(bury::KEPT_FOR)).await?;
+        tx.delete_outcomes_before(now.minus(OUTCOMES_KEPT_FOR).hour()).await?;
+        tx.commit().await
+    }
+}
+
+/// Does one thing that is due, in bounded time; the others do not wait for it.
+async fn done<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<(), String> {
+    match tokio::time::timeout(MOST_STEP, step).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(cause)) => Err(cause.to_string()),
+        Err(_) => Err("the store does not answer".to_owned()),
     }
 }
 

@@ -44,21 +44,14 @@ pub(super) fn run(
 ) -> io::Result<Server> {
     let role = config.role;
     let server = HttpServer::new(move || {
-        let mut reports = None;
-        let mut people = None;
-        if role.takes_reports() {
-            reports = Some(intake::routes(intake.clone()));
-        }
-        if role.serves_api() {
-            people = Some(());
-        }
+        let reports = role.takes_reports().then(|| intake::routes(intake.clone()));
         let (app, document) = App::new()
             .wrap(from_fn(api::request_id::middleware))
             .app_data(web::Data::new(api.clone()))
             .into_utoipa_app()
             .configure(api::open_routes)
             .configure(|config| {
-                if people.is_some() {
+                if role.serves_api() {
                     api::routes(config);
                 }
             })

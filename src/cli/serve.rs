@@ -114,6 +114,8 @@ pub async fn run(args: ServeArgs) -> ExitCode {
         // Whoever started the service may have closed the pipe; that stops nothing.
         let _ = writeln!(std::io::stderr(), "airlock: {text}");
     };
+    // Events and reports are nobody else's business, whatever folder they are put in.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     if let Err(cause) = args.start_log() {
         say(cause);
         return ExitCode::from(2);

@@ -142,8 +142,8 @@ impl Digest {
     /// Drains until told to stop.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
-            let step = AssertUnwindSafe(self.step(&mut stop)).catch_unwind().await;
-            match step.unwrap_or_else(|panic| Err(StepError::Panicked(panic_text(panic.as_ref()))))
+            let done = AssertUnwindSafe(self.step(&mut stop)).catch_unwind().await;
+            match done.unwrap_or_else(|panic| Err(StepError::Panicked(panic_text(panic.as_ref()))))
             {
                 Ok(_) => self.n_panics = 0,
                 Err(StepError::Stopping | StepError::Drained) => return,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::protocol::encoding::{Decoder, Encoding};
+use crate::protocol::encoding::{Decoder, Encoding, from_base64_zlib};
 use crate::protocol::envelope::{Envelope, EnvelopeError, Header, Splitter};
 
 /// What a body may be.
@@ -179,7 +179,20 @@ impl Body {
         };
         let content = std::mem::replace(&mut sink.content, Content::Event(Vec::new()));
         match content {
-            Content::Event(event) => fault.map_or(Ok(Received::Event(event)), Err),
+            Content::Event(event) => {
+                if let Some(fault) = fault {
+                    return Err(fault);
+                }
+                let most = self.limits.most_event_bytes;
+                Ok(Received::Event(match from_base64_zlib(&event, most) {
+                    None => event,
+                    Some(Ok(event)) => event,
+                    Some(Err(cause)) if cause.kind() == io::ErrorKind::FileTooLarge => {
+                        return Err(BodyError::Event(most));
+                    }
+                    Some(Err(cause)) => return Err(BodyError::Encoding(cause)),
+                }))
+            }
             Content::Envelope(mut splitter) => {
                 if fault.is_none() {
                     fault = splitter.finish().err().map(BodyError::from);

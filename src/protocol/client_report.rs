@@ -8,6 +8,52 @@ pub const MOST_BYTES: usize = 16 * 1024;
 /// One report names at most this many reasons.
 const MOST_REASONS: usize = 50;
 
+/// The reasons SDKs know; a stranger's words become no labels.
+/// Source: Sentry's "client reports".
+const REASONS: [&str; 16] = [
+    "backpressure",
+    "before_send",
+    "buffer_overflow",
+    "cache_overflow",
+    "event_processor",
+    "ignored",
+    "insufficient_data",
+    "internal_sdk_error",
+    "invalid",
+    "metric_overflow",
+    "network_error",
+    "no_parent_span",
+    "queue_overflow",
+    "ratelimit_backoff",
+    "sample_rate",
+    "send_error",
+];
+
+/// The categories SDKs know.
+const CATEGORIES: [&str; 16] = [
+    "attachment",
+    "default",
+    "error",
+    "feedback",
+    "internal",
+    "log_byte",
+    "log_item",
+    "metric_bucket",
+    "monitor",
+    "profile",
+    "profile_chunk",
+    "replay",
+    "security",
+    "session",
+    "span",
+    "transaction",
+];
+
+/// A word that is known, else `other`.
+fn known<'a>(word: &str, words: &[&'a str]) -> &'a str {
+    words.iter().find(|known| **known == word).copied().unwrap_or("other")
+}
+
 #[derive(Deserialize)]
 struct WireReport {
     #[serde(default)]
@@ -28,16 +74,15 @@ struct WireDiscarded {
 #[must_use]
 pub fn discarded(bytes: &[u8]) -> Vec<(String, u64)> {
     let Ok(report) = serde_json::from_slice::<WireReport>(bytes) else { return Vec::new() };
-    let is_name = |text: &str| {
-        (1..=60).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-    };
     report
         .discarded_events
         .into_iter()
-        .filter(|one| is_name(&one.reason) && is_name(&one.category))
         .take(MOST_REASONS)
-        .map(|one| (format!("{}:{}", one.category, one.reason), one.quantity.min(1_000_000_000)))
+        .map(|one| {
+            let category = known(&one.category, &CATEGORIES);
+            let reason = known(&one.reason, &REASONS);
+            (format!("{category}:{reason}"), one.quantity.min(1_000_000_000))
+        })
         .collect()
 }
 
@@ -50,7 +95,8 @@ mod tests {
         let report = br#"{"timestamp":1,"discarded_events":[
             {"reason":"ratelimit_backoff","category":"error","quantity":3},
             {"reason":"<script>","category":"error","quantity":3}]}"#;
-        assert_eq!(discarded(report), [("error:ratelimit_backoff".to_owned(), 3)]);
+        let expected = [("error:ratelimit_backoff".to_owned(), 3), ("error:other".to_owned(), 3)];
+        assert_eq!(discarded(report), expected);
         assert_eq!(discarded(b"nonsense"), []);
     }
 }

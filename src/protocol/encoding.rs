@@ -1,7 +1,8 @@
 //! Content encodings, decoded as the bytes come in.
 
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 
+use base64::Engine as _;
 use flate2::write::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::DParameter;
@@ -42,6 +43,31 @@ impl Encoding {
             other => Err(UnknownEncoding(other.chars().take(40).collect())),
         }
     }
+}
+
+/// What old Ruby clients (sentry-raven) send without a `Content-Encoding`: base64 of zlib. Its first
+/// bytes are `eJ`, those of base64 over a zlib header, where JSON would begin with `{`.
+///
+/// Gives `None` for anything else.
+///
+/// # Errors
+/// When it begins so but is not, or becomes larger than `most_bytes`.
+#[must_use]
+pub fn from_base64_zlib(body: &[u8], most_bytes: usize) -> Option<io::Result<Vec<u8>>> {
+    body.starts_with(b"eJ").then(|| {
+        let compact: Vec<u8> =
+            body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let zlib = base64::engine::general_purpose::STANDARD
+            .decode(compact)
+            .map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?;
+        let mut decoded = Vec::new();
+        let most = u64::try_from(most_bytes).unwrap_or(u64::MAX);
+        flate2::read::ZlibDecoder::new(zlib.as_slice()).take(most + 1).read_to_end(&mut decoded)?;
+        if decoded.len() > most_bytes {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(decoded)
+    })
 }
 
 /// The largest window a zstd body may ask for: 2^23 = 8 MiB, as RFC 8878 recommends to support.

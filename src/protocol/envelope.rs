@@ -18,8 +18,36 @@ pub const MOST_HEADER_BYTES: usize = 64 * 1024;
 /// An envelope has at most this many items.
 pub const MOST_ITEMS: usize = 1_000;
 
-/// Different item types are counted by name up to this number.
-const MOST_SKIPPED_TYPES: usize = 50;
+/// At most this many items of an envelope are kept. An envelope has one event by the rules.
+pub const MOST_KEPT_ITEMS: usize = 8;
+
+/// The types of items SDKs send; others are counted together, so that a stranger's words become no
+/// names of counters.
+const KNOWN_TYPES: [&str; 23] = [
+    "attachment",
+    "check_in",
+    "client_report",
+    "event",
+    "feedback",
+    "form_data",
+    "log",
+    "metric_buckets",
+    "otel_log",
+    "profile",
+    "profile_chunk",
+    "raw_security",
+    "replay_event",
+    "replay_recording",
+    "replay_video",
+    "session",
+    "sessions",
+    "span",
+    "statsd",
+    "trace_metric",
+    "transaction",
+    "unreal_report",
+    "user_report",
+];
 
 /// The envelope's own headers, as far as they matter here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -104,6 +132,9 @@ pub enum EnvelopeError {
         /// The limit.
         most: usize,
     },
+    /// Items that are kept are held in memory, so their number has a limit.
+    #[error("item {0} is one too many: at most {MOST_KEPT_ITEMS} events and reports are taken")]
+    TooManyKept(usize),
     /// There are too many items.
     #[error("the envelope has more than {MOST_ITEMS} items")]
     TooManyItems,
@@ -309,6 +340,9 @@ impl Splitter {
             object(line).map_err(|reason| EnvelopeError::ItemHeader { item, reason })?;
         let kind = header.kind.ok_or(EnvelopeError::NoType(item))?;
         let is_kept = (self.keeps)(&kind);
+        if is_kept && self.envelope.items.len() >= MOST_KEPT_ITEMS {
+            return Err(EnvelopeError::TooManyKept(item));
+        }
         self.state = match header.length {
             None => State::Line { kind, is_kept },
             Some(length) if is_kept && length > self.most_item_bytes as u64 => {
@@ -327,10 +361,8 @@ impl Splitter {
             self.envelope.items.push(Item { kind: kind.to_owned(), payload });
             return;
         }
-        let skipped = &mut self.envelope.skipped;
-        let is_listed = skipped.contains_key(kind) || skipped.len() < MOST_SKIPPED_TYPES;
-        let name = if is_listed && is_type_name(kind) { kind } else { "other" };
-        *skipped.entry(name.to_owned()).or_default() += 1;
+        let name = KNOWN_TYPES.into_iter().find(|known| *known == kind).unwrap_or("other");
+        *self.envelope.skipped.entry(name.to_owned()).or_default() += 1;
     }
 
     /// The body is over.
@@ -374,14 +406,6 @@ fn object<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
         return Err("it is a list".to_owned());
     }
     serde_json::from_slice(line).map_err(|cause| cause.to_string())
-}
-
-/// Whether an item's type is a name that may become a label.
-fn is_type_name(kind: &str) -> bool {
-    (1..=40).contains(&kind.len())
-        && kind
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 /// What comes before the first newline, and what after it, if there is one.

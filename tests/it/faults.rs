@@ -227,6 +227,67 @@ async fn keys_that_nobody_can_check_are_checked_when_the_store_is_back() {
     app.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_of_strangers_is_not_buried_when_the_store_is_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut outage, database) = Outage::prepare(Engine::Postgres, folder.path()).await;
+    let app =
+        TestApp::start_with(Engine::Postgres, |config| config.database = Some(database)).await;
+    let shop = app.create_project("shop").await;
+    outage.begin().await;
+    let stranger = TestProject { key: "0".repeat(32), ..shop.clone() };
+    let garbage = "{}\n{\"type\":\"event\"}\nnot an event";
+    for who in [&stranger, &shop] {
+        let answer = Answer::of(app.report(who, "envelope").body(garbage)).await;
+        assert_eq!(answer.status, StatusCode::OK, "nobody can check the key now");
+    }
+    outage.end().await;
+    app.digested().await;
+    let buried = app.get("/api/v1/projects/shop/buried").await.ok();
+    assert_eq!(buried["items"].as_array().map(Vec::len), Some(1), "{buried}");
+    assert_eq!(app.get("/status.json").await.ok()["refused_24h"], 1);
+    app.stop().await;
+}
+
+/// Makes a database take no writes, as after a failover to a standby, or take them again.
+async fn set_read_only(database: &str, is_read_only: bool) {
+    let name = database.rsplit('/').next().expect("a name");
+    let mut server =
+        sqlx::PgConnection::connect(&crate::support::postgres_server()).await.expect("the server");
+    let value = if is_read_only { "on" } else { "off" };
+    for statement in [
+        format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}"),
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"),
+    ] {
+        server.execute(sqlx::AssertSqlSafe(statement)).await.expect("a superuser may");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_takes_no_writes_costs_nothing() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let shop = app.create_project("shop").await;
+    let database = app.config.database.clone().expect("a database");
+    set_read_only(&database, true).await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(app.crash(&shop, "KeyError").await);
+    }
+    until("digest to notice", async || {
+        let status = app.get("/status.json").await.json();
+        let digest = &status["parts"]["digest"];
+        digest["state"] == "degraded" && digest["last_error"].to_string().contains("read-only")
+    })
+    .await;
+    set_read_only(&database, false).await;
+    app.digested().await;
+    for id in ids {
+        app.get(&format!("/api/v1/projects/shop/events/{id}")).await.ok();
+    }
+    assert_eq!(app.get("/status.json").await.ok()["buried"], 0);
+    app.stop().await;
+}
+
 both!(a_kill_between_accept_and_digest_loses_nothing, |engine: Engine| async move {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");

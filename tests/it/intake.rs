@@ -389,7 +389,7 @@ both!(what_is_not_kept_is_counted_and_costs_no_neighbour, |engine: Engine| async
         ("accepted", 2),
         ("refused malformed_item", 1),
         ("skipped attachment", 1),
-        ("skipped of_the_future", 1),
+        ("skipped other", 1),
         ("skipped session", 2),
         ("skipped transaction", 1),
     ];

@@ -17,7 +17,7 @@ mod wire;
 pub(crate) use app::{Answer, TOKEN, TestApp, TestProject, client};
 pub(crate) use clients::Client;
 pub(crate) use database::Database;
-pub(crate) use engine::{Engine, both};
+pub(crate) use engine::{Engine, both, postgres_server};
 pub(crate) use issues::{crash, with};
 pub(crate) use process::{Process, airlock};
 pub(crate) use proxy::Proxy;
