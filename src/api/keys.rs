@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Bearer;
-use super::extract::Json;
-use super::page::Page;
+use super::extract::{Json, Query};
+use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
 use crate::domain::id::ProjectId;
 use crate::domain::project::ProjectKey;
@@ -31,7 +31,7 @@ pub(super) struct CreateKey {
     label: Option<String>,
     /// Whether its reports may re-arm locks; false for a browser's.
     trusted: Option<bool>,
-    /// Where browsers may report from.
+    /// Where browsers may report from. Kept, and not enforced yet.
     origins: Option<Vec<String>>,
 }
 
@@ -111,19 +111,28 @@ async fn project_of(api: &Api, bearer: &Bearer, slug: &str) -> Result<ProjectId,
 }
 
 /// The keys of a project, oldest first.
-#[utoipa::path(tag = "projects", responses((status = 200, body = Page<KeyResponse>), (status = 404)))]
+#[utoipa::path(tag = "projects", params(PageQuery),
+    responses((status = 200, body = Page<KeyResponse>), (status = 404)))]
 #[get("/api/v1/projects/{slug}/keys")]
 pub(super) async fn list(
     api: Data<Api>,
     bearer: Bearer,
     slug: Path<String>,
+    query: Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Read)?;
+    let limit = query.0.limit()?;
     let mut tx = api.store.read().await?;
     let project = bearer.project(&mut tx, &slug).await?;
-    let keys = tx.list_keys(project.id).await?;
-    let items = keys.into_iter().map(|key| KeyResponse::new(&api, key)).collect();
-    Ok(HttpResponse::Ok().json(Page { items, next: None }))
+    let mut keys = tx.list_keys(project.id).await?;
+    // A project has a handful of keys: the page is cut here.
+    let position = |cursor: &str| keys.iter().position(|key| key.public_key == cursor);
+    if let Some(last) = query.0.after(position)? {
+        keys.drain(..=last);
+    }
+    let cursor = |key: &ProjectKey| key.public_key.clone();
+    let response = |key| KeyResponse::new(&api, key);
+    Ok(HttpResponse::Ok().json(page(keys, limit, cursor, response)))
 }
 
 /// Makes a key.

@@ -25,12 +25,12 @@ const STORE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 /// How the service is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StatusResponse {
-    /// By name: intake, spool, digest, store, outbox.
+    /// By name: intake, spool, digest, store.
     parts: BTreeMap<&'static str, PartResponse>,
     /// Events stored in the last 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted_24h: Option<u64>,
-    /// Requests refused in the last 24 hours.
+    /// Requests and items refused in the last 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused_24h: Option<u64>,
     /// Reports set aside.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::commit;
-use super::prepare::{self, Poison};
+use super::prepare::{self, Poison, Prepared};
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
@@ -93,33 +93,45 @@ pub async fn retry(
         return Ok(Retried::NotFound);
     };
     let prepared = prepare::prepare_all(vec![buried.record], 1).pop();
-    let mut tx = store.write().await?;
     let reason = match prepared {
         Some(Ok(prepared))
             if !prepared.meta.is_verified && !has_valid_key(store, &prepared.meta).await? =>
         {
             "its key may not report".to_owned()
         }
-        Some(Ok(prepared)) => {
-            // The report and its grave change places in one transaction: nothing lost or doubled.
-            match commit::write(&mut tx, clock, project, &[prepared]).await {
-                Ok(_) => {
-                    tx.delete_buried(project, id).await?;
-                    tx.commit().await?;
-                    return Ok(Retried::Digested);
-                }
-                Err(error) if !error.is_permanent() => return Err(error),
-                Err(error) => {
-                    drop(tx);
-                    tx = store.write().await?;
-                    error.to_string()
-                }
-            }
-        }
+        Some(Ok(prepared)) => match exhume(store, clock, project, id, prepared).await {
+            Ok(()) => return Ok(Retried::Digested),
+            Err(error) if !error.is_permanent() => return Err(error),
+            Err(error) => error.to_string(),
+        },
         Some(Err(poison)) => poison.reason,
         None => return Ok(Retried::NotFound),
     };
+    let mut tx = store.write().await?;
     tx.update_buried(project, id, &bounded(&reason, MOST_REASON_CHARS)).await?;
     tx.commit().await?;
     Ok(Retried::StillBuried(reason))
+}
+
+/// The report and its grave change places in one transaction: nothing lost or doubled.
+async fn exhume(
+    store: &Store,
+    clock: &Clock,
+    project: ProjectId,
+    id: Uuid,
+    prepared: Prepared,
+) -> Result<(), StoreError> {
+    let prepared = [prepared];
+    for _ in 0..commit::MOST_RACES {
+        let mut tx = store.write().await?;
+        match commit::write(&mut tx, clock, project, &prepared).await {
+            Ok(_) => {
+                tx.delete_buried(project, id).await?;
+                return tx.commit().await;
+            }
+            Err(StoreError::Raced) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::Raced)
 }

@@ -15,7 +15,7 @@ use crate::store::activity::Activity;
 use crate::store::{Store, StoreError, Tx};
 
 /// A batch is decided anew this often when somebody else changes its issues meanwhile.
-const MOST_RACES: usize = 10;
+pub(super) const MOST_RACES: usize = 10;
 
 /// The actor of what happens by itself.
 pub const ACTOR: &str = "airlock";
