@@ -7,8 +7,8 @@ use crate::auth::keys::Keys;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{
-    Environment, InvalidProject, Project, ProjectKey, Settings, check_environments, check_name,
-    check_prefix, check_slug, environments,
+    EnvironmentWish, InvalidProject, Project, ProjectKey, Settings, changed_environments,
+    check_key, check_name, check_prefix, check_slug, environments,
 };
 use crate::store::{Store, StoreError};
 
@@ -73,45 +73,39 @@ pub async fn create(
     Ok((project, key))
 }
 
-/// Writes name, settings and environments of a project.
+/// What is to change of a project; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectChange {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// Its settings as a whole.
+    pub settings: Option<Settings>,
+    /// All its stages in deploy order.
+    pub environments: Option<Vec<EnvironmentWish>>,
+    /// The stage where a fix completes its issue.
+    pub complete_in: Option<String>,
+}
+
+/// Changes a project; `None` when it is gone.
 ///
 /// # Errors
 /// [`ProjectError`] names what is wrong.
-pub async fn update(store: &Store, project: &Project) -> Result<(), ProjectError> {
-    check_name(&project.name)?;
-    check_environments(&project.environments)?;
+pub async fn update(
+    store: &Store,
+    id: ProjectId,
+    change: ProjectChange,
+) -> Result<Option<Project>, ProjectError> {
     let mut tx = store.write().await?;
-    tx.update_project(project).await?;
-    Ok(tx.commit().await?)
-}
-
-/// Applies a wish for the environments of a project: names in deploy order, or whole descriptions.
-///
-/// # Errors
-/// [`InvalidProject`] names what is wrong.
-pub fn with_environments(
-    mut project: Project,
-    wanted: Option<Vec<Environment>>,
-    complete_in: Option<&str>,
-) -> Result<Project, InvalidProject> {
-    if let Some(wanted) = wanted {
-        project.environments = wanted;
-    }
-    check_environments(&project.environments)?;
-    if let Some(name) = complete_in {
-        if !project.environments.iter().any(|one| one.name.eq_ignore_ascii_case(name)) {
-            return Err(InvalidProject::CompleteIn(name.to_owned()));
-        }
-        for environment in &mut project.environments {
-            environment.completes = environment.name.eq_ignore_ascii_case(name);
-        }
-    }
-    if !project.environments.iter().any(|one| one.completes)
-        && let Some(first) = project.environments.first_mut()
-    {
-        first.completes = true;
-    }
-    Ok(project)
+    let Some(mut project) = tx.find_project_by_id(id).await? else { return Ok(None) };
+    project.name = change.name.map_or(project.name, |name| name.trim().to_owned());
+    check_name(&project.name)?;
+    project.settings = change.settings.unwrap_or(project.settings);
+    let complete_in = change.complete_in.as_deref();
+    project.environments =
+        changed_environments(&project.environments, change.environments, complete_in)?;
+    tx.update_project(&project).await?;
+    tx.commit().await?;
+    Ok(Some(project))
 }
 
 /// Deletes a project with everything in it.
@@ -140,18 +134,42 @@ fn new_key(clock: &Clock, project_id: ProjectId, label: String) -> ProjectKey {
     }
 }
 
+/// What is to be said of a key; what is `None` stays, or is the default of a new one.
+#[derive(Debug, Clone, Default)]
+pub struct KeyChange {
+    /// What it is for.
+    pub label: Option<String>,
+    /// Whether its reports may re-arm locks.
+    pub is_trusted: Option<bool>,
+    /// Whether it may report at all.
+    pub is_active: Option<bool>,
+    /// Where browsers may report from.
+    pub origins: Option<Vec<String>>,
+}
+
+impl KeyChange {
+    fn applied_to(self, mut key: ProjectKey) -> Result<ProjectKey, InvalidProject> {
+        key.label = self.label.map_or(key.label, |label| label.trim().to_owned());
+        key.is_trusted = self.is_trusted.unwrap_or(key.is_trusted);
+        key.is_active = self.is_active.unwrap_or(key.is_active);
+        key.origins = self.origins.unwrap_or(key.origins);
+        check_key(&key)?;
+        Ok(key)
+    }
+}
+
 /// Makes a key for a project.
 ///
 /// # Errors
-/// [`StoreError`] of the database.
+/// [`ProjectError`] names what is wrong.
 pub async fn create_key(
     store: &Store,
     clock: &Clock,
     keys: &Keys,
     project: ProjectId,
-    (label, is_trusted, origins): (String, bool, Vec<String>),
-) -> Result<ProjectKey, StoreError> {
-    let key = ProjectKey { is_trusted, origins, ..new_key(clock, project, label) };
+    wanted: KeyChange,
+) -> Result<ProjectKey, ProjectError> {
+    let key = wanted.applied_to(new_key(clock, project, "key".to_owned()))?;
     let mut tx = store.write().await?;
     tx.insert_key(&key).await?;
     tx.commit().await?;
@@ -159,16 +177,25 @@ pub async fn create_key(
     Ok(key)
 }
 
-/// Writes a key.
+/// Changes a key of a project; `None` when there is no such key.
 ///
 /// # Errors
-/// [`StoreError`] of the database.
-pub async fn update_key(store: &Store, keys: &Keys, key: ProjectKey) -> Result<(), StoreError> {
+/// [`ProjectError`] names what is wrong.
+pub async fn update_key(
+    store: &Store,
+    keys: &Keys,
+    project: ProjectId,
+    public_key: &str,
+    change: KeyChange,
+) -> Result<Option<ProjectKey>, ProjectError> {
     let mut tx = store.write().await?;
+    let found = tx.find_key(public_key).await?;
+    let Some(key) = found.filter(|key| key.project_id == project) else { return Ok(None) };
+    let key = change.applied_to(key)?;
     tx.update_key(&key).await?;
     tx.commit().await?;
-    keys.put(key);
-    Ok(())
+    keys.put(key.clone());
+    Ok(Some(key))
 }
 
 /// Deletes a key; says whether there was one.

@@ -11,17 +11,10 @@ use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
 use crate::domain::id::ProjectId;
 use crate::domain::project::ProjectKey;
-use crate::domain::text::bounded;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
-use crate::project;
+use crate::project::{self, KeyChange};
 use crate::protocol::dsn::Dsn;
-
-/// The longest label of a key, in characters.
-const MOST_LABEL_CHARS: usize = 100;
-
-/// A key has at most this many origins.
-const MOST_ORIGINS: usize = 100;
 
 /// A key that is to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -72,27 +65,6 @@ impl KeyResponse {
             created_at: key.created_at,
         }
     }
-}
-
-fn checked_label(label: &str) -> Result<String, ApiError> {
-    let label = label.trim();
-    if label.is_empty() || label.chars().count() > MOST_LABEL_CHARS {
-        return Err(ApiError::invalid(format!(
-            "label must have 1 to {MOST_LABEL_CHARS} characters"
-        )));
-    }
-    Ok(bounded(label, MOST_LABEL_CHARS))
-}
-
-fn checked_origins(origins: Vec<String>) -> Result<Vec<String>, ApiError> {
-    let is_usable = |origin: &String| {
-        (1..=200).contains(&origin.len()) && origin.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    if origins.len() > MOST_ORIGINS || !origins.iter().all(is_usable) {
-        let detail = format!("origins are at most {MOST_ORIGINS} texts like https://shop.example");
-        return Err(ApiError::invalid(detail));
-    }
-    Ok(origins)
 }
 
 fn missing(public_key: &str) -> ApiError {
@@ -147,9 +119,8 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Admin)?;
     let project = project_of(&api, &bearer, &slug).await?;
-    let label = checked_label(body.0.label.as_deref().unwrap_or("key"))?;
-    let origins = checked_origins(body.0.origins.unwrap_or_default())?;
-    let wanted = (label, body.0.trusted.unwrap_or(true), origins);
+    let CreateKey { label, trusted, origins } = body.0;
+    let wanted = KeyChange { label, is_trusted: trusted, is_active: None, origins };
     let key = project::create_key(&api.store, &api.clock, &api.keys, project, wanted).await?;
     Ok(HttpResponse::Created().json(KeyResponse::new(&api, key)))
 }
@@ -168,19 +139,10 @@ pub(super) async fn update(
     let (slug, public_key) = path.into_inner();
     let project = project_of(&api, &bearer, &slug).await?;
     checked_key(&public_key)?;
-    let found = api.store.read().await?.find_key(&public_key).await?;
-    let mut key =
-        found.filter(|key| key.project_id == project).ok_or_else(|| missing(&public_key))?;
-    let wish = body.0;
-    if let Some(label) = &wish.label {
-        key.label = checked_label(label)?;
-    }
-    if let Some(origins) = wish.origins {
-        key.origins = checked_origins(origins)?;
-    }
-    key.is_trusted = wish.trusted.unwrap_or(key.is_trusted);
-    key.is_active = wish.active.unwrap_or(key.is_active);
-    project::update_key(&api.store, &api.keys, key.clone()).await?;
+    let UpdateKey { label, trusted, active, origins } = body.0;
+    let change = KeyChange { label, is_trusted: trusted, is_active: active, origins };
+    let key = project::update_key(&api.store, &api.keys, project, &public_key, change).await?;
+    let key = key.ok_or_else(|| missing(&public_key))?;
     Ok(HttpResponse::Ok().json(KeyResponse::new(&api, key)))
 }
 

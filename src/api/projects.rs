@@ -1,6 +1,6 @@
 //! Projects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete, get, patch, post};
@@ -12,10 +12,10 @@ use super::extract::{Json, Query};
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
 use crate::domain::project::{
-    Environment, Project, ProjectKey, Settings, check_slug, default_aliases,
+    Environment, EnvironmentWish, Project, ProjectKey, Settings, check_slug,
 };
 use crate::domain::token::Scope;
-use crate::project::{self, NewProject};
+use crate::project::{self, NewProject, ProjectChange};
 use crate::protocol::dsn::Dsn;
 
 /// A project that is to be made.
@@ -43,27 +43,18 @@ pub(super) struct UpdateProject {
     #[schema(value_type = Option<Object>)]
     settings: Option<Settings>,
     /// All stages in deploy order, by name or with aliases. `was` renames one.
-    environments: Option<Vec<EnvironmentWish>>,
+    environments: Option<Vec<WishedEnvironment>>,
     complete_in: Option<String>,
 }
 
 /// A stage, wished for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum EnvironmentWish {
+pub(super) enum WishedEnvironment {
     /// By name.
     Name(String),
     /// With other names.
     Described(EnvironmentDescription),
-}
-
-impl EnvironmentWish {
-    fn name(&self) -> &str {
-        match self {
-            Self::Name(name) => name,
-            Self::Described(described) => &described.name,
-        }
-    }
 }
 
 /// A stage, described.
@@ -75,6 +66,17 @@ pub(super) struct EnvironmentDescription {
     aliases: Option<Vec<String>>,
     /// Its name until now, when it is renamed.
     was: Option<String>,
+}
+
+impl From<WishedEnvironment> for EnvironmentWish {
+    fn from(wish: WishedEnvironment) -> Self {
+        match wish {
+            WishedEnvironment::Name(name) => Self { name, aliases: None, was: None },
+            WishedEnvironment::Described(EnvironmentDescription { name, aliases, was }) => {
+                Self { name, aliases, was }
+            }
+        }
+    }
 }
 
 /// A project.
@@ -210,63 +212,20 @@ pub(super) async fn update(
     body: Json<UpdateProject>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Admin)?;
-    let (mut project, keys) = {
+    let (project, keys) = {
         let mut tx = api.store.read().await?;
         let project = bearer.project(&mut tx, &slug).await?;
         let keys = tx.list_keys(project.id).await?;
         (project, keys)
     };
-    let wish = body.0;
-    project.name = wish.name.map_or(project.name, |name| name.trim().to_owned());
-    project.settings = wish.settings.unwrap_or(project.settings);
+    let UpdateProject { name, settings, environments, complete_in } = body.0;
     let environments =
-        wish.environments.map(|wishes| environments(&project, wishes)).transpose()?;
-    let project = project::with_environments(project, environments, wish.complete_in.as_deref())
-        .map_err(ApiError::invalid)?;
-    project::update(&api.store, &project).await?;
+        environments.map(|wishes| wishes.into_iter().map(EnvironmentWish::from).collect());
+    let change = ProjectChange { name, settings, environments, complete_in };
+    let project = project::update(&api.store, project.id, change).await?;
+    let project =
+        project.ok_or_else(|| ApiError::not_found(format!("project {:?}", slug.as_str())))?;
     Ok(HttpResponse::Ok().json(ProjectResponse::new(&api, project, &keys)))
-}
-
-/// The stages a project is to have: what exists keeps its aliases and its place in the product.
-fn environments(
-    project: &Project,
-    wishes: Vec<EnvironmentWish>,
-) -> Result<Vec<Environment>, ApiError> {
-    let find =
-        |name: &str| project.environments.iter().find(|one| one.name.eq_ignore_ascii_case(name));
-    let named: BTreeSet<String> = wishes.iter().map(|wish| wish.name().to_lowercase()).collect();
-    let mut continued = BTreeSet::new();
-    let environment = |wish: EnvironmentWish| {
-        let wish = match wish {
-            EnvironmentWish::Name(name) => {
-                EnvironmentDescription { name, aliases: None, was: None }
-            }
-            EnvironmentWish::Described(described) => described,
-        };
-        let before = match &wish.was {
-            Some(was) => Some(find(was).ok_or_else(|| {
-                ApiError::invalid(format!(
-                    "environment {was:?} does not exist, so it cannot be renamed"
-                ))
-            })?),
-            None => find(&wish.name),
-        };
-        if before.is_some_and(|before| !continued.insert(&before.name)) {
-            let detail = format!("environment {:?} cannot become two", wish.was);
-            return Err(ApiError::invalid(detail));
-        }
-        let aliases = wish.aliases.unwrap_or_else(|| {
-            // Names that nobody chose give way to those that somebody does.
-            let aliases = match before {
-                Some(before) => before.aliases.clone(),
-                None => default_aliases(&wish.name),
-            };
-            aliases.into_iter().filter(|alias| !named.contains(&alias.to_lowercase())).collect()
-        });
-        let completes = before.is_some_and(|before| before.completes);
-        Ok(Environment { name: wish.name, aliases, completes })
-    };
-    wishes.into_iter().map(environment).collect()
 }
 
 /// Deletes a project with everything in it.

@@ -13,6 +13,12 @@ pub const MOST_NAME_CHARS: usize = 64;
 /// A project has at most this many environments.
 pub const MOST_ENVIRONMENTS: usize = 20;
 
+/// The longest label of a key, in characters.
+pub const MOST_LABEL_CHARS: usize = 100;
+
+/// A key has at most this many origins.
+pub const MOST_ORIGINS: usize = 100;
+
 /// What is wrong with the description of a project.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProject {
@@ -37,6 +43,18 @@ pub enum InvalidProject {
     /// Two environments answer to one name.
     #[error("environment {0:?} is named twice, as a name or an alias")]
     EnvironmentTwice(String),
+    /// Only what exists can be renamed.
+    #[error("environment {0:?} does not exist, so it cannot be renamed")]
+    NoSuchEnvironment(String),
+    /// One environment cannot go on as two.
+    #[error("environment {0:?} cannot become two")]
+    EnvironmentSplit(String),
+    /// The label of a key.
+    #[error("label must have 1 to {MOST_LABEL_CHARS} characters")]
+    KeyLabel,
+    /// The origins of a key.
+    #[error("origins are at most {MOST_ORIGINS} texts like https://shop.example")]
+    KeyOrigins,
     /// Deploys need somewhere to go.
     #[error("a project has 1 to {MOST_ENVIRONMENTS} environments")]
     NEnvironments,
@@ -131,6 +149,99 @@ pub fn environments(
     Ok(environments)
 }
 
+/// An environment that a project is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentWish {
+    /// Its name.
+    pub name: String,
+    /// Its other names; as they are when nobody says.
+    pub aliases: Option<Vec<String>>,
+    /// Its name until now, when it is renamed.
+    pub was: Option<String>,
+}
+
+/// The environments of a project after a change: what exists goes on under its old or new name.
+///
+/// # Errors
+/// [`InvalidProject`] names what is wrong.
+pub fn changed_environments(
+    current: &[Environment],
+    wishes: Option<Vec<EnvironmentWish>>,
+    complete_in: Option<&str>,
+) -> Result<Vec<Environment>, InvalidProject> {
+    let mut environments = match wishes {
+        Some(wishes) => wished(current, wishes)?,
+        None => current.to_vec(),
+    };
+    check_environments(&environments)?;
+    if let Some(name) = complete_in {
+        for environment in &mut environments {
+            environment.completes = environment.name.eq_ignore_ascii_case(name);
+        }
+        if !environments.iter().any(|one| one.completes) {
+            return Err(InvalidProject::CompleteIn(name.to_owned()));
+        }
+    }
+    if !environments.iter().any(|one| one.completes)
+        && let Some(first) = environments.first_mut()
+    {
+        first.completes = true;
+    }
+    Ok(environments)
+}
+
+fn wished(
+    current: &[Environment],
+    wishes: Vec<EnvironmentWish>,
+) -> Result<Vec<Environment>, InvalidProject> {
+    let find = |name: &str| current.iter().find(|one| one.name.eq_ignore_ascii_case(name));
+    let named: BTreeSet<String> = wishes.iter().map(|wish| wish.name.to_lowercase()).collect();
+    let mut continued = BTreeSet::new();
+    let environment = |wish: EnvironmentWish| {
+        let before = match wish.was {
+            Some(was) => Some(find(&was).ok_or(InvalidProject::NoSuchEnvironment(was))?),
+            None => find(&wish.name),
+        };
+        if let Some(before) = before
+            && !continued.insert(&before.name)
+        {
+            return Err(InvalidProject::EnvironmentSplit(before.name.clone()));
+        }
+        let aliases = wish.aliases.unwrap_or_else(|| {
+            // Names that nobody chose give way to those that somebody does.
+            let aliases = match before {
+                Some(before) => before.aliases.clone(),
+                None => default_aliases(&wish.name),
+            };
+            aliases.into_iter().filter(|alias| !named.contains(&alias.to_lowercase())).collect()
+        });
+        let completes = before.is_some_and(|before| before.completes);
+        Ok(Environment { name: wish.name, aliases, completes })
+    };
+    wishes.into_iter().map(environment).collect()
+}
+
+/// Checks the label and the origins of a key.
+///
+/// # Errors
+/// [`InvalidProject::KeyLabel`], [`InvalidProject::KeyOrigins`].
+pub fn check_key(key: &ProjectKey) -> Result<(), InvalidProject> {
+    let n_chars = key.label.chars().count();
+    let is_label = (1..=MOST_LABEL_CHARS).contains(&n_chars)
+        && key.label.trim() == key.label
+        && !key.label.chars().any(char::is_control);
+    if !is_label {
+        return Err(InvalidProject::KeyLabel);
+    }
+    let is_origin = |origin: &String| {
+        (1..=200).contains(&origin.len()) && origin.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if key.origins.len() > MOST_ORIGINS || !key.origins.iter().all(is_origin) {
+        return Err(InvalidProject::KeyOrigins);
+    }
+    Ok(())
+}
+
 /// Checks names and aliases of a project's environments: usable, and none twice.
 ///
 /// # Errors
@@ -219,6 +330,39 @@ mod tests {
     fn an_environment_called_live_keeps_its_name() {
         let made = environments(&names(&["live", "production"]), None).expect("valid");
         assert_eq!(made[1].aliases, ["prod"]);
+    }
+
+    fn wish(name: &str, was: Option<&str>) -> EnvironmentWish {
+        EnvironmentWish { name: name.to_owned(), aliases: None, was: was.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_renamed_environment_goes_on_and_a_new_one_takes_its_name_from_an_alias() {
+        let before = environments(&names(&["beta", "production"]), None).expect("valid");
+        let wishes =
+            vec![wish("canary", Some("Beta")), wish("live", None), wish("production", None)];
+        let after = changed_environments(&before, Some(wishes), None).expect("valid");
+        let told: Vec<_> =
+            after.iter().map(|one| (one.name.as_str(), one.completes, one.aliases.len())).collect();
+        assert_eq!(told, [("canary", true, 0), ("live", false, 0), ("production", false, 1)]);
+    }
+
+    #[test]
+    fn environments_cannot_be_renamed_from_nothing_or_into_two() {
+        let before = environments(&names(&["beta"]), None).expect("valid");
+        let change = |wishes| changed_environments(&before, Some(wishes), None);
+        assert_eq!(
+            change(vec![wish("a", Some("alpha"))]),
+            Err(InvalidProject::NoSuchEnvironment("alpha".to_owned()))
+        );
+        assert_eq!(
+            change(vec![wish("a", Some("beta")), wish("b", Some("beta"))]),
+            Err(InvalidProject::EnvironmentSplit("beta".to_owned()))
+        );
+        assert_eq!(
+            changed_environments(&before, None, Some("gamma")),
+            Err(InvalidProject::CompleteIn("gamma".to_owned()))
+        );
     }
 
     #[test]
