@@ -79,23 +79,24 @@ pub fn prepare_all(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Result<Prepar
 
 fn prepare_share(records: Vec<Vec<u8>>) -> Vec<Result<Prepared, Box<Poison>>> {
     let mut encoder = BodyEncoder::new();
-    records
-        .into_iter()
-        .map(|record| {
-            let attempt = AssertUnwindSafe(|| prepare(&record, encoder.as_mut()));
-            let prepared = catch_unwind(attempt).unwrap_or_else(|panic| {
-                let meta = Report::from_record(record.clone()).ok().map(|report| report.meta);
-                Err(Box::new((
-                    meta,
-                    format!("digesting it panicked: {}", panic_text(panic.as_ref())),
-                )))
-            });
-            prepared.map_err(|refused| {
-                let (meta, reason) = *refused;
-                Box::new(Poison { meta, record, reason })
-            })
-        })
-        .collect()
+    let mut guard = |record| guarded(record, |record| prepare(record, encoder.as_mut()));
+    records.into_iter().map(&mut guard).collect()
+}
+
+/// Makes a panic on a report, like every refusal, that report's own business.
+fn guarded(
+    record: Vec<u8>,
+    prepare: impl FnOnce(&[u8]) -> Result<Prepared, Refused>,
+) -> Result<Prepared, Box<Poison>> {
+    let attempt = AssertUnwindSafe(|| prepare(&record));
+    let prepared = catch_unwind(attempt).unwrap_or_else(|panic| {
+        let meta = Report::from_record(record.clone()).ok().map(|report| report.meta);
+        Err(Box::new((meta, format!("digesting it panicked: {}", panic_text(panic.as_ref())))))
+    });
+    prepared.map_err(|refused| {
+        let (meta, reason) = *refused;
+        Box::new(Poison { meta, record, reason })
+    })
 }
 
 type Refused = Box<(Option<ReportMeta>, String)>;
@@ -149,4 +150,59 @@ pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned());
     text::bounded(&words, 300)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::EventId;
+    use crate::domain::time::Timestamp;
+
+    fn record(payload: &str) -> Vec<u8> {
+        let meta = ReportMeta {
+            kind: ReportKind::SentryEvent,
+            project_id: ProjectId(7),
+            public_key: "a1b2".to_owned(),
+            is_verified: true,
+            event_id: EventId(uuid::Uuid::from_u128(1)),
+            received_at: Timestamp::from_micros(1_795_226_466_000_000),
+            sent_at: None,
+            remote_addr: None,
+            client: None,
+        };
+        Report { meta, payload: payload.as_bytes().to_vec() }.to_record()
+    }
+
+    #[test]
+    fn a_panic_is_its_reports_own_business() {
+        let record = record("{}");
+        let poison = guarded(record.clone(), |_| panic!("index out of bounds"));
+        let poison = poison.expect_err("a panic is no event");
+        assert_eq!(poison.reason, "digesting it panicked: index out of bounds");
+        assert_eq!((poison.project_id(), &poison.record), (ProjectId(7), &record));
+    }
+
+    #[test]
+    fn neighbours_of_poison_are_understood_in_their_order() {
+        let payloads = (0..100).map(|number| {
+            if number % 10 == 3 {
+                "no JSON".to_owned()
+            } else {
+                format!("{{\"message\":\"{number}\"}}")
+            }
+        });
+        let records: Vec<Vec<u8>> = payloads.map(|payload| record(&payload)).collect();
+        for n_threads in [1, 4] {
+            let prepared = prepare_all(records.clone(), n_threads);
+            assert_eq!(prepared.len(), 100);
+            for (number, result) in prepared.into_iter().enumerate() {
+                match result {
+                    Ok(report) => assert_eq!(report.title, number.to_string()),
+                    Err(poison) => {
+                        assert_eq!((number % 10, poison.project_id()), (3, ProjectId(7)))
+                    }
+                }
+            }
+        }
+    }
 }

@@ -195,6 +195,7 @@ impl Digest {
             self.reader.rewind();
             return Err(error);
         }
+        self.health.ok(self.clock.now());
         self.reader.ack(last_seq).await;
         Ok(n_records)
     }
@@ -314,7 +315,6 @@ impl Digest {
 
     fn stored(&mut self, committed: Committed, n_records: usize, began: Instant) {
         let held = began.elapsed();
-        self.health.ok(self.clock.now());
         self.last_commit = Some(Instant::now());
         if held > self.limits.most_hold && n_records >= self.batch_records / 2 {
             self.batch_records = (self.batch_records / 2).max(self.limits.least_records);
