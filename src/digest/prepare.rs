@@ -199,7 +199,7 @@ mod tests {
                 match result {
                     Ok(report) => assert_eq!(report.title, number.to_string()),
                     Err(poison) => {
-                        assert_eq!((number % 10, poison.project_id()), (3, ProjectId(7)))
+                        assert_eq!((number % 10, poison.project_id()), (3, ProjectId(7)));
                     }
                 }
             }

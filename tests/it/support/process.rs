@@ -54,9 +54,9 @@ impl Process {
 
     /// SIGTERM; gives how it ended.
     pub(crate) async fn terminate(mut self) -> ExitStatus {
-        let pid = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
-        assert!(sent.expect("kill runs").success());
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.and_then(rustix::process::Pid::from_raw).expect("it runs");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be told");
         self.child.wait().await.expect("it ends")
     }
 }
