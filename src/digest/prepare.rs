@@ -90,7 +90,7 @@ fn guarded(
 ) -> Result<Prepared, Box<Poison>> {
     let attempt = AssertUnwindSafe(|| prepare(&record));
     let prepared = catch_unwind(attempt).unwrap_or_else(|panic| {
-        let meta = Report::from_record(record.clone()).ok().map(|report| report.meta);
+        let meta = Report::read(&record).ok().map(|(meta, _)| meta);
         Err(Box::new((meta, format!("digesting it panicked: {}", panic_text(panic.as_ref())))))
     });
     prepared.map_err(|refused| {
@@ -105,9 +105,8 @@ fn prepare(
     record: &[u8],
     encoder: Result<&mut BodyEncoder, &mut std::io::Error>,
 ) -> Result<Prepared, Refused> {
-    let report = Report::from_record(record.to_vec())
-        .map_err(|cause| Box::new((None, cause.to_string())))?;
-    let meta = report.meta;
+    let (meta, payload) =
+        Report::read(record).map_err(|cause| Box::new((None, cause.to_string())))?;
     let event = match meta.kind {
         ReportKind::SentryEvent => {
             let received = sentry::Received {
@@ -117,7 +116,7 @@ fn prepare(
                 remote_addr: meta.remote_addr.as_deref(),
                 sdk: meta.client.as_deref(),
             };
-            sentry::parse_event(&report.payload, &received)
+            sentry::parse_event(payload, &received)
         }
     };
     let event = match event {

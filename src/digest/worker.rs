@@ -207,7 +207,7 @@ impl Digest {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
         for record in records {
-            let meta = Report::from_record(record.clone()).ok().map(|report| report.meta);
+            let meta = Report::read(&record).ok().map(|(meta, _)| meta);
             let reason = "digesting it panicked; the log says where".to_owned();
             self.bury(&Poison { meta, record, reason }, stop).await?;
         }

@@ -66,19 +66,18 @@ impl Report {
         record
     }
 
-    /// Reads a record.
+    /// Reads a record: what intake knew, and the client's bytes where they lie.
     ///
     /// # Errors
     /// [`InvalidReport`] for bytes that [`Self::to_record`] did not write.
-    pub fn from_record(mut record: Vec<u8>) -> Result<Self, InvalidReport> {
+    pub fn read(record: &[u8]) -> Result<(ReportMeta, &[u8]), InvalidReport> {
         let end = record
             .iter()
             .position(|byte| *byte == b'\n')
             .ok_or_else(|| InvalidReport("its first line does not end".to_owned()))?;
         let meta = serde_json::from_slice(record.get(..end).unwrap_or_default())
             .map_err(|cause| InvalidReport(cause.to_string()))?;
-        record.drain(..=end);
-        Ok(Self { meta, payload: record })
+        Ok((meta, record.get(end + 1..).unwrap_or_default()))
     }
 }
 
@@ -102,8 +101,9 @@ mod tests {
             },
             payload: b"{\n}\n".to_vec(),
         };
-        assert_eq!(Report::from_record(report.to_record()), Ok(report));
-        assert!(Report::from_record(b"{}".to_vec()).is_err());
-        assert!(Report::from_record(b"{}\n".to_vec()).is_err());
+        let expected = Ok((report.meta.clone(), report.payload.as_slice()));
+        assert_eq!(Report::read(&report.to_record()), expected);
+        assert!(Report::read(b"{}").is_err());
+        assert!(Report::read(b"{}\n").is_err());
     }
 }
