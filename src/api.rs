@@ -22,6 +22,7 @@ mod keys;
 mod page;
 mod projects;
 pub mod request_id;
+mod rules;
 mod status;
 mod tokens;
 
@@ -96,6 +97,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create)
         .service(keys::update)
         .service(keys::delete)
+        .service(rules::show)
+        .service(rules::update)
+        .service(rules::try_out)
         .service(buried::list)
         .service(buried::retry)
         .service(issues::list)

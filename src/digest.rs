@@ -14,6 +14,7 @@ pub mod bury;
 pub mod commit;
 pub mod fold;
 pub mod prepare;
+pub mod scrubbing;
 mod worker;
 
 pub use worker::{Digest, Limits, StepError};

@@ -18,6 +18,7 @@ pub mod issue;
 pub mod lifecycle;
 pub mod outcome;
 pub mod project;
+pub mod scrub;
 pub mod stack;
 pub mod tag_counts;
 pub mod text;

@@ -10,6 +10,7 @@ use crate::domain::project::{
     EnvironmentWish, InvalidProject, Project, ProjectKey, Settings, changed_environments,
     check_key, check_name, check_prefix, check_slug, environments,
 };
+use crate::domain::scrub::rules::{InvalidRules, ScrubRules, tested};
 use crate::store::{Store, StoreError};
 
 /// Why something could not be done with a project.
@@ -18,6 +19,9 @@ pub enum ProjectError {
     /// What was asked for makes no sense.
     #[error(transparent)]
     Invalid(#[from] InvalidProject),
+    /// The rules of scrubbing make no sense.
+    #[error(transparent)]
+    Scrubbing(#[from] InvalidRules),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -106,6 +110,27 @@ pub async fn update(
     tx.update_project(&project).await?;
     tx.commit().await?;
     Ok(Some(project))
+}
+
+/// Sets the rules of scrubbing of a project, once they do what their examples say; false when it is
+/// gone.
+///
+/// # Errors
+/// [`ProjectError`] names what is wrong.
+pub async fn set_scrub_rules(
+    store: &Store,
+    clock: &Clock,
+    id: ProjectId,
+    rules: &ScrubRules,
+) -> Result<bool, ProjectError> {
+    tested(rules)?;
+    let mut tx = store.write().await?;
+    if tx.find_project_by_id(id).await?.is_none() {
+        return Ok(false);
+    }
+    tx.upsert_scrub_rules(id, rules, clock.now()).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Deletes a project with everything in it.

@@ -26,6 +26,7 @@ pub mod merge;
 pub mod outbox;
 pub mod outcome;
 pub mod project;
+pub mod rules;
 pub mod token;
 mod tx;
 
@@ -49,6 +50,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("outbox", outbox::STATEMENTS),
         ("outcome", outcome::STATEMENTS),
         ("project", project::STATEMENTS),
+        ("rules", rules::STATEMENTS),
         ("token", token::STATEMENTS),
     ];
     let named = files.into_iter().flat_map(|(file, statements)| {

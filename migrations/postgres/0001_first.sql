@@ -161,6 +161,15 @@ CREATE TABLE outbox (
     PRIMARY KEY (project_id, id)
 );
 
+CREATE TABLE project_rules (
+    project_id BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, kind)
+);
+
 CREATE TABLE buried (
     project_id BIGINT NOT NULL,
     id UUID NOT NULL,

@@ -161,6 +161,15 @@ CREATE TABLE outbox (
     PRIMARY KEY (project_id, id)
 ) STRICT;
 
+CREATE TABLE project_rules (
+    project_id INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, kind)
+) STRICT;
+
 CREATE TABLE buried (
     project_id INTEGER NOT NULL,
     id BLOB NOT NULL,

@@ -183,6 +183,7 @@ impl From<ProjectError> for ApiError {
     fn from(error: ProjectError) -> Self {
         match error {
             ProjectError::Invalid(invalid) => Self::invalid(invalid),
+            ProjectError::Scrubbing(invalid) => Self::invalid(invalid),
             ProjectError::Store(error) => error.into(),
         }
     }

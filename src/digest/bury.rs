@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::commit;
 use super::prepare::{self, Poison, Prepared};
+use super::scrubbing::Scrubbers;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
@@ -92,7 +93,8 @@ pub async fn retry(
     let Some(buried) = store.read().await?.find_buried(project, id).await? else {
         return Ok(Retried::NotFound);
     };
-    let prepared = prepare::prepare_all(vec![buried.record], 1).pop();
+    let scrubbers = Scrubbers::default().refreshed(store).await?;
+    let prepared = prepare::prepare_all(vec![buried.record], &scrubbers, 1).pop();
     let reason = match prepared {
         Some(Ok(prepared))
             if !prepared.meta.is_verified && !has_valid_key(store, &prepared.meta).await? =>

@@ -1,7 +1,9 @@
-//! Everything about a report that needs no store: parsing, fingerprint, title, compression.
+//! Everything about a report that needs no store: parsing, scrubbing, fingerprint, title,
+//! compression.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::scrubbing::Scrubbers;
 use crate::domain::event::Event;
 use crate::domain::fingerprint::{self, Config, Fingerprint};
 use crate::domain::id::ProjectId;
@@ -20,7 +22,7 @@ pub struct Prepared {
     pub meta: ReportMeta,
     /// The spool's record, for setting it aside if the store refuses it.
     pub record: Vec<u8>,
-    /// The normalised event.
+    /// The normalised event, scrubbed.
     pub event: Event,
     /// What makes it the same error as others.
     pub fingerprint: Fingerprint,
@@ -56,11 +58,15 @@ impl Poison {
 /// # Panics
 /// Never: a panic on a report becomes its [`Poison`].
 #[must_use]
-pub fn prepare_all(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Result<Prepared, Box<Poison>>> {
+pub fn prepare_all(
+    records: Vec<Vec<u8>>,
+    scrubbers: &Scrubbers,
+    n_threads: usize,
+) -> Vec<Result<Prepared, Box<Poison>>> {
     let n_threads = n_threads.min(records.len().div_ceil(LEAST_PER_THREAD)).max(1);
     let share = records.len().div_ceil(n_threads).max(1);
     if n_threads == 1 {
-        return prepare_share(records);
+        return prepare_share(records, scrubbers);
     }
     let mut shares: Vec<Vec<Vec<u8>>> = Vec::with_capacity(n_threads);
     let mut records = records.into_iter();
@@ -68,8 +74,10 @@ pub fn prepare_all(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Result<Prepar
         shares.push(records.by_ref().take(share).collect());
     }
     std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            shares.into_iter().map(|share| scope.spawn(|| prepare_share(share))).collect();
+        let threads: Vec<_> = shares
+            .into_iter()
+            .map(|share| scope.spawn(|| prepare_share(share, scrubbers)))
+            .collect();
         let done = threads.into_iter().map(|thread| {
             thread.join().expect("a panic on an item is caught, so the thread cannot panic")
         });
@@ -77,9 +85,12 @@ pub fn prepare_all(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Result<Prepar
     })
 }
 
-fn prepare_share(records: Vec<Vec<u8>>) -> Vec<Result<Prepared, Box<Poison>>> {
+fn prepare_share(
+    records: Vec<Vec<u8>>,
+    scrubbers: &Scrubbers,
+) -> Vec<Result<Prepared, Box<Poison>>> {
     let mut encoder = BodyEncoder::new();
-    let mut guard = |record| guarded(record, |record| prepare(record, encoder.as_mut()));
+    let mut guard = |record| guarded(record, |record| prepare(record, scrubbers, encoder.as_mut()));
     records.into_iter().map(&mut guard).collect()
 }
 
@@ -103,6 +114,7 @@ type Refused = Box<(Option<ReportMeta>, String)>;
 
 fn prepare(
     record: &[u8],
+    scrubbers: &Scrubbers,
     encoder: Result<&mut BodyEncoder, &mut std::io::Error>,
 ) -> Result<Prepared, Refused> {
     let (meta, payload) =
@@ -119,10 +131,12 @@ fn prepare(
             sentry::parse_event(payload, &received)
         }
     };
-    let event = match event {
+    let mut event = match event {
         Ok(event) => event,
         Err(cause) => return Err(Box::new((Some(meta), cause.to_string()))),
     };
+    // Before anything looks at the event: what is secret is in no title, hash or row.
+    scrubbers.of(meta.project_id).scrub(&mut event);
     let body = match encoder {
         Ok(encoder) => encoder.encode(&event).map_err(|cause| cause.to_string()),
         Err(cause) => Err(cause.to_string()),
@@ -192,7 +206,7 @@ mod tests {
         });
         let records: Vec<Vec<u8>> = payloads.map(|payload| record(&payload)).collect();
         for n_threads in [1, 4] {
-            let prepared = prepare_all(records.clone(), n_threads);
+            let prepared = prepare_all(records.clone(), &Scrubbers::default(), n_threads);
             assert_eq!(prepared.len(), 100);
             for (number, result) in prepared.into_iter().enumerate() {
                 match result {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::bury;
 use super::commit::{self, Committed};
 use super::prepare::{Poison, Prepared, panic_text, prepare_all};
+use super::scrubbing::Scrubbers;
 use crate::auth::keys::Keys;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
@@ -105,6 +106,7 @@ pub struct Digest {
     reader: Reader,
     health: Health,
     limits: Limits,
+    scrubbers: Scrubbers,
     batch_records: usize,
     n_panics: u32,
     last_commit: Option<Instant>,
@@ -132,6 +134,7 @@ impl Digest {
             reader,
             health,
             limits,
+            scrubbers: Scrubbers::default(),
             batch_records,
             n_panics: 0,
             last_commit: None,
@@ -228,7 +231,13 @@ impl Digest {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
         let n_threads = self.n_threads;
-        let prepared = tokio::task::spawn_blocking(move || prepare_all(records, n_threads)).await;
+        // Rules that are unreadable are logged where they are read; the last known ones go on.
+        if let Ok(fresh) = until_stored!(self, stop, self.scrubbers.refreshed(&self.store)) {
+            self.scrubbers = fresh;
+        }
+        let scrubbers = self.scrubbers.clone();
+        let prepare = move || prepare_all(records, &scrubbers, n_threads);
+        let prepared = tokio::task::spawn_blocking(prepare).await;
         let prepared = prepared.map_err(|cause| StepError::Panicked(cause.to_string()))?;
         let mut projects: BTreeMap<ProjectId, Vec<Prepared>> = BTreeMap::new();
         for result in prepared {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::id::EventId;
+use super::scrub::{MARK, Scrubbed};
 use super::time::Timestamp;
 
 /// How bad it is.
@@ -130,6 +131,9 @@ pub struct Event {
     /// What normalising changed or left out, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What was taken out because it is secret: where, and by which rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scrubbed: Vec<Scrubbed>,
 }
 
 /// A log message.
@@ -328,7 +332,7 @@ impl User {
         let named = |kind: &str, value: &Option<String>| {
             value
                 .as_deref()
-                .filter(|value| !value.is_empty())
+                .filter(|value| !value.is_empty() && *value != MARK)
                 .map(|value| format!("{kind}:{value}"))
         };
         named("id", &self.id)

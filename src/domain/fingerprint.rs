@@ -223,6 +223,7 @@ pub(super) mod tests {
             sdk: None,
             fingerprint: Vec::new(),
             notes: Vec::new(),
+            scrubbed: Vec::new(),
         }
     }
 

@@ -141,6 +141,7 @@ fn normalise(mut payload: Object, received: &Received<'_>) -> Event {
         sdk,
         fingerprint,
         notes: std::mem::take(budget).into_notes(),
+        scrubbed: Vec::new(),
     }
 }
 

@@ -74,7 +74,7 @@ const INSERT_ENVIRONMENT: &str =
     VALUES ($1, $2, $3, $4, $5)";
 
 /// Everything of a project, children first.
-pub(super) const DELETE: [&str; 14] = [
+pub(super) const DELETE: [&str; 15] = [
     "DELETE FROM events WHERE project_id = $1",
     "DELETE FROM issue_hashes WHERE project_id = $1",
     "DELETE FROM issue_activity WHERE project_id = $1",
@@ -87,6 +87,7 @@ pub(super) const DELETE: [&str; 14] = [
     "DELETE FROM outcomes WHERE project_id = $1",
     "DELETE FROM project_counters WHERE project_id = $1",
     "DELETE FROM environments WHERE project_id = $1",
+    "DELETE FROM project_rules WHERE project_id = $1",
     "DELETE FROM project_keys WHERE project_id = $1",
     "DELETE FROM projects WHERE id = $1",
 ];

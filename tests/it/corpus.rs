@@ -6,7 +6,9 @@
 //! sent as they are. The snapshot holds what a person would see of each: a row is right when its
 //! title and culprit are what that person would say.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -31,8 +33,8 @@ struct Request {
 }
 
 /// The requests of one program, in the order of their arrival.
-struct Capture {
-    name: String,
+pub(crate) struct Capture {
+    pub(crate) name: String,
     requests: Vec<Request>,
 }
 
@@ -47,7 +49,7 @@ fn name_of(path: &Path) -> String {
     path.file_name().expect("a name").to_string_lossy().into_owned()
 }
 
-fn captures() -> Vec<Capture> {
+pub(crate) fn captures() -> Vec<Capture> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sentry");
     let capture = |folder: &PathBuf| {
         let files = sorted(folder);
@@ -112,8 +114,11 @@ fn chunked(body: &[u8]) -> Vec<u8> {
 }
 
 /// Sends a capture to its project, one request behind the other on as few connections as possible.
-async fn replay(app: &TestApp, project: &TestProject, capture: &Capture) -> Vec<WireAnswer> {
-    let address = app.running.address;
+pub(crate) async fn replay(
+    address: SocketAddr,
+    project: &TestProject,
+    capture: &Capture,
+) -> Vec<WireAnswer> {
     let mut connection = None;
     let mut answers = Vec::new();
     for request in &capture.requests {
@@ -158,13 +163,28 @@ fn row(event: &Value) -> String {
     )
 }
 
+/// What was scrubbed of an event: each place once, whatever the number of its frame.
+fn scrubbed(event: &Value) -> String {
+    let mut places = BTreeMap::<String, usize>::new();
+    for place in event["scrubbed"].as_array().into_iter().flatten() {
+        let at = place["at"].as_str().unwrap_or_default();
+        let at: Vec<&str> =
+            at.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect();
+        let rule = place["rule"].as_str().unwrap_or_default();
+        *places.entry(format!("{} {rule}", at.join("[]"))).or_default() += 1;
+    }
+    let places: Vec<String> =
+        places.into_iter().map(|(place, n)| format!("{place} ×{n}")).collect();
+    places.join(", ")
+}
+
 both!(what_sdks_sent_is_what_a_person_sees, |engine: Engine| async move {
     let app = TestApp::start(engine).await;
     let mut sent = Vec::new();
     for capture in captures() {
         let slug = capture.name.replace('.', "-");
         let project = app.create_project(&slug).await;
-        let answers = replay(&app, &project, &capture).await;
+        let answers = replay(app.running.address, &project, &capture).await;
         sent.push((capture, project, answers));
     }
     app.digested().await;
@@ -189,16 +209,21 @@ both!(what_sdks_sent_is_what_a_person_sees, |engine: Engine| async move {
                 .then(|| answer.json()["id"].as_str().map(str::to_owned))
                 .flatten();
             let mut seen = "no event".to_owned();
+            let mut secrets = String::new();
             if let Some(id) = id {
                 let slug = &project.slug;
                 let event = app.get(&format!("/api/v1/projects/{slug}/events/{id}")).await;
                 if event.status == 200 {
                     seen = row(&event.json());
+                    secrets = scrubbed(&event.json());
                     n_stored += 1;
                 }
             }
             let (number, method, status) = (&request.number, &request.method, answer.status);
             writeln!(table, "  {number} {method} {status} {seen}").expect("a text");
+            if !secrets.is_empty() {
+                writeln!(table, "      scrubbed: {secrets}").expect("a text");
+            }
         }
         let outcomes = database.outcomes(project.id).await;
         for (name, n) in &outcomes {

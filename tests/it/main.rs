@@ -14,6 +14,7 @@ mod error_codes;
 mod faults;
 mod first_crash;
 mod intake;
+mod privacy;
 mod readme;
 mod schema;
 mod sdks;

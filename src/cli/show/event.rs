@@ -11,11 +11,15 @@ use super::super::table::fields;
 use super::super::text::{lines, one_line};
 use super::{handled, indented};
 use crate::domain::event::{Breadcrumb, Event, Exception, Frame, Request, User};
+use crate::domain::scrub::Scrubbed;
 use crate::domain::stack;
 use crate::domain::time::Timestamp;
 
 /// Breadcrumbs that are shown: the last ones.
 const MOST_BREADCRUMBS: usize = 10;
+
+/// Scrubbed places that are named.
+const MOST_SCRUBBED: usize = 5;
 
 /// An event as the API gives it.
 pub(super) struct Latest {
@@ -80,6 +84,9 @@ impl Latest {
         known.extend(request.map(|line| ("request", line)));
         let user = event.user.as_ref().map(user).filter(|line| !line.is_empty());
         known.extend(user.map(|line| ("user", line)));
+        let scrubbed = scrubbed(&event.scrubbed);
+        known.extend(scrubbed.map(|line| ("scrubbed", line)));
+        known.extend(event.notes.iter().map(|note| ("note", one_line(note))));
         known
     }
 }
@@ -91,6 +98,15 @@ fn request(request: &Request) -> String {
     let url = request.url.as_ref().map(|url| format!("{url}{}", query.unwrap_or_default()));
     let parts: Vec<String> = request.method.iter().cloned().chain(url).collect();
     one_line(&parts.join(" "))
+}
+
+/// Where secrets were, as far as there is room for it.
+fn scrubbed(places: &[Scrubbed]) -> Option<String> {
+    let shown: Vec<&str> =
+        places.iter().take(MOST_SCRUBBED).map(|place| place.at.as_str()).collect();
+    let n_more = places.len().saturating_sub(shown.len());
+    let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
+    (!shown.is_empty()).then(|| one_line(&format!("{}{more}", shown.join(", "))))
 }
 
 fn user(user: &User) -> String {

@@ -34,6 +34,16 @@ pub(crate) struct TestProject {
     pub(crate) dsn: String,
 }
 
+impl TestProject {
+    /// The project that an answer of the API describes.
+    pub(crate) fn of(made: &Value, slug: &str) -> Self {
+        let dsn = made["dsn"].as_str().expect("a DSN").to_owned();
+        let key = dsn.split(['/', '@']).nth(2).expect("a key").to_owned();
+        let id = made["id"].as_i64().expect("a number");
+        Self { id, slug: slug.to_owned(), key, dsn }
+    }
+}
+
 /// What the server answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
@@ -167,10 +177,7 @@ impl TestApp {
     /// Makes a project.
     pub(crate) async fn create_project(&self, slug: &str) -> TestProject {
         let made = self.post("/api/v1/projects", &serde_json::json!({ "slug": slug })).await.ok();
-        let dsn = made["dsn"].as_str().expect("a DSN").to_owned();
-        let key = dsn.split(['/', '@']).nth(2).expect("a key").to_owned();
-        let id = made["id"].as_i64().expect("a number");
-        TestProject { id, slug: slug.to_owned(), key, dsn }
+        TestProject::of(&made, slug)
     }
 
     /// Sends bytes to a project's endpoint, as a client with its key.

@@ -38,7 +38,13 @@ impl Process {
 
     /// Starts a server and waits until it accepts connections.
     pub(crate) async fn start(mut serve: Command) -> Self {
-        serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        serve.stderr(Stdio::null());
+        Self::start_logging(serve).await
+    }
+
+    /// The same; its log goes where the command says.
+    pub(crate) async fn start_logging(mut serve: Command) -> Self {
+        serve.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = serve.spawn().expect("the binary starts");
         let stdout = child.stdout.take().expect("its output");
         let mut lines = BufReader::new(stdout).lines();

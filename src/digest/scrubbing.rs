@@ -1,0 +1,69 @@
+//! The scrubbers of all projects, ready for use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::id::ProjectId;
+use crate::domain::scrub::Scrubber;
+use crate::store::{Store, StoreError};
+
+/// Which scrubber each project wants. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Scrubbers {
+    usual: Arc<Scrubber>,
+    own: Arc<BTreeMap<ProjectId, Own>>,
+}
+
+/// The scrubber of a project with rules of its own.
+#[derive(Debug, Clone)]
+struct Own {
+    version: i64,
+    scrubber: Arc<Scrubber>,
+}
+
+impl Scrubbers {
+    /// As the store has them now. What did not change since `self` is not made again.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn refreshed(&self, store: &Store) -> Result<Self, StoreError> {
+        let mut tx = store.read().await?;
+        let versions = tx.list_scrub_versions().await?;
+        let is_same = versions.len() == self.own.len()
+            && versions.iter().all(|(project, version)| {
+                self.own.get(project).is_some_and(|own| own.version == *version)
+            });
+        if is_same {
+            return Ok(self.clone());
+        }
+        let mut own = BTreeMap::new();
+        for (project, version) in versions {
+            let known = self.own.get(&project).filter(|own| own.version == version);
+            let made = if let Some(known) = known {
+                known.clone()
+            } else {
+                let rules = match tx.find_scrub_rules(project).await {
+                    Ok(Some(rules)) => Scrubber::new(&rules).map_err(|cause| cause.to_string()),
+                    Ok(None) => continue,
+                    Err(cause @ StoreError::Corrupt { .. }) => Err(cause.to_string()),
+                    Err(cause) => return Err(cause),
+                };
+                let scrubber = rules.unwrap_or_else(|cause| {
+                    // They were tested when they were saved. The usual ones are better than none,
+                    // and other projects must not wait.
+                    tracing::error!(%project, cause, "rules of scrubbing cannot be used");
+                    Scrubber::default()
+                });
+                Own { version, scrubber: Arc::new(scrubber) }
+            };
+            own.insert(project, made);
+        }
+        Ok(Self { usual: Arc::clone(&self.usual), own: Arc::new(own) })
+    }
+
+    /// The scrubber of a project.
+    #[must_use]
+    pub fn of(&self, project: ProjectId) -> &Scrubber {
+        self.own.get(&project).map_or(&*self.usual, |own| &*own.scrubber)
+    }
+}

@@ -1,0 +1,193 @@
+//! The parts of an event that are scrubbed, and how each is read.
+
+use serde_json::Value;
+
+use super::Rule;
+use super::names::Class;
+use super::text::Kind;
+use super::walk::{Path, Walk};
+use crate::domain::event::{Event, Exception, Frame, Message, Request, User};
+
+/// Files whose lines are data rather than a program: a bare word is a value.
+const DATA_FILES: &[&str] =
+    &["bash", "cfg", "conf", "env", "ini", "properties", "sh", "toml", "yaml", "yml", "zsh"];
+
+const ROOT: Path<'static> = Path::Root;
+
+/// Scrubs all of an event that comes from the application. What identifies (ids, release,
+/// environment, level, platform, SDK, modules) stays as it is.
+pub(super) fn scrub(walk: &mut Walk<'_>, event: &mut Event) {
+    walk.optional_text(&Path::Field(&ROOT, "logger"), &mut event.logger);
+    walk.optional_text(&Path::Field(&ROOT, "transaction"), &mut event.transaction);
+    walk.optional_text(&Path::Field(&ROOT, "server_name"), &mut event.server_name);
+    if let Some(message) = &mut event.message {
+        scrub_message(walk, message);
+    }
+    let path = Path::Field(&ROOT, "exceptions");
+    for (at, exception) in event.exceptions.iter_mut().enumerate() {
+        scrub_exception(walk, &Path::Entry(&path, at), exception);
+    }
+    let path = Path::Field(&ROOT, "threads");
+    for (at, thread) in event.threads.iter_mut().enumerate() {
+        let here = Path::Entry(&path, at);
+        walk.optional_text(&Path::Field(&here, "name"), &mut thread.name);
+        scrub_frames(walk, &Path::Field(&here, "frames"), &mut thread.frames);
+    }
+    scrub_frames(walk, &Path::Field(&ROOT, "stacktrace"), &mut event.stacktrace);
+    if let Some(request) = &mut event.request {
+        scrub_request(walk, request);
+    }
+    if let Some(user) = &mut event.user {
+        scrub_user(walk, user);
+    }
+    scrub_tags(walk, event);
+    let path = Path::Field(&ROOT, "breadcrumbs");
+    for (at, breadcrumb) in event.breadcrumbs.iter_mut().enumerate() {
+        let here = Path::Entry(&path, at);
+        walk.optional_text(&Path::Field(&here, "message"), &mut breadcrumb.message);
+        walk.optional_text(&Path::Field(&here, "category"), &mut breadcrumb.category);
+        walk.object(&Path::Field(&here, "data"), &mut breadcrumb.data);
+    }
+    walk.object(&Path::Field(&ROOT, "contexts"), &mut event.contexts);
+    walk.object(&Path::Field(&ROOT, "extra"), &mut event.extra);
+    let path = Path::Field(&ROOT, "fingerprint");
+    for (at, part) in event.fingerprint.iter_mut().enumerate() {
+        walk.text(&Path::Entry(&path, at), part);
+    }
+}
+
+/// A parameter that was a secret in the message is one by itself.
+fn scrub_message(walk: &mut Walk<'_>, message: &mut Message) {
+    let path = Path::Field(&ROOT, "message");
+    let before = message.formatted.clone();
+    walk.text(&Path::Field(&path, "formatted"), &mut message.formatted);
+    walk.optional_text(&Path::Field(&path, "template"), &mut message.template);
+    let params = Path::Field(&path, "params");
+    let was_secret =
+        |text: &str| text.len() >= 3 && before.contains(text) && !message.formatted.contains(text);
+    for (at, param) in message.params.iter_mut().enumerate() {
+        let here = Path::Entry(&params, at);
+        let is_secret = match &*param {
+            Value::String(text) => was_secret(text),
+            Value::Number(number) => was_secret(&number.to_string()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+        };
+        if is_secret {
+            walk.all(&here, param, &Rule::Name);
+        } else {
+            walk.value(&here, param);
+        }
+    }
+}
+
+fn scrub_exception(walk: &mut Walk<'_>, here: &Path<'_>, exception: &mut Exception) {
+    walk.optional_text(&Path::Field(here, "type"), &mut exception.kind);
+    walk.optional_text(&Path::Field(here, "value"), &mut exception.value);
+    if let Some(mechanism) = &mut exception.mechanism {
+        walk.object(&Path::Field(here, "mechanism.data"), &mut mechanism.data);
+    }
+    scrub_frames(walk, &Path::Field(here, "frames"), &mut exception.frames);
+}
+
+fn scrub_frames(walk: &mut Walk<'_>, path: &Path<'_>, frames: &mut [Frame]) {
+    for (at, frame) in frames.iter_mut().enumerate() {
+        scrub_frame(walk, &Path::Entry(path, at), frame);
+    }
+}
+
+fn scrub_frame(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
+    let kind = kind_of(frame);
+    walk.optional_text(&Path::Field(here, "function"), &mut frame.function);
+    walk.optional_text(&Path::Field(here, "filename"), &mut frame.filename);
+    walk.optional_text(&Path::Field(here, "abs_path"), &mut frame.abs_path);
+    let mut is_in_key = false;
+    let lines = |lines: &mut [String], name: &str, walk: &mut Walk<'_>, is_in_key: &mut bool| {
+        let path = Path::Field(here, name);
+        for (at, line) in lines.iter_mut().enumerate() {
+            scrub_line(walk, &Path::Entry(&path, at), line, kind, is_in_key);
+        }
+    };
+    lines(&mut frame.pre_context, "pre_context", walk, &mut is_in_key);
+    if let Some(line) = &mut frame.context_line {
+        scrub_line(walk, &Path::Field(here, "context_line"), line, kind, &mut is_in_key);
+    }
+    lines(&mut frame.post_context, "post_context", walk, &mut is_in_key);
+    walk.object(&Path::Field(here, "vars"), &mut frame.vars);
+}
+
+/// A private key in source runs over several lines.
+fn scrub_line(
+    walk: &mut Walk<'_>,
+    here: &Path<'_>,
+    line: &mut String,
+    kind: Kind,
+    is_in_key: &mut bool,
+) {
+    let ends_key = line.contains("-----END");
+    if *is_in_key {
+        walk.whole_text(here, line, &Rule::PrivateKey);
+        *is_in_key = !ends_key;
+    } else {
+        *is_in_key = line.contains("-----BEGIN") && line.contains("PRIVATE KEY") && !ends_key;
+        walk.text_of_kind(here, line, kind);
+    }
+}
+
+fn kind_of(frame: &Frame) -> Kind {
+    let file = frame.filename.as_deref().or(frame.abs_path.as_deref()).unwrap_or_default();
+    let name = file.rsplit(['/', '\\']).next().unwrap_or_default();
+    match name.rsplit_once('.') {
+        Some((_, end)) if !DATA_FILES.contains(&end) => Kind::Source,
+        Some(_) | None => Kind::Prose,
+    }
+}
+
+fn scrub_request(walk: &mut Walk<'_>, request: &mut Request) {
+    let path = Path::Field(&ROOT, "request");
+    walk.optional_text(&Path::Field(&path, "url"), &mut request.url);
+    walk.optional_text(&Path::Field(&path, "query_string"), &mut request.query_string);
+    let headers = Path::Field(&path, "headers");
+    for (name, value) in &mut request.headers {
+        walk.named_text(&Path::Field(&headers, name), name, value);
+    }
+    scrub_cookies(walk, &Path::Field(&path, "cookies"), &mut request.cookies);
+    walk.value(&Path::Field(&path, "data"), &mut request.data);
+    walk.environment(&Path::Field(&path, "env"), &mut request.env);
+}
+
+/// Every cookie can be the one that a session hangs on: only their names are kept.
+fn scrub_cookies(walk: &mut Walk<'_>, path: &Path<'_>, cookies: &mut Value) {
+    if walk.class_of("cookies") == Class::Plain {
+        walk.value(path, cookies);
+        return;
+    }
+    match cookies {
+        Value::Object(cookies) => {
+            for (name, value) in cookies.iter_mut() {
+                walk.all(&Path::Field(path, name), value, &Rule::Name);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            walk.all(path, cookies, &Rule::Name);
+        }
+    }
+}
+
+fn scrub_user(walk: &mut Walk<'_>, user: &mut User) {
+    let path = Path::Field(&ROOT, "user");
+    walk.optional_text(&Path::Field(&path, "id"), &mut user.id);
+    walk.optional_text(&Path::Field(&path, "username"), &mut user.username);
+    walk.optional_text(&Path::Field(&path, "email"), &mut user.email);
+    walk.optional_text(&Path::Field(&path, "name"), &mut user.name);
+    if let Some(address) = &mut user.ip_address {
+        walk.ip_address(&Path::Field(&path, "ip_address"), address);
+    }
+    walk.object(&Path::Field(&path, "data"), &mut user.data);
+}
+
+fn scrub_tags(walk: &mut Walk<'_>, event: &mut Event) {
+    let path = Path::Field(&ROOT, "tags");
+    for (name, value) in &mut event.tags {
+        walk.named_text(&Path::Field(&path, name), name, value);
+    }
+}

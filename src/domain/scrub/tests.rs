@@ -1,0 +1,217 @@
+//! Whole events with secrets in them.
+
+use serde_json::json;
+
+use super::super::event::{Exception, Frame, Message, Request, User};
+use super::super::fingerprint::tests::event;
+use super::rules::{Example, InvalidRules, Pattern, tested};
+use super::*;
+
+fn places(event: &Event) -> Vec<(&str, &str)> {
+    event.scrubbed.iter().map(|one| (one.at.as_str(), one.rule.as_str())).collect()
+}
+
+fn scrubbed(value: &Value) -> Value {
+    let mut value = value.clone();
+    Scrubber::default().scrub_json(&mut value);
+    value
+}
+
+#[test]
+fn every_part_of_an_event_is_looked_at() {
+    let mut event = event();
+    event.message = Some(Message {
+        formatted: "login with password=hunter2 refused".to_owned(),
+        template: Some("login with password=%s refused".to_owned()),
+        params: vec![json!("hunter2")],
+    });
+    event.exceptions = vec![Exception {
+        value: Some("declined for 4111111111111111".to_owned()),
+        frames: vec![Frame {
+            filename: Some("shop/pay.py".to_owned()),
+            pre_context: vec![
+                "KEY = '''-----BEGIN RSA PRIVATE KEY-----".to_owned(),
+                "MIIEowIBAAKCAQEA".to_owned(),
+                "-----END RSA PRIVATE KEY-----'''".to_owned(),
+            ],
+            context_line: Some("password = \"hunter2\"".to_owned()),
+            vars: json!({"token": "'abc'", "n": 3}).as_object().cloned().unwrap_or_default(),
+            ..Frame::default()
+        }],
+        ..Exception::default()
+    }];
+    event.request = Some(Request {
+        url: Some("https://x.example/reset".to_owned()),
+        query_string: Some("a=1&api_key=abc".to_owned()),
+        headers: vec![
+            ("Authorization".to_owned(), "Basic abc".to_owned()),
+            ("Host".to_owned(), "x".to_owned()),
+        ],
+        cookies: json!({"theme": "dark"}),
+        data: json!("{\"card_number\":\"1\",\"total\":2}"),
+        env: json!({"SERVER_NAME": "x", "HTTP_COOKIE": "a=b", "APP_KEYS": "k"})
+            .as_object()
+            .cloned()
+            .unwrap_or_default(),
+        ..Request::default()
+    });
+    event.tags.insert("session".to_owned(), "abc".to_owned());
+    Scrubber::default().scrub(&mut event);
+    assert_eq!(
+        places(&event),
+        [
+            ("message.formatted", "name"),
+            ("message.params[0]", "name"),
+            ("exceptions[0].value", "card_number"),
+            ("exceptions[0].frames[0].pre_context[0]", "private_key"),
+            ("exceptions[0].frames[0].pre_context[1]", "private_key"),
+            ("exceptions[0].frames[0].pre_context[2]", "private_key"),
+            ("exceptions[0].frames[0].context_line", "name"),
+            ("exceptions[0].frames[0].vars.token", "name"),
+            ("request.query_string", "name"),
+            ("request.headers.Authorization", "name"),
+            ("request.cookies.theme", "name"),
+            ("request.data", "name"),
+            ("request.env.APP_KEYS", "environment"),
+            ("request.env.HTTP_COOKIE", "name"),
+            ("tags.session", "name"),
+        ]
+    );
+    let text = serde_json::to_string(&event).expect("events are JSON");
+    for secret in ["hunter2", "4111111111111111", "MIIEow", "abc", "a=b", "dark"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    let before = event.clone();
+    Scrubber::default().scrub(&mut event);
+    assert_eq!(event, before, "scrubbing twice is scrubbing once");
+}
+
+#[test]
+fn json_at_any_depth() {
+    for (given, expected) in [
+        (
+            json!({"a": [{"b": {"password": {"old": 1}}}]}),
+            json!({"a": [{"b": {"password": MARK}}]}),
+        ),
+        (
+            json!({"headers": [["Authorization", "x"], ["Host", "y"]]}),
+            json!({"headers": [["Authorization", MARK], ["Host", "y"]]}),
+        ),
+        (
+            json!({"sys.argv": ["run", "--token", "abc", "-v"]}),
+            json!({"sys.argv": ["run", "--token", MARK, "-v"]}),
+        ),
+        (json!({"card": 4_111_111_111_111_111_u64}), json!({"card": MARK})),
+        (
+            json!({"n": 1_795_226_466_700_001_u64, "f": 0.411}),
+            json!({"n": 1_795_226_466_700_001_u64, "f": 0.411}),
+        ),
+        (json!({"4111111111111111": 1}), json!({MARK: 1})),
+        (
+            json!({"has_password": true, "token": null, "password": ""}),
+            json!({"has_password": true, "token": null, "password": ""}),
+        ),
+        (
+            json!({"cache_key": "user:7", "key": "abcdef0123456789abcdef"}),
+            json!({"cache_key": "user:7", "key": MARK}),
+        ),
+        (
+            json!({"environ": {"PATH": "/bin", "STRIPE": "x", "DATABASE_URL": "y", "HTTP_HOST": "h"}}),
+            json!({"environ": {"PATH": "/bin", "STRIPE": MARK, "DATABASE_URL": MARK, "HTTP_HOST": "h"}}),
+        ),
+        (
+            json!({"x": {"PATH": "/bin", "HOME": "/root", "PWD": "/", "OTHER": "x"}}),
+            json!({"x": {"PATH": "/bin", "HOME": "/root", "PWD": "/", "OTHER": MARK}}),
+        ),
+    ] {
+        assert_eq!(scrubbed(&given), expected);
+    }
+}
+
+#[test]
+fn addresses_of_people_are_kept_truncated_or_scrubbed() {
+    for (ip_addresses, expected) in [
+        (IpAddresses::Keep, ["203.0.113.7", "2001:db8:1:2::3", "203.0.113.7, 10.0.0.1"]),
+        (IpAddresses::Truncate, ["203.0.113.0", "2001:db8:1::", "203.0.113.0, 10.0.0.0"]),
+        (IpAddresses::Scrub, [MARK, MARK, MARK]),
+    ] {
+        let rules = ScrubRules { ip_addresses, ..ScrubRules::default() };
+        let scrubber = Scrubber::new(&rules).expect("rules");
+        let mut event = event();
+        event.user = Some(User { ip_address: Some("203.0.113.7".to_owned()), ..User::default() });
+        event.extra.insert("client_ip".to_owned(), json!("2001:db8:1:2::3"));
+        event.request = Some(Request {
+            headers: vec![("X-Forwarded-For".to_owned(), "203.0.113.7, 10.0.0.1".to_owned())],
+            ..Request::default()
+        });
+        scrubber.scrub(&mut event);
+        let user = event.user.as_ref().and_then(|user| user.ip_address.as_deref());
+        let header = event.request.as_ref().and_then(|request| request.headers.first());
+        let seen =
+            [user, event.extra["client_ip"].as_str(), header.map(|(_, value)| value.as_str())];
+        assert_eq!(seen, expected.map(Some));
+    }
+}
+
+#[test]
+fn a_scrubbed_address_tells_no_users_apart() {
+    let user = User { ip_address: Some(MARK.to_owned()), ..User::default() };
+    assert_eq!(user.identity(), None);
+}
+
+#[test]
+fn an_event_lists_a_bounded_number_of_places() {
+    let mut event = event();
+    for n in 0..MOST_PLACES + 7 {
+        event.extra.insert(format!("token_{n:03}_x"), json!("abc"));
+    }
+    Scrubber::default().scrub(&mut event);
+    assert_eq!(event.scrubbed.len(), MOST_PLACES + 1);
+    assert_eq!(event.scrubbed.last().expect("a place").at, "and 7 more places");
+}
+
+fn example(given: Value, expected: Value) -> Example {
+    Example { given, expected }
+}
+
+#[test]
+fn rules_are_tested_before_they_count() {
+    let rules = |regex: &str| ScrubRules {
+        keys: vec!["tax id".to_owned()],
+        safe_keys: vec!["session".to_owned()],
+        patterns: vec![Pattern { name: "badge".to_owned(), regex: regex.to_owned() }],
+        examples: vec![example(
+            json!({"customerTaxId": "1", "session": "s", "note": "badge B-12"}),
+            json!({"customerTaxId": MARK, "session": "s", "note": "badge [scrubbed]"}),
+        )],
+        ..ScrubRules::default()
+    };
+    assert!(tested(&rules(r"B-\d+")).is_ok());
+    let message = |regex: &str| tested(&rules(regex)).expect_err("a refusal").to_string();
+    assert_eq!(
+        message(r"C-\d+"),
+        r#"example 1 becomes {"customerTaxId":"[scrubbed]","note":"badge B-12","session":"s"}, not what it expects"#
+    );
+    assert!(message("(").starts_with("the pattern \"badge\" cannot be used: "), "{}", message("("));
+    assert_eq!(
+        message(r"\d*"),
+        "the pattern \"badge\" matches the empty text: require at least one character"
+    );
+    assert!(
+        message(r"(?:\w{500}){500}").contains("size limit"),
+        "{}",
+        message(r"(?:\w{500}){500}")
+    );
+    assert!(message(r"(a)\1").contains("backreferences"), "{}", message(r"(a)\1"));
+    let nameless = ScrubRules { keys: vec!["--".to_owned()], ..ScrubRules::default() };
+    assert_eq!(tested(&nameless).err(), Some(InvalidRules::Name("--".to_owned())));
+}
+
+#[test]
+fn rules_that_are_off_scrub_nothing() {
+    let mut event = event();
+    event.extra.insert("password".to_owned(), json!("hunter2"));
+    let before = event.clone();
+    Scrubber::new(&ScrubRules::OFF).expect("rules").scrub(&mut event);
+    assert_eq!(event, before);
+}

@@ -1,0 +1,214 @@
+//! Secrets within a text.
+//!
+//! One pass of an Aho–Corasick automaton finds places that may matter: beginnings of secret names
+//! (`…password…`) and of values that give themselves away (`eyJ`, `://`, `AKIA`). A small reader
+//! looks at each place and says what to take out. Every reader moves forward over bytes that are
+//! then done with, or looks a bounded number of bytes back, so the whole is linear.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, Input, MatchKind};
+use regex::Regex;
+
+use super::names::{self, Class, Names};
+use super::rules::ScrubRules;
+use super::{MARK, Rule, cards};
+
+mod assignment;
+mod tokens;
+
+pub(super) use assignment::Kind;
+
+/// How far back a name is looked for from a hint within it, in bytes.
+const MOST_NAME_BYTES: usize = 64;
+
+/// Matches of one of the project's patterns in one text, at most; then the rest of the text goes.
+const MOST_MATCHES: usize = 1_000;
+
+/// What a place that may matter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trigger {
+    /// A part of a name.
+    Hint,
+    /// The scheme of credentials, before a blank.
+    Scheme,
+    /// `://`
+    Url,
+    /// `-----BEGIN`
+    Pem,
+    /// `eyJ`, the beginning of a JSON object in base64.
+    Jwt,
+    /// The beginning of a service's keys: how many characters follow at least.
+    Prefix(usize),
+    /// The beginning of an AWS key id: 16 capitals and digits follow.
+    Aws,
+}
+
+/// Something to take out of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) at: Range<usize>,
+    pub(super) rule: Rule,
+}
+
+/// Finds secrets in texts.
+#[derive(Debug)]
+pub(super) struct Texts {
+    automaton: Option<AhoCorasick>,
+    triggers: Vec<Trigger>,
+    has_cards: bool,
+    patterns: Vec<(Arc<str>, Regex)>,
+}
+
+impl Texts {
+    pub(super) fn new(rules: &ScrubRules, patterns: Vec<(Arc<str>, Regex)>) -> Self {
+        let mut beginnings: Vec<(String, Trigger)> = Vec::new();
+        if rules.defaults {
+            beginnings.extend(names::HINTS.iter().map(|hint| ((*hint).to_owned(), Trigger::Hint)));
+            beginnings.extend(tokens::triggers());
+        }
+        // A name may be written with any separators, or none: its first word is the hint.
+        let first_word = |key: &String| names::words(key).into_iter().next();
+        let own = rules.keys.iter().filter_map(first_word).map(|word| (word, Trigger::Hint));
+        beginnings.extend(own);
+        let (texts, triggers): (Vec<String>, Vec<Trigger>) = beginnings.into_iter().unzip();
+        let automaton = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&texts)
+            .ok()
+            .filter(|_| !texts.is_empty());
+        Self { automaton, triggers, has_cards: rules.defaults, patterns }
+    }
+
+    /// Whether a name holds nothing that could matter, so that it need not be looked at.
+    pub(super) fn is_dull(&self, name: &str) -> bool {
+        !self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(name))
+            && name.len() < 13
+            && self.patterns.is_empty()
+    }
+
+    /// What is to be taken out of a text: in order, without overlaps.
+    pub(super) fn find(&self, names: &Names, text: &str, kind: Kind) -> Vec<Found> {
+        let mut found = self.find_triggered(names, text, kind);
+        if self.has_cards && text.len() >= 13 {
+            let cards = cards::find_all(text.as_bytes()).into_iter();
+            found.extend(cards.map(|at| Found { at, rule: Rule::CardNumber }));
+        }
+        for (name, regex) in &self.patterns {
+            find_matches(text, name, regex, &mut found);
+        }
+        if found.len() > 1 {
+            found.sort_by_key(|found| (found.at.start, std::cmp::Reverse(found.at.end)));
+            merge(&mut found);
+        }
+        found
+    }
+
+    fn find_triggered(&self, names: &Names, text: &str, kind: Kind) -> Vec<Found> {
+        let mut found = Vec::new();
+        let Some(automaton) = &self.automaton else { return found };
+        let bytes = text.as_bytes();
+        let mut from = 0;
+        let mut reader = assignment::Reader::new(names, bytes, kind);
+        while let Some(hit) = automaton.find(Input::new(text).span(from..text.len())) {
+            let trigger = self.triggers.get(hit.pattern().as_usize());
+            let trigger = trigger.copied().unwrap_or(Trigger::Hint);
+            from = hit.end();
+            let one = match trigger {
+                Trigger::Hint if kind == Kind::Key => None,
+                Trigger::Hint => reader.read(hit.range(), &mut found),
+                Trigger::Scheme => tokens::credentials(bytes, hit.range())
+                    .or_else(|| reader.read(hit.range(), &mut found)),
+                Trigger::Url => tokens::url_password(bytes, hit.end()),
+                Trigger::Pem => tokens::private_key(text, hit.start()),
+                Trigger::Jwt => tokens::jwt(bytes, hit.start()),
+                Trigger::Prefix(least) => tokens::prefixed(bytes, hit.range(), least),
+                Trigger::Aws => tokens::aws(bytes, hit.range()),
+            };
+            if let Some(one) = one {
+                from = from.max(one.at.end);
+                found.push(one);
+            }
+        }
+        found
+    }
+}
+
+fn find_matches(text: &str, name: &Arc<str>, regex: &Regex, found: &mut Vec<Found>) {
+    for (n, captures) in regex.captures_iter(text).enumerate() {
+        let Some(hit) = captures.get(1).or_else(|| captures.get(0)) else { continue };
+        let rule = Rule::Pattern(Arc::clone(name));
+        if n >= MOST_MATCHES {
+            found.push(Found { at: hit.start()..text.len(), rule });
+            return;
+        }
+        found.push(Found { at: hit.range(), rule });
+    }
+}
+
+/// Joins what overlaps; the first rule names it.
+fn merge(found: &mut Vec<Found>) {
+    found.retain(|found| !found.at.is_empty());
+    found.dedup_by(|later, earlier| {
+        let overlaps = later.at.start < earlier.at.end;
+        if overlaps {
+            earlier.at.end = earlier.at.end.max(later.at.end);
+        }
+        overlaps
+    });
+}
+
+/// The text with marks instead of what was found.
+pub(super) fn marked(text: &str, found: &[Found]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for Found { at, .. } in found {
+        out.push_str(text.get(done..at.start).unwrap_or_default());
+        out.push_str(MARK);
+        done = at.end;
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}
+
+/// Whether a value says nothing: an SDK or we scrubbed it already, or it is none.
+pub(super) fn is_nothing(value: &str) -> bool {
+    let value = value.trim_matches(['"', '\'', ' ']);
+    matches!(
+        value,
+        "" | "[scrubbed]"
+            | "[Filtered]"
+            | "[FILTERED]"
+            | "[REDACTED]"
+            | "[redacted]"
+            | "None"
+            | "null"
+            | "nil"
+            | "undefined"
+            | "true"
+            | "false"
+            | "True"
+            | "False"
+    ) || value.bytes().all(|byte| byte == b'*')
+}
+
+/// Whether a value can be a key of a service: long, of one piece, letters and digits mixed.
+pub(super) fn looks_like_key(value: &str) -> bool {
+    let n_digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let n_letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
+    let is_one_piece = value.bytes().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/' | b'=' | b'.')
+    });
+    value.len() >= 16 && n_digits >= 4 && n_letters >= 4 && is_one_piece
+}
+
+/// The class of a name, or of none that could matter.
+fn class_of(names: &Names, name: &str) -> Class {
+    if name.len() > MOST_NAME_BYTES { Class::Plain } else { names.class_of(name) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,390 @@
+//! Values that a secret name is given within a text: `password=hunter2`, `"token": "abc"`,
+//! `Authorization: Bearer abc`, `<pin>1234</pin>`, `--api-key abc`, `name="pin"⏎⏎1234`.
+
+use std::ops::Range;
+
+use super::tokens::run;
+use super::{Class, Found, MOST_NAME_BYTES, Names, class_of, is_nothing, looks_like_key};
+use crate::domain::scrub::{MARK, Rule};
+
+/// What kind of text it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::domain::scrub) enum Kind {
+    /// What programs write for people and each other.
+    Prose,
+    /// A line of a program: a bare word behind `=` is a variable, not a value.
+    Source,
+    /// The key of a map: what it assigns is another story (`session:duration`).
+    Key,
+}
+
+/// Reads assignments in one text.
+pub(super) struct Reader<'a> {
+    names: &'a Names,
+    bytes: &'a [u8],
+    kind: Kind,
+}
+
+/// How a value is written.
+enum Shape {
+    /// In quotes.
+    Quoted,
+    /// Between brackets, or the text of an element.
+    Enclosed,
+    /// Bare.
+    Bare,
+}
+
+/// How a name is given its value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `name=value`, `"name": "value"`.
+    Assigned,
+    /// `("name", "value")`: only a value in quotes counts.
+    Pair,
+    /// `<name>value</name>`
+    Element,
+    /// A part of a multipart form: the value is a line of its own.
+    Part,
+    /// `--name value`
+    Flag,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(names: &'a Names, bytes: &'a [u8], kind: Kind) -> Self {
+        Self { names, bytes, kind }
+    }
+
+    /// Reads around a hint; more than one value only where a format string is filled in behind.
+    pub(super) fn read(&mut self, hint: Range<usize>, found: &mut Vec<Found>) -> Option<Found> {
+        let name_at = self.name_around(hint);
+        let (form, start) = self.form(&name_at)?;
+        let name = std::str::from_utf8(self.bytes.get(name_at)?).ok()?;
+        let class = class_of(self.names, name);
+        match class {
+            Class::Plain => return None,
+            Class::Secret | Class::SecretLine | Class::Suspicious | Class::IpAddress => {}
+        }
+        let (at, shape) = self.value(form, start, class)?;
+        let value = std::str::from_utf8(self.bytes.get(at.clone())?).ok()?;
+        if is_placeholder(value) {
+            if self.kind == Kind::Source {
+                self.fill_ins(at.end, found);
+            }
+            return None;
+        }
+        let is_secret = match class {
+            Class::Suspicious => looks_like_key(value),
+            Class::Plain | Class::Secret | Class::SecretLine | Class::IpAddress => {
+                !is_nothing(value) && self.can_be_literal(&shape, at.start, value)
+            }
+        };
+        let rule = if class == Class::IpAddress { Rule::IpAddress } else { Rule::Name };
+        is_secret.then_some(Found { at, rule })
+    }
+
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.bytes.get(at).copied()
+    }
+
+    fn starts_with(&self, at: usize, text: &str) -> bool {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        rest.get(..text.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(text.as_bytes()))
+    }
+
+    /// The name that a hint is a part of.
+    fn name_around(&self, hint: Range<usize>) -> Range<usize> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        let first = hint.start.saturating_sub(MOST_NAME_BYTES);
+        let before = self.bytes.get(first..hint.start).unwrap_or_default();
+        let n_before = before.iter().rev().take_while(|byte| is_name(**byte)).count();
+        let last = hint.end.saturating_add(MOST_NAME_BYTES).min(self.bytes.len());
+        let after = self.bytes.get(hint.end..last).unwrap_or_default();
+        let n_after = after.iter().take_while(|byte| is_name(**byte)).count();
+        let start = hint.start.saturating_sub(n_before);
+        let end = hint.end.saturating_add(n_after);
+        // The letter of an escape (`\npassword`) belongs to no name.
+        let is_escape = start.checked_sub(1).and_then(|at| self.byte(at)) == Some(b'\\');
+        if is_escape && start < hint.start { start.saturating_add(1)..end } else { start..end }
+    }
+
+    /// What follows a name: how it is given a value, and where the value starts.
+    fn form(&self, name: &Range<usize>) -> Option<(Form, usize)> {
+        let before = |n: usize| name.start.checked_sub(n).and_then(|at| self.byte(at));
+        let mut at = name.end;
+        let mut is_quoted = false;
+        // `"name\"`, `'name'`, `user[name]`, `user%5Bname%5D`, and their closing.
+        loop {
+            let n = match self.byte(at) {
+                Some(b'"' | b'\'' | b'`') => {
+                    is_quoted = true;
+                    1
+                }
+                Some(b'\\')
+                    if matches!(self.byte(at.saturating_add(1)), Some(b'"' | b'\'' | b'\\')) =>
+                {
+                    1
+                }
+                Some(b']') => 1,
+                Some(b'%') if self.starts_with(at, "%5D") => 3,
+                Some(b'%') if self.starts_with(at, "%22") => {
+                    is_quoted = true;
+                    3
+                }
+                Some(b'&') if self.starts_with(at, "&quot;") => {
+                    is_quoted = true;
+                    6
+                }
+                _ => break,
+            };
+            at = at.saturating_add(n);
+            if at > name.end.saturating_add(12) {
+                return None;
+            }
+        }
+        let closed = at;
+        at = at.saturating_add(run(self.bytes, at, |byte| byte == b' ' || byte == b'\t').min(8));
+        let is_element = self.byte(at) == Some(b'>') && (is_quoted || before(1) == Some(b'<'));
+        let opens_call = is_quoted && matches!(self.before_quote(name.start), Some(b'(' | b'['));
+        let n = if self.starts_with(at, "=>")
+            || self.starts_with(at, ":=")
+            || self.starts_with(at, "==")
+        {
+            2
+        } else if matches!(self.byte(at), Some(b'=' | b':')) || is_element {
+            1
+        } else if self.starts_with(at, "%3D") || self.starts_with(at, "%3A") {
+            3
+        } else if self.byte(at) == Some(b',') && opens_call {
+            return Some((Form::Pair, self.behind_blanks(at.saturating_add(1))));
+        } else if is_quoted && self.n_line_ends(closed).1 >= 2 {
+            let n_bytes = self.n_line_ends(closed).0;
+            return Some((Form::Part, self.behind_blanks(closed.saturating_add(n_bytes))));
+        } else if before(1) == Some(b'-') || self.bytes.get(name.clone())?.starts_with(b"--") {
+            let is_flag = at > closed && self.byte(at).is_some_and(|byte| byte != b'-');
+            return is_flag.then_some((Form::Flag, at));
+        } else {
+            return None;
+        };
+        let form = if is_element { Form::Element } else { Form::Assigned };
+        Some((form, self.behind_blanks(at.saturating_add(n))))
+    }
+
+    fn behind_blanks(&self, at: usize) -> usize {
+        let n_blanks = run(self.bytes, at, |byte| byte == b' ' || byte == b'\t').min(16);
+        at.saturating_add(n_blanks)
+    }
+
+    /// The byte before the quote that opens a name.
+    fn before_quote(&self, start: usize) -> Option<u8> {
+        let quote = start.checked_sub(1).and_then(|at| self.byte(at))?;
+        let is_quote = matches!(quote, b'"' | b'\'' | b'`');
+        let before = self.bytes.get(start.saturating_sub(6)..start.saturating_sub(1))?;
+        let before = before.iter().rev().find(|byte| !matches!(byte, b' ' | b'\\'));
+        before.copied().filter(|_| is_quote)
+    }
+
+    /// The bytes that line ends take from `at` on, also escaped ones, and how many there are.
+    fn n_line_ends(&self, at: usize) -> (usize, usize) {
+        let (mut n_bytes, mut n_ends) = (0_usize, 0_usize);
+        while n_ends < 4 {
+            let place = at.saturating_add(n_bytes);
+            n_bytes = n_bytes.saturating_add(match self.byte(place) {
+                Some(b'\r') => 1,
+                Some(b'\n') => {
+                    n_ends = n_ends.saturating_add(1);
+                    1
+                }
+                Some(b'\\') if self.byte(place.saturating_add(1)) == Some(b'r') => 2,
+                Some(b'\\') if self.byte(place.saturating_add(1)) == Some(b'n') => {
+                    n_ends = n_ends.saturating_add(1);
+                    2
+                }
+                _ => break,
+            });
+        }
+        (n_bytes, n_ends)
+    }
+
+    /// Where the value is.
+    fn value(&self, form: Form, start: usize, class: Class) -> Option<(Range<usize>, Shape)> {
+        if self.starts_with(start, MARK) {
+            return None;
+        }
+        let enclosed = |n: usize| Some((start..start.saturating_add(n), Shape::Enclosed));
+        match form {
+            Form::Element => return enclosed(run(self.bytes, start, |byte| byte != b'<')),
+            Form::Part => {
+                let is_line = |byte| !matches!(byte, b'\r' | b'\n' | b'\\');
+                return enclosed(run(self.bytes, start, is_line));
+            }
+            Form::Assigned | Form::Pair | Form::Flag => {}
+        }
+        if let Some(at) = self.quoted(start) {
+            return Some((at, Shape::Quoted));
+        }
+        if form == Form::Pair {
+            return None;
+        }
+        let opens = matches!(self.byte(start)?, b'{' | b'[' | b'(');
+        if opens && form == Form::Assigned && self.kind == Kind::Prose {
+            return Some((start..self.closing(start), Shape::Enclosed));
+        }
+        let end = self.bare(start, class);
+        (end > start).then_some((start..end, Shape::Bare))
+    }
+
+    /// The inside of quotes that open at `start`, perhaps behind a prefix or escaped.
+    fn quoted(&self, start: usize) -> Option<Range<usize>> {
+        let n_prefix =
+            run(self.bytes, start, |byte| matches!(byte, b'b' | b'r' | b'u' | b'f')).min(3);
+        let at = start.saturating_add(n_prefix);
+        for entity in ["&quot;", "%22", "&#39;"] {
+            if self.starts_with(at, entity) {
+                let inside = at.saturating_add(entity.len());
+                return Some(inside..self.find(inside, entity.as_bytes()));
+            }
+        }
+        let n_escapes = run(self.bytes, at, |byte| byte == b'\\');
+        let place = at.saturating_add(n_escapes);
+        let quote = self.byte(place).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
+        let inside = place.saturating_add(1);
+        if n_escapes > 0 {
+            let close = self.bytes.get(at..inside)?;
+            return Some(inside..self.find(inside, close));
+        }
+        let mut end = inside;
+        while let Some(byte) = self.byte(end) {
+            match byte {
+                b'\\' => end = end.saturating_add(2),
+                byte if byte == quote => break,
+                _ => end = end.saturating_add(1),
+            }
+        }
+        Some(inside..end.min(self.bytes.len()))
+    }
+
+    /// Where `close` begins from `start` on; else the end.
+    fn find(&self, start: usize, close: &[u8]) -> usize {
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let at = rest.windows(close.len().max(1)).position(|window| window == close);
+        start.saturating_add(at.unwrap_or(rest.len()))
+    }
+
+    /// Behind the bracket that closes the one at `start`; quotes are not looked into.
+    fn closing(&self, start: usize) -> usize {
+        let mut depth = 0_usize;
+        for (n, byte) in self.bytes.get(start..).unwrap_or_default().iter().enumerate() {
+            match byte {
+                b'{' | b'[' | b'(' => depth = depth.saturating_add(1),
+                b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                return start.saturating_add(n).saturating_add(1);
+            }
+        }
+        self.bytes.len()
+    }
+
+    /// The end of a value without quotes.
+    fn bare(&self, start: usize, class: Class) -> usize {
+        if class == Class::SecretLine && self.kind == Kind::Prose {
+            let n = run(self.bytes, start, |byte| {
+                !matches!(byte, b'\r' | b'\n' | b'"' | b'\'' | b'<' | b'\\' | b'`')
+            });
+            return start.saturating_add(n);
+        }
+        let end = self.bare_word(start);
+        let is_scheme = ["bearer", "basic", "digest", "token"].iter().any(|scheme| {
+            self.bytes
+                .get(start..end)
+                .is_some_and(|word| word.eq_ignore_ascii_case(scheme.as_bytes()))
+        });
+        if is_scheme && self.byte(end) == Some(b' ') {
+            return self.bare_word(end.saturating_add(1));
+        }
+        end
+    }
+
+    fn bare_word(&self, start: usize) -> usize {
+        let mut end = start;
+        while let Some(byte) = self.byte(end) {
+            let ends = byte.is_ascii_whitespace()
+                || matches!(
+                    byte,
+                    b'&' | b','
+                        | b';'
+                        | b'"'
+                        | b'\''
+                        | b'<'
+                        | b'>'
+                        | b')'
+                        | b'}'
+                        | b']'
+                        | b'|'
+                        | b'`'
+                        | b'\\'
+                )
+                || byte == b'%' && (self.starts_with(end, "%26") || self.starts_with(end, "%22"));
+            if ends {
+                break;
+            }
+            end = end.saturating_add(1);
+        }
+        end
+    }
+
+    /// In a program, a bare word is a value only if it holds a digit and calls nothing, or stands
+    /// within a string.
+    fn can_be_literal(&self, shape: &Shape, start: usize, value: &str) -> bool {
+        match (self.kind, shape) {
+            (Kind::Prose | Kind::Key, _) | (_, Shape::Quoted) => true,
+            (Kind::Source, Shape::Enclosed | Shape::Bare) => {
+                let is_literal = value.bytes().any(|byte| byte.is_ascii_digit())
+                    && !value.contains(['(', '[', '.']);
+                is_literal || self.is_in_string(start)
+            }
+        }
+    }
+
+    /// Whether a place of a line of source is within a string.
+    fn is_in_string(&self, at: usize) -> bool {
+        let mut open = None;
+        let mut bytes = self.bytes.get(..at).unwrap_or_default().iter();
+        while let Some(byte) = bytes.next() {
+            match (byte, open) {
+                (b'\\', _) => {
+                    bytes.next();
+                }
+                (b'"' | b'\'' | b'`', None) => open = Some(*byte),
+                (byte, Some(quote)) if *byte == quote => open = None,
+                _ => {}
+            }
+        }
+        open.is_some()
+    }
+
+    /// `log.warning("password=%s", "hunter2")`: the strings that follow may be the value.
+    fn fill_ins(&self, from: usize, found: &mut Vec<Found>) {
+        // Leaves the string that holds the placeholder.
+        let is_quote = |byte: u8| matches!(byte, b'"' | b'\'' | b'`');
+        let mut at =
+            from.saturating_add(run(self.bytes, from, |byte| !is_quote(byte))).saturating_add(1);
+        while at < self.bytes.len() {
+            at = at.saturating_add(run(self.bytes, at, |byte| !is_quote(byte)));
+            let Some(inside) = self.quoted(at) else { break };
+            at = inside.end.saturating_add(1);
+            found.push(Found { at: inside, rule: Rule::Name });
+        }
+    }
+}
+
+/// Whether a value is filled in elsewhere: `%s`, `{}`, `{password}`, `$1`, `${PASSWORD}`, `?`.
+fn is_placeholder(value: &str) -> bool {
+    let value = value.trim_matches(['"', '\'', ' ']);
+    matches!(value, "?" | "%s" | "%d" | "%r" | "%v" | "{}")
+        || value.starts_with("%(")
+        || value.starts_with('$')
+        || value.starts_with('{') && value.ends_with('}') && !value.contains([':', '"', '\''])
+}

@@ -1,0 +1,183 @@
+//! Texts with secrets, and texts without.
+
+use proptest::prelude::*;
+
+use super::super::rules::{Pattern, check};
+use super::*;
+
+fn scrub_kind(text: &str, kind: Kind) -> String {
+    let rules = ScrubRules::default();
+    let found = Texts::new(&rules, Vec::new()).find(&Names::new(&rules), text, kind);
+    marked(text, &found)
+}
+
+fn scrub(text: &str) -> String {
+    scrub_kind(text, Kind::Prose)
+}
+
+#[test]
+fn values_of_secret_names() {
+    for (text, expected) in [
+        ("password=hunter2", "password=[scrubbed]"),
+        ("retrying with password=hunter2 now", "retrying with password=[scrubbed] now"),
+        ("password=hunter2&token=abc123&x=1", "password=[scrubbed]&token=[scrubbed]&x=1"),
+        ("https://x.example/cart?session=abc&q=1", "https://x.example/cart?session=[scrubbed]&q=1"),
+        ("q=sch%C3%B6n&user%5Bpassword%5D=a%20b", "q=sch%C3%B6n&user%5Bpassword%5D=[scrubbed]"),
+        ("next=%2Fa%3Ftoken%3Dabc%26b%3D1", "next=%2Fa%3Ftoken%3D[scrubbed]%26b%3D1"),
+        (r#"{"a":1,"password":"hun\"ter2","b":2}"#, r#"{"a":1,"password":"[scrubbed]","b":2}"#),
+        (r#"{"token": ["a", "b"], "b": {"c": 1}}"#, r#"{"token": [scrubbed], "b": {"c": 1}}"#),
+        (r#"{"pin": 1234, "n": 5}"#, r#"{"pin": [scrubbed], "n": 5}"#),
+        (r#"{\"password\":\"hunter2\",\"a\":1}"#, r#"{\"password\":\"[scrubbed]\",\"a\":1}"#),
+        ("{'api_key': 'abc', 'b': 1}", "{'api_key': '[scrubbed]', 'b': 1}"),
+        ("Config(api_key='abc', debug=True)", "Config(api_key='[scrubbed]', debug=True)"),
+        ("Gateway key=FAKE-live-0123456789 timeout=3", "Gateway key=[scrubbed] timeout=3"),
+        (
+            "Authorization: Digest username=\"x\"\nHost: y",
+            "Authorization: [scrubbed]\"x\"\nHost: y",
+        ),
+        ("Cookie: a=b; c=d\r\nHost: x", "Cookie: [scrubbed]\r\nHost: x"),
+        ("{'Cookie': 'a=b; c=d', 'x': 1}", "{'Cookie': '[scrubbed]', 'x': 1}"),
+        (
+            "<user><password>hunter2</password></user>",
+            "<user><password>[scrubbed]</password></user>",
+        ),
+        ("<var key=\"password\">hunter2</var>", "<var key=\"password\">[scrubbed]</var>"),
+        (
+            "Content-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--x",
+            "Content-Disposition: form-data; name=\"password\"\r\n\r\n[scrubbed]\r\n--x",
+        ),
+        ("mysqldump --password hunter2 shop", "mysqldump --password [scrubbed] shop"),
+        ("deploy --api-token=abc shop", "deploy --api-token=[scrubbed] shop"),
+        (
+            "[('Authorization', 'xyz 1'), ('Host', 'x')]",
+            "[('Authorization', '[scrubbed]'), ('Host', 'x')]",
+        ),
+        ("password: hunter2, user: x", "password: [scrubbed], user: x"),
+        ("token: Bearer abc.def", "token: [scrubbed]"),
+        ("line one\\npassword=hunter2\\nline", "line one\\npassword=[scrubbed]\\nline"),
+        ("password=größe💳", "password=[scrubbed]"),
+        ("&quot;password&quot;:&quot;hunter2&quot;", "&quot;password&quot;:&quot;[scrubbed]&quot;"),
+        ("password='unclosed", "password='[scrubbed]"),
+    ] {
+        assert_eq!(scrub(text), expected, "{text}");
+        assert_eq!(scrub(expected), expected, "again: {text}");
+    }
+}
+
+#[test]
+fn values_that_give_themselves_away() {
+    for (text, expected) in [
+        ("sent Bearer abc123FAKE to x", "sent Bearer [scrubbed] to x"),
+        ("basic c2hvcDpodW50ZXIy", "basic [scrubbed]"),
+        ("see eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-_9!", "see [scrubbed]!"),
+        ("cut eyJhbGciOiJIUzI1NiJ9eyJzd…", "cut [scrubbed]…"),
+        ("postgres://shop:hunter2@db.example/shop", "postgres://shop:[scrubbed]@db.example/shop"),
+        ("redis://:p/w#1@cache:6379", "redis://:[scrubbed]@cache:6379"),
+        ("https://ghp_0123456789abcdefghij@github.com/x", "https://[scrubbed]@github.com/x"),
+        ("id AKIAIOSFODNN7EXAMPLE!", "id [scrubbed]!"),
+        ("sk_live_abc123def456 and ghp_abcdefghij0123456789", "[scrubbed] and [scrubbed]"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nx", "[scrubbed]\nx"),
+        ("a -----BEGIN PRIVATE KEY-----\\nMIIabc", "a [scrubbed]"),
+        ("for 4111 1111 1111 1111.", "for [scrubbed]."),
+        ("x&cc=4111111111111111'", "x&cc=[scrubbed]'"),
+    ] {
+        assert_eq!(scrub(text), expected, "{text}");
+        assert_eq!(scrub(expected), expected, "again: {text}");
+    }
+}
+
+#[test]
+fn texts_without_secrets_stay() {
+    for text in [
+        "",
+        "KeyError: 'token'",
+        "the password is wrong",
+        "Unexpected token < in JSON at position 0",
+        "author=jane&shipping=1&compass=n",
+        "basic functionality of the bearer of this",
+        "Basic Authentication failed",
+        "http://host:8080/x@y and https://x.example/a?email=a@b.example",
+        "https://jane@example.org/x",
+        "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----",
+        "monkey=banana cache_key=user:5512",
+        "password=[Filtered]&token=********&secret=",
+        "{\"password\": null, \"has_token\": true}",
+        "total_tokens=512 token_type=bearer max_tokens: 5",
+        "1795226466700001 0.4111111111111111",
+        "key=value",
+        "sk-learn and sk-very-long-words-with-hyphens",
+        "passed: 12, failed: 3",
+    ] {
+        assert_eq!(scrub(text), text);
+    }
+}
+
+#[test]
+fn lines_of_source() {
+    for (text, expected) in [
+        ("    password = \"hunter2\"", "    password = \"[scrubbed]\""),
+        ("  const password = 'hunter2';", "  const password = '[scrubbed]';"),
+        ("    gw = Gateway(api_key=\"FAKE-live\")", "    gw = Gateway(api_key=\"[scrubbed]\")"),
+        ("  throw 'a string, password=hunter2';", "  throw 'a string, password=[scrubbed]';"),
+        ("f({ code: 17, token: 'FAKE' });", "f({ code: 17, token: '[scrubbed]' });"),
+        ("s.set_extra(\"api_token\", \"tok_2f\")", "s.set_extra(\"api_token\", \"[scrubbed]\")"),
+        (
+            "log.warning(\"retrying with password=%s\", \"hunter2\")",
+            "log.warning(\"retrying with password=%s\", \"[scrubbed]\")",
+        ),
+        (
+            "{\"nested\": [{\"authorization\": \"Bearer FAKE\"}]}",
+            "{\"nested\": [{\"authorization\": \"[scrubbed]\"}]}",
+        ),
+        ("PASSWORD=hunter2 ./run", "PASSWORD=[scrubbed] ./run"),
+    ] {
+        assert_eq!(scrub_kind(text, Kind::Source), expected, "{text}");
+    }
+    for text in [
+        "    token = request.headers[\"X-Token\"]",
+        "    password = get_password(user)",
+        "    login(password=password, token=token)",
+        "def login(user: User, password: str) -> Token:",
+        "    if token == expected:",
+        "    amount = cart[\"total\"]",
+    ] {
+        assert_eq!(scrub_kind(text, Kind::Source), text);
+    }
+}
+
+#[test]
+fn patterns_of_a_project() {
+    let pattern = |name: &str, regex: &str| Pattern { name: name.into(), regex: regex.into() };
+    let rules = ScrubRules {
+        patterns: vec![pattern("badge", r"B-\d{4}"), pattern("seat", r"seat (\d+[A-F])")],
+        ..ScrubRules::OFF
+    };
+    let patterns = check(&rules).expect("patterns");
+    let texts = Texts::new(&rules, patterns);
+    let text = "B-1234 in seat 12C, password=x";
+    let found = texts.find(&Names::new(&rules), text, Kind::Prose);
+    assert_eq!(marked(text, &found), "[scrubbed] in seat [scrubbed], password=x");
+}
+
+proptest! {
+    #[test]
+    fn any_text_can_be_scrubbed(text: String) {
+        scrub(&text);
+        scrub_kind(&text, Kind::Source);
+    }
+
+    #[test]
+    fn any_text_of_such_pieces_can_be_scrubbed(
+        text in r#"([a-z]{1,4}|password|token|api_key|Cookie|Bearer |eyJ|://|@|\\|%3D|["'=:&,;<>{}()\[\] \n]|4111111111111111|-----BEGIN PRIVATE KEY-----|%s|--){0,25}"#
+    ) {
+        for kind in [Kind::Prose, Kind::Source] {
+            scrub_kind(&text, kind);
+        }
+    }
+
+    #[test]
+    fn a_quoted_password_never_stays(before in "[a-z =\"']{0,20}", secret in "[a-z0-9]{6,12}") {
+        let text = format!("{before} \"password\": \"Q{secret}\" tail");
+        prop_assert!(!scrub(&text).contains(&format!("Q{secret}")), "{}", text);
+    }
+}

@@ -1,0 +1,94 @@
+//! What projects decide themselves: one document for each kind of rules.
+
+use sqlx::FromRow;
+
+use super::error::StoreError;
+use super::tx::{Tx, execute, on, statements};
+use crate::domain::id::ProjectId;
+use crate::domain::scrub::rules::ScrubRules;
+use crate::domain::time::Timestamp;
+
+/// What rules are about.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Scrubbing,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Scrubbing => "scrubbing",
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct RulesRow {
+    rules: String,
+}
+
+const FIND: &str = "SELECT rules FROM project_rules WHERE project_id = $1 AND kind = $2";
+const LIST_VERSIONS: &str =
+    "SELECT project_id, version FROM project_rules WHERE kind = $1 ORDER BY project_id";
+const UPSERT: &str = "INSERT INTO project_rules (project_id, kind, rules, version, changed_at)
+    VALUES ($1, $2, $3, 1, $4)
+    ON CONFLICT (project_id, kind) DO UPDATE SET
+        rules = EXCLUDED.rules,
+        version = project_rules.version + 1,
+        changed_at = EXCLUDED.changed_at";
+
+statements!(FIND, LIST_VERSIONS, UPSERT);
+
+impl Tx {
+    /// A project's rules of scrubbing, if it has some of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_scrub_rules(
+        &mut self,
+        project: ProjectId,
+    ) -> Result<Option<ScrubRules>, StoreError> {
+        let row: Option<RulesRow> = on!(self, |c| sqlx::query_as(FIND)
+            .bind(project.0)
+            .bind(Kind::Scrubbing.as_str())
+            .fetch_optional(c))?;
+        let read = |row: RulesRow| {
+            serde_json::from_str(&row.rules)
+                .map_err(|_| StoreError::corrupt("project_rules", "rules", project.0))
+        };
+        row.map(read).transpose()
+    }
+
+    /// The projects with rules of scrubbing of their own, and a number that changes with them.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_scrub_versions(&mut self) -> Result<Vec<(ProjectId, i64)>, StoreError> {
+        let rows: Vec<(i64, i64)> = on!(self, |c| sqlx::query_as(LIST_VERSIONS)
+            .bind(Kind::Scrubbing.as_str())
+            .fetch_all(c))?;
+        Ok(rows.into_iter().map(|(project, version)| (ProjectId(project), version)).collect())
+    }
+
+    /// Sets a project's rules of scrubbing.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn upsert_scrub_rules(
+        &mut self,
+        project: ProjectId,
+        rules: &ScrubRules,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let rules = serde_json::to_string(rules).unwrap_or_default();
+        execute!(
+            self,
+            sqlx::query(UPSERT)
+                .bind(project.0)
+                .bind(Kind::Scrubbing.as_str())
+                .bind(&rules)
+                .bind(now.as_micros())
+        )?;
+        Ok(())
+    }
+}
