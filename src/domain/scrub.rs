@@ -2,7 +2,7 @@
 //!
 //! Two kinds of evidence: a *name* that says that its value is secret (`password`, `api_key`; see
 //! [`names`]), and a *value* that cannot be mistaken (a card number, a private key, a bearer token;
-//! see [`text`]). Names count wherever they stand: as keys of maps at any depth, in headers and
+//! see `text`). Names count wherever they stand: as keys of maps at any depth, in headers and
 //! cookies, and inside texts: query strings, forms, JSON and XML within strings, log messages,
 //! printed objects, lines of source.
 //!
@@ -13,7 +13,7 @@
 //! *Invariants*: time is linear in the size of the event, whatever is in it; nothing that looks at
 //! an event (fingerprint, title, store) sees it before.
 //!
-//! To add a kind of secret: a trigger and its reader in [`text`], an example in its tests.
+//! To add a kind of secret: a trigger and its reader in `text`, an example in its tests.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub const MOST_PLACES: usize = 100;
 pub struct Scrubbed {
     /// Where: `request.headers.Authorization`, `exceptions[0].frames[3].vars.token`.
     pub at: String,
-    /// Why: a [`Rule`]'s name, or that of a project's own pattern.
+    /// Why: the name of a built-in rule, or that of a project's own pattern.
     pub rule: String,
 }
 

@@ -1,0 +1,166 @@
+//! What scrubbing adds to digest: the same events of real SDKs, digested with and without it.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use airlock::clock::Clock;
+use airlock::digest::scrubbing::Scrubbers;
+use airlock::digest::{commit, prepare};
+use airlock::domain::id::{EventId, ProjectId};
+use airlock::domain::project::{Project, Settings, environments};
+use airlock::domain::scrub::rules::ScrubRules;
+use airlock::protocol::report::{Report, ReportKind, ReportMeta};
+use airlock::store::{Location, Store};
+
+use super::{cpu_time, median};
+
+/// Events of one measurement.
+const N_EVENTS: usize = 2_000;
+
+/// Events of one batch, as digest takes them.
+const N_BATCH: usize = 500;
+
+/// Measurements of each kind.
+const N_RUNS: usize = 15;
+
+type Failure = Box<dyn Error>;
+
+pub(crate) fn run() -> Result<(), Failure> {
+    let payloads = payloads()?;
+    let n_bytes: usize = payloads.iter().map(Vec::len).sum();
+    println!(
+        "{} different events of real SDKs, {} bytes each on average; {N_EVENTS} a run, \
+         medians of {N_RUNS} runs that take turns",
+        payloads.len(),
+        n_bytes / payloads.len().max(1)
+    );
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(measure(&payloads))
+}
+
+/// The events in the tests' fixtures.
+fn payloads() -> Result<Vec<Vec<u8>>, Failure> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/events");
+    let mut paths: Vec<_> = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    paths.sort();
+    Ok(paths.iter().map(std::fs::read).collect::<Result<_, _>>()?)
+}
+
+async fn measure(payloads: &[Vec<u8>]) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let address = format!("sqlite:{}", folder.path().join("bench.db").display());
+    let store = Store::new(&address.parse::<Location>()?)?;
+    store.open().await?;
+    let clock = Clock::system();
+    let with = project(&store, &clock, "with", None).await?;
+    let without = project(&store, &clock, "without", Some(&ScrubRules::OFF)).await?;
+    let scrubbers = Scrubbers::default().refreshed(&store).await?;
+
+    let mut times = [Times::default(), Times::default()];
+    for _ in 0..N_RUNS {
+        for (project, times) in [without, with].into_iter().zip(&mut times) {
+            one_run(&store, &clock, &scrubbers, payloads, project, times).await?;
+        }
+    }
+    let [without, with] = times.map(Times::medians);
+    println!("CPU for each event       without       with     adds");
+    for (name, without, with) in
+        [("understanding it", without.0, with.0), ("digesting it, SQLite", without.1, with.1)]
+    {
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / N_EVENTS as f64;
+        println!(
+            "{name:<22} {:>7.1} us {:>7.1} us {:>7.1} %",
+            each(without),
+            each(with),
+            (with.as_secs_f64() / without.as_secs_f64() - 1.0) * 100.0
+        );
+    }
+    store.close().await;
+    Ok(())
+}
+
+#[derive(Default)]
+struct Times {
+    prepare: Vec<Duration>,
+    digest: Vec<Duration>,
+}
+
+impl Times {
+    fn medians(self) -> (Duration, Duration) {
+        (median(self.prepare), median(self.digest))
+    }
+}
+
+async fn one_run(
+    store: &Store,
+    clock: &Clock,
+    scrubbers: &Scrubbers,
+    payloads: &[Vec<u8>],
+    project: ProjectId,
+    times: &mut Times,
+) -> Result<(), Failure> {
+    let records: Vec<Vec<u8>> = payloads
+        .iter()
+        .cycle()
+        .take(N_EVENTS)
+        .map(|payload| record(clock, project, payload))
+        .collect();
+    let mut prepare_time = Duration::ZERO;
+    let began = cpu_time();
+    for batch in records.chunks(N_BATCH) {
+        let before = cpu_time();
+        let prepared = prepare::prepare_all(batch.to_vec(), scrubbers, 1);
+        prepare_time += cpu_time() - before;
+        let prepared: Vec<_> = prepared.into_iter().filter_map(Result::ok).collect();
+        let committed = commit::commit(store, clock, project, &prepared).await?;
+        if committed.n_accepted != batch.len() as u64 {
+            return Err(format!("{committed:?} of {}", batch.len()).into());
+        }
+    }
+    times.digest.push(cpu_time() - began);
+    times.prepare.push(prepare_time);
+    Ok(())
+}
+
+fn record(clock: &Clock, project_id: ProjectId, payload: &[u8]) -> Vec<u8> {
+    let meta = ReportMeta {
+        kind: ReportKind::SentryEvent,
+        project_id,
+        public_key: "a1b2".to_owned(),
+        is_verified: true,
+        event_id: EventId(clock.id()),
+        received_at: clock.now(),
+        sent_at: None,
+        remote_addr: None,
+        client: None,
+    };
+    Report { meta, payload: payload.to_vec() }.to_record()
+}
+
+async fn project(
+    store: &Store,
+    clock: &Clock,
+    slug: &str,
+    rules: Option<&ScrubRules>,
+) -> Result<ProjectId, Failure> {
+    let project = Project {
+        id: ProjectId(0),
+        slug: slug.to_owned(),
+        name: slug.to_owned(),
+        prefix: slug.to_uppercase(),
+        settings: Settings::default(),
+        created_at: clock.now(),
+        environments: environments(&["production".to_owned()], None)?,
+    };
+    let mut tx = store.write().await?;
+    let id = tx.insert_project(&project).await?;
+    if let Some(rules) = rules {
+        tx.upsert_scrub_rules(id, rules, clock.now()).await?;
+    }
+    tx.commit().await?;
+    Ok(id)
+}
