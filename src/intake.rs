@@ -43,6 +43,15 @@ pub struct Intake {
     pub limits: Limits,
 }
 
+/// Where reports are taken. A tunnel has the project and the key in the envelope alone; the oldest
+/// clients leave the project to the key.
+const ENDPOINTS: [(&str, endpoint::Kind); 4] = [
+    ("/api/{project_id}/envelope", endpoint::Kind::Envelope),
+    ("/tunnel", endpoint::Kind::Envelope),
+    ("/api/{project_id}/store", endpoint::Kind::Store),
+    ("/api/store", endpoint::Kind::Store),
+];
+
 /// Adds the endpoints to a server.
 pub fn routes(intake: Intake) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
@@ -50,11 +59,9 @@ pub fn routes(intake: Intake) -> impl FnOnce(&mut web::ServiceConfig) {
         // A DSN may have a path: `https://KEY@HOST/team/errors/42` reports to
         // `/team/errors/api/42/envelope/`.
         for prefix in ["", "/{prefix:.+}"] {
-            for (name, kind) in
-                [("envelope", endpoint::Kind::Envelope), ("store", endpoint::Kind::Store)]
-            {
+            for (path, kind) in ENDPOINTS {
                 for slash in ["", "/"] {
-                    let path = format!("{prefix}/api/{{project_id}}/{name}{slash}");
+                    let path = format!("{prefix}{path}{slash}");
                     config.service(endpoint::resource(&path, kind));
                 }
             }

@@ -86,9 +86,7 @@ async fn take(
         None if kind == Kind::Envelope => None,
         None => return Err(no_key()),
     };
-    if sender.as_ref().is_some_and(|sender| sender.is_verified) {
-        *counted_for = project;
-    }
+    note_project(sender.as_ref(), counted_for);
     let encoding = header(request, &CONTENT_ENCODING).unwrap_or_default();
     let encoding = Encoding::parse(encoding)
         .map_err(|cause| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", cause))?;
@@ -116,14 +114,12 @@ async fn take(
             let detail = "the body took too long to arrive";
             Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
         })??;
+    note_project(sender.as_ref(), counted_for);
     let sender = sender.ok_or_else(no_key)?;
-    if sender.is_verified {
-        *counted_for = project;
-    }
     let now = intake.clock.now();
     let meta = |event_id: EventId, sent_at: Option<Timestamp>| ReportMeta {
         kind: ReportKind::SentryEvent,
-        project_id: project,
+        project_id: sender.project_id,
         public_key: sender.public_key.clone(),
         is_verified: sender.is_verified,
         event_id,
@@ -171,6 +167,14 @@ async fn take(
     Ok(id)
 }
 
+fn note_project(sender: Option<&Sender>, counted_for: &mut ProjectId) {
+    if let Some(sender) = sender
+        && sender.is_verified
+    {
+        *counted_for = sender.project_id;
+    }
+}
+
 async fn append(
     intake: &Intake,
     room: crate::spool::Room,
@@ -214,7 +218,7 @@ async fn read(
     mut payload: web::Payload,
     mut body: Body,
     intake: &Intake,
-    project: ProjectId,
+    project: Option<ProjectId>,
     auth: &ClientAuth,
     sender: &mut Option<Sender>,
 ) -> Result<Received, Refusal> {

@@ -16,38 +16,53 @@ const X_SENTRY_AUTH: HeaderName = HeaderName::from_static("x-sentry-auth");
 pub(super) struct Sender {
     /// The key, checked for its form.
     pub(super) public_key: String,
+    /// The project reports are for.
+    pub(super) project_id: ProjectId,
     /// Whether it is known; false while the store is away and nobody can say.
     pub(super) is_verified: bool,
 }
 
-/// Finds the key, which must belong to the project and be active.
+/// Finds the key, which must be active and belong to `project`, where the address names one.
 pub(super) async fn authenticate(
     intake: &Intake,
     public_key: &str,
-    project: ProjectId,
+    project: Option<ProjectId>,
 ) -> Result<Sender, Refusal> {
     let public_key =
         checked_key(public_key).map_err(|cause| Refusal::forbidden("bad_key", cause))?;
     match intake.keys.find(&public_key).await {
-        KeyLookup::Known(key) if key.project_id != project => Err(Refusal::forbidden(
-            "unknown_key",
-            format!("project {project} does not exist or has no such key"),
-        )),
+        KeyLookup::Known(key) if project.is_some_and(|project| project != key.project_id) => {
+            Err(unknown_key(project))
+        }
         KeyLookup::Known(key) if !key.is_active => {
             Err(Refusal::forbidden("inactive_key", "the key is switched off"))
         }
-        KeyLookup::Known(_) => Ok(Sender { public_key, is_verified: true }),
-        KeyLookup::Unknown => Err(Refusal::forbidden(
-            "unknown_key",
-            format!("project {project} does not exist or has no such key"),
-        )),
+        KeyLookup::Known(key) => {
+            Ok(Sender { public_key, project_id: key.project_id, is_verified: true })
+        }
+        KeyLookup::Unknown => Err(unknown_key(project)),
         KeyLookup::Busy => Err(Refusal::later(
             "keys_busy",
             "too many unknown keys are being looked up",
             RETRY_AFTER,
         )),
-        KeyLookup::StoreAway => Ok(Sender { public_key, is_verified: false }),
+        KeyLookup::StoreAway => match project {
+            Some(project_id) => Ok(Sender { public_key, project_id, is_verified: false }),
+            None => Err(Refusal::later(
+                "keys_away",
+                "the project of this key cannot be looked up now; name it in the address",
+                RETRY_AFTER,
+            )),
+        },
     }
+}
+
+fn unknown_key(project: Option<ProjectId>) -> Refusal {
+    let detail = match project {
+        Some(project) => format!("project {project} does not exist or has no such key"),
+        None => "no project has such a key".to_owned(),
+    };
+    Refusal::forbidden("unknown_key", detail)
 }
 
 /// Nothing names a key.
@@ -56,11 +71,11 @@ pub(super) fn no_key() -> Refusal {
     Refusal::forbidden("no_key", detail)
 }
 
-/// The project in the address.
-pub(super) fn project_of(request: &HttpRequest) -> Result<ProjectId, Refusal> {
-    let text = request.match_info().get("project_id").unwrap_or_default();
+/// The project in the address; `None` for an address that has no place for one.
+pub(super) fn project_of(request: &HttpRequest) -> Result<Option<ProjectId>, Refusal> {
+    let Some(text) = request.match_info().get("project_id") else { return Ok(None) };
     let id = text.parse().ok().filter(|id| *id > 0);
-    id.map(ProjectId).ok_or_else(|| {
+    id.map(|id| Some(ProjectId(id))).ok_or_else(|| {
         Refusal::forbidden("unknown_key", "the project in the address is not a number")
     })
 }
@@ -79,10 +94,11 @@ pub(super) fn auth_of(request: &HttpRequest) -> Result<ClientAuth, Refusal> {
     from_header.and(from_query).map_err(|cause| Refusal::forbidden("contradiction", cause))
 }
 
-/// An envelope's own `dsn` must agree with what else was said; where nothing was, it is the key.
+/// An envelope's own `dsn` must agree with what else was said; where nothing was, it is the key,
+/// and behind a tunnel the project too.
 pub(super) async fn check_dsn(
     intake: &Intake,
-    project: ProjectId,
+    project: Option<ProjectId>,
     auth: &ClientAuth,
     dsn: Option<&str>,
     sender: &mut Option<Sender>,
@@ -91,14 +107,15 @@ pub(super) async fn check_dsn(
         return if sender.is_some() { Ok(()) } else { Err(no_key()) };
     };
     let dsn: Dsn = dsn.parse().map_err(|cause| Refusal::forbidden("bad_dsn", cause))?;
-    if dsn.project_id != project {
+    let project = project.or(sender.as_ref().map(|sender| sender.project_id));
+    if project.is_some_and(|project| project != dsn.project_id) {
         let detail = "the envelope's dsn names another project";
         return Err(Refusal::forbidden("contradiction", detail));
     }
     let own = ClientAuth { key: Some(dsn.public_key.clone()), client: None };
     auth.clone().and(own).map_err(|cause| Refusal::forbidden("contradiction", cause))?;
     if sender.is_none() {
-        *sender = Some(authenticate(intake, &dsn.public_key, project).await?);
+        *sender = Some(authenticate(intake, &dsn.public_key, Some(dsn.project_id)).await?);
     }
     Ok(())
 }

@@ -21,3 +21,4 @@ mod service;
 mod support;
 mod tidy;
 mod triage;
+mod tunnel;
