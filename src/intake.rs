@@ -13,8 +13,10 @@
 
 mod body;
 mod cors;
+mod dialect;
 mod endpoint;
 mod refusal;
+mod reports;
 mod sender;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, web};
 
 use super::Intake;
+use super::endpoint::Call;
 use super::refusal::{RETRY_AFTER, Refusal};
 use crate::auth::keys::KeyLookup;
 use crate::domain::id::ProjectId;
@@ -96,26 +97,21 @@ pub(super) fn auth_of(request: &HttpRequest) -> Result<ClientAuth, Refusal> {
 
 /// An envelope's own `dsn` must agree with what else was said; where nothing was, it is the key,
 /// and behind a tunnel the project too.
-pub(super) async fn check_dsn(
-    intake: &Intake,
-    project: Option<ProjectId>,
-    auth: &ClientAuth,
-    dsn: Option<&str>,
-    sender: &mut Option<Sender>,
-) -> Result<(), Refusal> {
+pub(super) async fn check_dsn(call: &mut Call<'_>, dsn: Option<&str>) -> Result<(), Refusal> {
     let Some(dsn) = dsn else {
-        return if sender.is_some() { Ok(()) } else { Err(no_key()) };
+        return if call.sender.is_some() { Ok(()) } else { Err(no_key()) };
     };
     let dsn: Dsn = dsn.parse().map_err(|cause| Refusal::forbidden("bad_dsn", cause))?;
-    let project = project.or(sender.as_ref().map(|sender| sender.project_id));
+    let project = call.project.or(call.sender.as_ref().map(|sender| sender.project_id));
     if project.is_some_and(|project| project != dsn.project_id) {
         let detail = "the envelope's dsn names another project";
         return Err(Refusal::forbidden("contradiction", detail));
     }
     let own = ClientAuth { key: Some(dsn.public_key.clone()), client: None };
-    auth.clone().and(own).map_err(|cause| Refusal::forbidden("contradiction", cause))?;
-    if sender.is_none() {
-        *sender = Some(authenticate(intake, &dsn.public_key, Some(dsn.project_id)).await?);
+    call.auth.clone().and(own).map_err(|cause| Refusal::forbidden("contradiction", cause))?;
+    if call.sender.is_none() {
+        let sender = authenticate(call.intake, &dsn.public_key, Some(dsn.project_id)).await?;
+        call.sender = Some(sender);
     }
     Ok(())
 }
