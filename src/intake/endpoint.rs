@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Envelope,
     /// The JSON of one Sentry event.
     Store,
+    /// The JSON of one Airbrake notice.
+    Notice,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
     pub(super) fn dialect(self) -> Dialect {
         match self {
             Self::Envelope | Self::Store => Dialect::Sentry,
+            Self::Notice => Dialect::Airbrake,
         }
     }
 
@@ -41,7 +44,7 @@ impl Kind {
     fn names_key_in_body(self) -> bool {
         match self {
             Self::Envelope => true,
-            Self::Store => false,
+            Self::Store | Self::Notice => false,
         }
     }
 }
@@ -58,7 +61,7 @@ pub(super) fn resource(path: &str, kind: Kind) -> Resource {
     };
     web::resource(path)
         .route(web::post().to(post))
-        .route(web::method(Method::OPTIONS).to(preflight))
+        .route(web::method(Method::OPTIONS).to(|request| preflight(request, "POST, OPTIONS")))
         .default_service(web::to(other))
 }
 
@@ -70,12 +73,8 @@ async fn post(
 ) -> HttpResponse {
     let mut call = Call::new(intake, request, kind);
     match call.take(payload).await {
-        Ok(id) => kind.dialect().accept(id),
-        Err(refusal) => {
-            tracing::debug!(code = refusal.code, detail = %refusal.detail, "refused a report");
-            call.count(Outcome::Refused(refusal.code.to_owned()), 1);
-            kind.dialect().refuse(&refusal, request)
-        }
+        Ok(id) => kind.dialect().accept(&call, id),
+        Err(refusal) => call.refuse(&refusal),
     }
 }
 
@@ -93,7 +92,7 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(intake: &'a Intake, request: &'a HttpRequest, kind: Kind) -> Self {
+    pub(super) fn new(intake: &'a Intake, request: &'a HttpRequest, kind: Kind) -> Self {
         let auth = ClientAuth::default();
         Self { intake, request, kind, project: None, auth, sender: None }
     }
@@ -105,15 +104,28 @@ impl<'a> Call<'a> {
         self.intake.outcomes.add(project, self.intake.clock.now().hour(), outcome, n);
     }
 
-    /// Takes the request; the id of its event, if it has one.
-    async fn take(&mut self, payload: web::Payload) -> Result<Option<EventId>, Refusal> {
+    /// Counts a refusal, and says it.
+    pub(super) fn refuse(&self, refusal: &Refusal) -> HttpResponse {
+        tracing::debug!(code = refusal.code, detail = %refusal.detail, "refused a request");
+        self.count(Outcome::Refused(refusal.code.to_owned()), 1);
+        self.kind.dialect().refuse(refusal, self.request)
+    }
+
+    /// Finds out who sends the request, from everything but its body.
+    pub(super) async fn identify(&mut self) -> Result<(), Refusal> {
         self.project = project_of(self.request)?;
-        self.auth = auth_of(self.request)?;
+        self.auth = auth_of(self.request, self.kind.dialect())?;
         self.sender = match &self.auth.key {
             Some(key) => Some(authenticate(self.intake, key, self.project).await?),
             None if self.kind.names_key_in_body() => None,
-            None => return Err(no_key()),
+            None => return Err(no_key(self.kind.dialect())),
         };
+        Ok(())
+    }
+
+    /// Takes the request; the id of its event, if it has one.
+    async fn take(&mut self, payload: web::Payload) -> Result<Option<EventId>, Refusal> {
+        self.identify().await?;
         let body = self.body()?;
         let room = self.admit()?;
         let patience = self.intake.limits.body_timeout;
@@ -123,7 +135,7 @@ impl<'a> Call<'a> {
             Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
         })??;
         let now = self.intake.clock.now();
-        let sender = self.sender.as_ref().ok_or_else(no_key)?;
+        let sender = self.sender.as_ref().ok_or_else(|| no_key(self.kind.dialect()))?;
         let (id, reports) = reports(self, sender, received, now)?;
         append(self.intake, room, &reports, sender.is_verified, now).await?;
         Ok(id)
@@ -136,7 +148,7 @@ impl<'a> Call<'a> {
             .map_err(|cause| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", cause))?;
         let body = match self.kind {
             Kind::Envelope => Body::envelope(encoding, self.intake.limits),
-            Kind::Store => Body::event(encoding, self.intake.limits),
+            Kind::Store | Kind::Notice => Body::event(encoding, self.intake.limits),
         };
         body.map_err(|cause| Refusal::later("decoder", cause, RETRY_AFTER))
     }
@@ -196,7 +208,7 @@ impl<'a> Call<'a> {
                 check_dsn(self, dsn.as_deref()).await?;
                 Ok(true)
             }
-            Kind::Store => Ok(true),
+            Kind::Store | Kind::Notice => Ok(true),
         }
     }
 }

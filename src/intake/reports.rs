@@ -3,7 +3,7 @@
 //! Digest reads what is inside; here it matters only where one report ends and the next begins.
 
 use super::body::Received;
-use super::endpoint::Call;
+use super::endpoint::{Call, Kind};
 use super::refusal::Refusal;
 use super::sender::Sender;
 use crate::domain::id::EventId;
@@ -24,8 +24,12 @@ pub(super) fn reports(
     let mut id = None;
     match received {
         Received::Event(payload) => {
-            let given = event_id_of_store(&payload)?;
-            found.add(ReportKind::SentryEvent, given, payload);
+            let given = event_id_of(&payload)?;
+            match call.kind {
+                // Ids of notices are made here.
+                Kind::Notice => found.add(ReportKind::AirbrakeNotice, None, payload),
+                Kind::Store | Kind::Envelope => found.add(ReportKind::SentryEvent, given, payload),
+            }
         }
         Received::Envelope(mut envelope, fault) => {
             if let Some(fault) = fault {
@@ -96,7 +100,8 @@ fn count_discarded(call: &Call<'_>, payload: &[u8]) {
     }
 }
 
-fn event_id_of_store(payload: &[u8]) -> Result<Option<EventId>, Refusal> {
+/// The id in the JSON object of an event; an error for what is no object.
+fn event_id_of(payload: &[u8]) -> Result<Option<EventId>, Refusal> {
     if payload.iter().all(u8::is_ascii_whitespace) {
         return Err(Refusal::malformed("the body is empty"));
     }
@@ -105,7 +110,7 @@ fn event_id_of_store(payload: &[u8]) -> Result<Option<EventId>, Refusal> {
         let event = json::parse(payload).ok();
         let event = event.as_ref().and_then(serde_json::Value::as_object);
         let event = event.ok_or_else(|| {
-            Refusal::malformed(format!("the event is not a JSON object: {strict}"))
+            Refusal::malformed(format!("the report is not a JSON object: {strict}"))
         })?;
         let id = event.get("event_id").and_then(serde_json::Value::as_str);
         Ok(id.and_then(EventId::parse))

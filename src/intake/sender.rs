@@ -1,9 +1,10 @@
 //! Who sends a report: the key, from wherever the client names it, and the project it must fit.
 
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::{HttpRequest, web};
 
 use super::Intake;
+use super::dialect::Dialect;
 use super::endpoint::Call;
 use super::refusal::{RETRY_AFTER, Refusal};
 use crate::auth::keys::KeyLookup;
@@ -12,6 +13,7 @@ use crate::protocol::auth::{ClientAuth, checked_key};
 use crate::protocol::dsn::Dsn;
 
 const X_SENTRY_AUTH: HeaderName = HeaderName::from_static("x-sentry-auth");
+const X_AIRBRAKE_TOKEN: HeaderName = HeaderName::from_static("x-airbrake-token");
 
 /// Who sends a report.
 pub(super) struct Sender {
@@ -67,8 +69,11 @@ fn unknown_key(project: Option<ProjectId>) -> Refusal {
 }
 
 /// Nothing names a key.
-pub(super) fn no_key() -> Refusal {
-    let detail = "no key: send X-Sentry-Auth, ?sentry_key= or the envelope's dsn";
+pub(super) fn no_key(dialect: Dialect) -> Refusal {
+    let detail = match dialect {
+        Dialect::Sentry => "no key: send X-Sentry-Auth, ?sentry_key= or the envelope's dsn",
+        Dialect::Airbrake => "no key: send Authorization: Bearer KEY, ?key= or X-Airbrake-Token",
+    };
     Refusal::forbidden("no_key", detail)
 }
 
@@ -81,25 +86,43 @@ pub(super) fn project_of(request: &HttpRequest) -> Result<Option<ProjectId>, Ref
     })
 }
 
-/// What header and query say.
-pub(super) fn auth_of(request: &HttpRequest) -> Result<ClientAuth, Refusal> {
-    let bad = |cause| Refusal::forbidden("bad_key", cause);
-    let from_header = match header(request, &X_SENTRY_AUTH) {
-        Some(value) => ClientAuth::from_header(value).map_err(bad)?,
-        None => ClientAuth::default(),
-    };
+/// What headers and query say.
+pub(super) fn auth_of(request: &HttpRequest, dialect: Dialect) -> Result<ClientAuth, Refusal> {
     let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
     let query = query.map(web::Query::into_inner).unwrap_or_default();
-    let parameters = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let from_query = ClientAuth::from_parameters(parameters).map_err(bad)?;
-    from_header.and(from_query).map_err(|cause| Refusal::forbidden("contradiction", cause))
+    let places = match dialect {
+        Dialect::Sentry => vec![
+            header(request, &X_SENTRY_AUTH)
+                .map_or(Ok(ClientAuth::default()), ClientAuth::from_header),
+            ClientAuth::from_parameters(
+                query.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+            ),
+        ],
+        Dialect::Airbrake => {
+            let bearer = header(request, &AUTHORIZATION).and_then(bearer);
+            let token = header(request, &X_AIRBRAKE_TOKEN);
+            let named = query.iter().filter(|(name, _)| name == "key");
+            let keys = bearer.into_iter().chain(token);
+            let keys = keys.chain(named.map(|(_, value)| value.as_str()));
+            keys.map(ClientAuth::from_key).collect()
+        }
+    };
+    places.into_iter().try_fold(ClientAuth::default(), |all, one| {
+        let one = one.map_err(|cause| Refusal::forbidden("bad_key", cause))?;
+        all.and(one).map_err(|cause| Refusal::forbidden("contradiction", cause))
+    })
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, key) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(key)
 }
 
 /// An envelope's own `dsn` must agree with what else was said; where nothing was, it is the key,
 /// and behind a tunnel the project too.
 pub(super) async fn check_dsn(call: &mut Call<'_>, dsn: Option<&str>) -> Result<(), Refusal> {
     let Some(dsn) = dsn else {
-        return if call.sender.is_some() { Ok(()) } else { Err(no_key()) };
+        return if call.sender.is_some() { Ok(()) } else { Err(no_key(Dialect::Sentry)) };
     };
     let dsn: Dsn = dsn.parse().map_err(|cause| Refusal::forbidden("bad_dsn", cause))?;
     let project = call.project.or(call.sender.as_ref().map(|sender| sender.project_id));
