@@ -174,6 +174,7 @@ pub async fn start(
         outcomes: Arc::clone(&outcomes),
         clock: clock.clone(),
         limits: crate::intake::Limits::default(),
+        public_url: public_url.clone(),
     };
     let api = Api {
         store: store.clone(),

@@ -11,10 +11,13 @@
 //!
 //! To add a protocol: its framing in `protocol`, an endpoint in [`routes`], a kind of report.
 
+mod airbrake;
 mod body;
 mod cors;
+mod dialect;
 mod endpoint;
 mod refusal;
+mod reports;
 mod sender;
 
 use std::sync::Arc;
@@ -41,7 +44,20 @@ pub struct Intake {
     pub clock: Clock,
     /// What a body may be.
     pub limits: Limits,
+    /// The address others reach the service at.
+    pub public_url: String,
 }
+
+/// Where reports are taken. A tunnel has the project and the key in the envelope alone; the oldest
+/// clients leave the project to the key.
+const ENDPOINTS: [(&str, endpoint::Kind); 6] = [
+    ("/api/{project_id}/envelope", endpoint::Kind::Envelope),
+    ("/tunnel", endpoint::Kind::Envelope),
+    ("/api/{project_id}/store", endpoint::Kind::Store),
+    ("/api/store", endpoint::Kind::Store),
+    ("/api/v3/projects/{project_id}/notices", endpoint::Kind::Notice),
+    ("/api/v3/projects/{project_id}/create-notice", endpoint::Kind::Notice),
+];
 
 /// Adds the endpoints to a server.
 pub fn routes(intake: Intake) -> impl FnOnce(&mut web::ServiceConfig) {
@@ -50,14 +66,19 @@ pub fn routes(intake: Intake) -> impl FnOnce(&mut web::ServiceConfig) {
         // A DSN may have a path: `https://KEY@HOST/team/errors/42` reports to
         // `/team/errors/api/42/envelope/`.
         for prefix in ["", "/{prefix:.+}"] {
-            for (name, kind) in
-                [("envelope", endpoint::Kind::Envelope), ("store", endpoint::Kind::Store)]
-            {
+            for (path, kind) in ENDPOINTS {
                 for slash in ["", "/"] {
-                    let path = format!("{prefix}/api/{{project_id}}/{name}{slash}");
+                    let path = format!("{prefix}{path}{slash}");
                     config.service(endpoint::resource(&path, kind));
                 }
             }
+            let at = |path: &str| format!("{prefix}{path}");
+            let configuration = at("/2020-06-18/config/{project_id}/config.json");
+            config.service(airbrake::configuration(&configuration));
+            config.service(airbrake::statistics(&at(airbrake::STATISTICS)));
+            let deploys = at("/api/v4/projects/{project_id}/deploys");
+            config.service(airbrake::for_tokens(&deploys, dialect::Dialect::Airbrake));
+            config.service(airbrake::for_tokens(&at("/api/0/{tail:.*}"), dialect::Dialect::Sentry));
         }
     }
 }

@@ -9,6 +9,7 @@
 //! To add a protocol: a module with one function from bytes to an event, its limits as documented
 //! constants, and examples taken from real clients.
 
+pub mod airbrake;
 pub mod auth;
 pub mod budget;
 pub mod client_report;
@@ -20,3 +21,4 @@ pub mod lenient;
 pub mod report;
 pub mod sentry;
 pub mod skim;
+pub mod understand;

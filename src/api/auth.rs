@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{Api, ApiError, Code};
 use crate::auth::tokens::Identity;
-use crate::domain::id::ShortId;
+use crate::domain::id::{ProjectId, ShortId};
 use crate::domain::issue::Issue;
 use crate::domain::project::{Project, check_prefix, check_slug};
 use crate::domain::token::Scope;
@@ -69,12 +69,17 @@ impl Bearer {
         self.0.actor()
     }
 
-    /// The project with this slug, if it exists and may be seen.
+    /// The project with this slug or number, if it exists and may be seen. Intake knows projects by
+    /// their numbers; a slug begins with a letter.
     pub(super) async fn project(&self, tx: &mut Tx, slug: &str) -> Result<Project, ApiError> {
         let missing = || ApiError::not_found(format!("project {slug:?}"));
         // What cannot be a slug may be what a database cannot compare with one.
-        check_slug(slug).map_err(|_| missing())?;
-        let project = tx.find_project(slug).await?;
+        let project = if let Ok(number) = slug.parse() {
+            tx.find_project_by_id(ProjectId(number)).await?
+        } else {
+            check_slug(slug).map_err(|_| missing())?;
+            tx.find_project(slug).await?
+        };
         project.filter(|project| self.0.token.covers(project.id)).ok_or_else(missing)
     }
 

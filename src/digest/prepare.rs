@@ -8,8 +8,8 @@ use crate::domain::event::Event;
 use crate::domain::fingerprint::{self, Config, Fingerprint};
 use crate::domain::id::ProjectId;
 use crate::domain::{text, title};
-use crate::protocol::report::{Report, ReportKind, ReportMeta};
-use crate::protocol::sentry;
+use crate::protocol::report::{Report, ReportMeta};
+use crate::protocol::understand;
 use crate::store::event::BodyEncoder;
 
 /// Fewer reports than this are not worth a thread.
@@ -119,19 +119,7 @@ fn prepare(
 ) -> Result<Prepared, Refused> {
     let (meta, payload) =
         Report::read(record).map_err(|cause| Box::new((None, cause.to_string())))?;
-    let event = match meta.kind {
-        ReportKind::SentryEvent => {
-            let received = sentry::Received {
-                event_id: meta.event_id,
-                received_at: meta.received_at,
-                sent_at: meta.sent_at,
-                remote_addr: meta.remote_addr.as_deref(),
-                sdk: meta.client.as_deref(),
-            };
-            sentry::parse_event(payload, &received)
-        }
-    };
-    let mut event = match event {
+    let mut event = match understand::event(&meta, payload) {
         Ok(event) => event,
         Err(cause) => return Err(Box::new((Some(meta), cause.to_string()))),
     };
@@ -170,6 +158,7 @@ mod tests {
     use super::*;
     use crate::domain::id::EventId;
     use crate::domain::time::Timestamp;
+    use crate::protocol::report::ReportKind;
 
     fn record(payload: &str) -> Vec<u8> {
         let meta = ReportMeta {

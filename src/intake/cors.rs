@@ -15,15 +15,16 @@ accept, content-type, authentication, authorization, content-encoding, transfer-
 sentry-trace, baggage";
 
 /// What scripts in browsers may see.
-const EXPOSED_HEADERS: &str = "x-sentry-error, x-sentry-rate-limits, retry-after";
+const EXPOSED_HEADERS: &str =
+    "x-sentry-error, x-sentry-rate-limits, retry-after, x-ratelimit-delay";
 
 /// The answer to a browser that asks first.
-pub(super) async fn preflight(request: HttpRequest) -> HttpResponse {
+pub(super) async fn preflight(request: HttpRequest, methods: &'static str) -> HttpResponse {
     let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let allowed = asked.unwrap_or(HeaderValue::from_static(ALLOWED_HEADERS));
     with_cors(
         HttpResponse::Ok()
-            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST, OPTIONS"))
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods))
             .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, allowed))
             .insert_header((ACCESS_CONTROL_MAX_AGE, "3600"))
             .finish(),

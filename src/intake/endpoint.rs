@@ -1,50 +1,68 @@
-//! One request of an SDK.
+//! One request of a client: authenticate, admit, read, append, answer.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use futures_util::StreamExt as _;
 
 use super::Intake;
 use super::body::{Body, BodyError, Received};
 use super::cors::{preflight, with_cors};
-use super::refusal::{RETRY_AFTER, Refusal, X_SENTRY_RATE_LIMITS};
+use super::dialect::Dialect;
+use super::refusal::{RETRY_AFTER, Refusal};
+use super::reports::reports;
 use super::sender::{Sender, auth_of, authenticate, check_dsn, header, no_key, project_of};
 use crate::domain::id::{EventId, ProjectId};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::protocol::auth::ClientAuth;
 use crate::protocol::encoding::Encoding;
-use crate::protocol::report::{Report, ReportKind, ReportMeta};
-use crate::protocol::{client_report, json, skim};
-use crate::spool::{AppendError, USUAL_REPORT_BYTES};
+use crate::protocol::report::Report;
+use crate::spool::{AppendError, Room, USUAL_REPORT_BYTES};
 
 /// What an endpoint takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// An envelope.
+    /// A Sentry envelope.
     Envelope,
-    /// The JSON of one event.
+    /// The JSON of one Sentry event.
     Store,
+    /// The JSON of one Airbrake notice.
+    Notice,
 }
 
-/// Categories Airlock does not keep, told to SDKs on success so that they stop sending them.
-const UNKEPT: &str = "3600:transaction;span;session;profile;profile_chunk;replay;log_item;\
-trace_metric;monitor:organization:unsupported";
+impl Kind {
+    /// How its clients want to be answered.
+    pub(super) fn dialect(self) -> Dialect {
+        match self {
+            Self::Envelope | Self::Store => Dialect::Sentry,
+            Self::Notice => Dialect::Airbrake,
+        }
+    }
+
+    /// Whether the body may be what names the key.
+    fn names_key_in_body(self) -> bool {
+        match self {
+            Self::Envelope => true,
+            Self::Store | Self::Notice => false,
+        }
+    }
+}
 
 /// The resource of one endpoint.
 pub(super) fn resource(path: &str, kind: Kind) -> Resource {
     let post = move |request: HttpRequest, payload: web::Payload, intake: web::Data<Intake>| async move {
-        let response = post(&request, payload, &intake, kind).await;
-        with_cors(response)
+        with_cors(post(&request, payload, &intake, kind).await)
+    };
+    let other = move |request: HttpRequest| async move {
+        let detail = "reports are sent with POST";
+        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail);
+        with_cors(kind.dialect().refuse(&refusal, &request))
     };
     web::resource(path)
         .route(web::post().to(post))
-        .route(web::method(actix_web::http::Method::OPTIONS).to(preflight))
-        .default_service(web::to(|| async {
-            let detail = "reports are sent with POST";
-            with_cors(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).response())
-        }))
+        .route(web::method(Method::OPTIONS).to(|request| preflight(request, "POST, OPTIONS")))
+        .default_service(web::to(other))
 }
 
 async fn post(
@@ -53,127 +71,151 @@ async fn post(
     intake: &Intake,
     kind: Kind,
 ) -> HttpResponse {
-    let mut project = ProjectId(0);
-    match take(request, payload, intake, kind, &mut project).await {
-        Ok(id) => {
-            let body = id.map_or_else(
-                || serde_json::json!({}),
-                |id| serde_json::json!({ "id": id.to_string() }),
-            );
-            HttpResponse::Ok().insert_header((X_SENTRY_RATE_LIMITS, UNKEPT)).json(body)
-        }
-        Err(refusal) => {
-            let hour = intake.clock.now().hour();
-            tracing::debug!(code = refusal.code, detail = %refusal.detail, "refused a report");
-            intake.outcomes.add(project, hour, Outcome::Refused(refusal.code.to_owned()), 1);
-            refusal.response()
-        }
+    let mut call = Call::new(intake, request, kind);
+    match call.take(payload).await {
+        Ok(id) => kind.dialect().accept(&call, id),
+        Err(refusal) => call.refuse(&refusal),
     }
 }
 
-/// Takes one request. `counted_for` becomes the project as soon as the key is known to be its.
-async fn take(
-    request: &HttpRequest,
-    payload: web::Payload,
-    intake: &Intake,
-    kind: Kind,
-    counted_for: &mut ProjectId,
-) -> Result<Option<EventId>, Refusal> {
-    let project = project_of(request)?;
-    let auth = auth_of(request)?;
-    let mut sender = match &auth.key {
-        Some(key) => Some(authenticate(intake, key, project).await?),
-        None if kind == Kind::Envelope => None,
-        None => return Err(no_key()),
-    };
-    if sender.as_ref().is_some_and(|sender| sender.is_verified) {
-        *counted_for = project;
+/// One request while it is taken.
+pub(super) struct Call<'a> {
+    pub(super) intake: &'a Intake,
+    pub(super) request: &'a HttpRequest,
+    pub(super) kind: Kind,
+    /// The project in the address, where it has a place for one.
+    pub(super) project: Option<ProjectId>,
+    /// What the request says of its sender outside the body.
+    pub(super) auth: ClientAuth,
+    /// Who sends it, as soon as that is known.
+    pub(super) sender: Option<Sender>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(intake: &'a Intake, request: &'a HttpRequest, kind: Kind) -> Self {
+        let auth = ClientAuth::default();
+        Self { intake, request, kind, project: None, auth, sender: None }
     }
-    let encoding = header(request, &CONTENT_ENCODING).unwrap_or_default();
-    let encoding = Encoding::parse(encoding)
-        .map_err(|cause| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", cause))?;
-    let announced: Option<u64> =
-        header(request, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    if announced.is_some_and(|length| length > intake.limits.most_wire_bytes) {
-        return Err(Refusal::too_large(BodyError::Wire(intake.limits.most_wire_bytes)));
+
+    /// Counts what became of something; for a project only once the key is known to be its.
+    pub(super) fn count(&self, outcome: Outcome, n: u64) {
+        let verified = self.sender.as_ref().filter(|sender| sender.is_verified);
+        let project = verified.map_or(ProjectId(0), |sender| sender.project_id);
+        self.intake.outcomes.add(project, self.intake.clock.now().hour(), outcome, n);
     }
-    // Whoever has not shown a key yet reserves little: idle strangers must not fill the spool.
-    let most =
-        if sender.is_some() { intake.limits.most_event_bytes as u64 } else { USUAL_REPORT_BYTES };
-    let expected = announced.unwrap_or(USUAL_REPORT_BYTES).min(most);
-    let room = intake
-        .spool
-        .admit(expected)
-        .map_err(|full| Refusal::later("spool_full", &full, full.retry_after))?;
-    let body = match kind {
-        Kind::Envelope => Body::envelope(encoding, intake.limits),
-        Kind::Store => Body::event(encoding, intake.limits),
-    };
-    let body = body.map_err(|cause| Refusal::later("decoder", cause, RETRY_AFTER))?;
-    let read = read(payload, body, intake, project, &auth, &mut sender);
-    let received =
-        tokio::time::timeout(intake.limits.body_timeout, read).await.map_err(|_| {
+
+    /// Counts a refusal, and says it.
+    pub(super) fn refuse(&self, refusal: &Refusal) -> HttpResponse {
+        tracing::debug!(code = refusal.code, detail = %refusal.detail, "refused a request");
+        self.count(Outcome::Refused(refusal.code.to_owned()), 1);
+        self.kind.dialect().refuse(refusal, self.request)
+    }
+
+    /// Finds out who sends the request, from everything but its body.
+    pub(super) async fn identify(&mut self) -> Result<(), Refusal> {
+        self.project = project_of(self.request)?;
+        self.auth = auth_of(self.request, self.kind.dialect())?;
+        self.sender = match &self.auth.key {
+            Some(key) => Some(authenticate(self.intake, key, self.project).await?),
+            None if self.kind.names_key_in_body() => None,
+            None => return Err(no_key(self.kind.dialect())),
+        };
+        Ok(())
+    }
+
+    /// Takes the request; the id of its event, if it has one.
+    async fn take(&mut self, payload: web::Payload) -> Result<Option<EventId>, Refusal> {
+        self.identify().await?;
+        let body = self.body()?;
+        let room = self.admit()?;
+        let patience = self.intake.limits.body_timeout;
+        let received = tokio::time::timeout(patience, self.read(payload, body)).await;
+        let received = received.map_err(|_| {
             let detail = "the body took too long to arrive";
             Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
         })??;
-    let sender = sender.ok_or_else(no_key)?;
-    if sender.is_verified {
-        *counted_for = project;
+        let now = self.intake.clock.now();
+        let sender = self.sender.as_ref().ok_or_else(|| no_key(self.kind.dialect()))?;
+        let (id, reports) = reports(self, sender, received, now)?;
+        append(self.intake, room, &reports, sender.is_verified, now).await?;
+        Ok(id)
     }
-    let now = intake.clock.now();
-    let meta = |event_id: EventId, sent_at: Option<Timestamp>| ReportMeta {
-        kind: ReportKind::SentryEvent,
-        project_id: project,
-        public_key: sender.public_key.clone(),
-        is_verified: sender.is_verified,
-        event_id,
-        received_at: now,
-        sent_at,
-        remote_addr: request.connection_info().realip_remote_addr().map(str::to_owned),
-        client: auth.client.clone(),
-    };
-    let (id, reports) = match received {
-        Received::Event(payload) => {
-            let id = event_id_of_store(&payload)?.unwrap_or_else(|| EventId(intake.clock.id()));
-            (Some(id), vec![Report { meta: meta(id, None), payload }])
+
+    /// What reads the body.
+    fn body(&self) -> Result<Body, Refusal> {
+        let encoding = header(self.request, &CONTENT_ENCODING).unwrap_or_default();
+        let encoding = Encoding::parse(encoding)
+            .map_err(|cause| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", cause))?;
+        let body = match self.kind {
+            Kind::Envelope => Body::envelope(encoding, self.intake.limits),
+            Kind::Store | Kind::Notice => Body::event(encoding, self.intake.limits),
+        };
+        body.map_err(|cause| Refusal::later("decoder", cause, RETRY_AFTER))
+    }
+
+    /// Reserves room in the spool, before the body is read.
+    fn admit(&self) -> Result<Room, Refusal> {
+        let limits = &self.intake.limits;
+        let announced: Option<u64> =
+            header(self.request, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        if announced.is_some_and(|length| length > limits.most_wire_bytes) {
+            return Err(Refusal::too_large(BodyError::Wire(limits.most_wire_bytes)));
         }
-        Received::Envelope(envelope, fault) => {
-            if let Some(fault) = fault {
-                tracing::debug!(%fault, "a part of an envelope was refused");
-                let outcome = Outcome::Refused("malformed_item".to_owned());
-                intake.outcomes.add(*counted_for, now.hour(), outcome, 1);
+        // Whoever has not shown a key yet reserves little: idle strangers must not fill the spool.
+        let most =
+            if self.sender.is_some() { limits.most_event_bytes as u64 } else { USUAL_REPORT_BYTES };
+        let expected = announced.unwrap_or(USUAL_REPORT_BYTES).min(most);
+        let room = self.intake.spool.admit(expected);
+        room.map_err(|full| Refusal::later("spool_full", &full, full.retry_after))
+    }
+
+    /// Reads the body; one that names its key itself is authenticated as soon as it does.
+    async fn read(
+        &mut self,
+        mut payload: web::Payload,
+        mut body: Body,
+    ) -> Result<Received, Refusal> {
+        let mut fault = None;
+        let mut is_checked = false;
+        while let Some(bytes) = payload.next().await {
+            let bytes = bytes
+                .map_err(|cause| Refusal::malformed(format!("the body broke off: {cause}")))?;
+            if let Err(error) = body.push(&bytes) {
+                fault = Some(error);
+                break;
             }
-            for (item, n) in &envelope.skipped {
-                let outcome = Outcome::Skipped(item.clone());
-                intake.outcomes.add(*counted_for, now.hour(), outcome, *n);
+            if !is_checked {
+                is_checked = self.check_key_of(&mut body).await?;
             }
-            let mut id = envelope.header.event_id;
-            let mut reports = Vec::new();
-            for item in envelope.items {
-                if item.kind == "client_report" {
-                    count_discarded(intake, *counted_for, now, &item.payload);
-                    continue;
-                }
-                // The envelope's id is its event's. A second event is against the rules, but is
-                // no reason to lose one.
-                let given = if reports.is_empty() { envelope.header.event_id } else { None };
-                let event_id = given
-                    .or_else(|| skim::event_id(&item.payload).ok().flatten())
-                    .unwrap_or_else(|| EventId(intake.clock.id()));
-                id = id.or(Some(event_id));
-                let meta = meta(event_id, envelope.header.sent_at);
-                reports.push(Report { meta, payload: item.payload });
-            }
-            (id, reports)
         }
-    };
-    append(intake, room, &reports, sender.is_verified, now).await?;
-    Ok(id)
+        let received = body.finish(fault).map_err(|error| {
+            if error.is_size() { Refusal::too_large(error) } else { Refusal::malformed(error) }
+        })?;
+        if let Received::Envelope(envelope, _) = &received
+            && !is_checked
+        {
+            check_dsn(self, envelope.header.dsn.as_deref()).await?;
+        }
+        Ok(received)
+    }
+
+    /// Checks the key that the body names, if it has come so far; whether it has.
+    async fn check_key_of(&mut self, body: &mut Body) -> Result<bool, Refusal> {
+        match self.kind {
+            Kind::Envelope => {
+                let Some(header) = body.header() else { return Ok(false) };
+                let dsn = header.dsn.clone();
+                check_dsn(self, dsn.as_deref()).await?;
+                Ok(true)
+            }
+            Kind::Store | Kind::Notice => Ok(true),
+        }
+    }
 }
 
 async fn append(
     intake: &Intake,
-    room: crate::spool::Room,
+    room: Room,
     reports: &[Report],
     is_verified: bool,
     now: Timestamp,
@@ -197,65 +239,5 @@ async fn append(
         AppendError::Write(_) | AppendError::Closed => {
             Refusal::later("spool_failing", error, RETRY_AFTER)
         }
-    })
-}
-
-fn count_discarded(intake: &Intake, project: ProjectId, now: Timestamp, payload: &[u8]) {
-    if payload.len() > client_report::MOST_BYTES {
-        return;
-    }
-    for (reason, n) in client_report::discarded(payload) {
-        intake.outcomes.add(project, now.hour(), Outcome::Discarded(reason), n);
-    }
-}
-
-/// Reads the body; an envelope that names its key itself is authenticated as soon as it does.
-async fn read(
-    mut payload: web::Payload,
-    mut body: Body,
-    intake: &Intake,
-    project: ProjectId,
-    auth: &ClientAuth,
-    sender: &mut Option<Sender>,
-) -> Result<Received, Refusal> {
-    let mut fault = None;
-    let mut is_header_checked = false;
-    while let Some(bytes) = payload.next().await {
-        let bytes =
-            bytes.map_err(|cause| Refusal::malformed(format!("the body broke off: {cause}")))?;
-        if let Err(error) = body.push(&bytes) {
-            fault = Some(error);
-            break;
-        }
-        if !is_header_checked && let Some(header) = body.header() {
-            is_header_checked = true;
-            let dsn = header.dsn.clone();
-            check_dsn(intake, project, auth, dsn.as_deref(), sender).await?;
-        }
-    }
-    let received = body.finish(fault).map_err(|error| {
-        if error.is_size() { Refusal::too_large(error) } else { Refusal::malformed(error) }
-    })?;
-    if let Received::Envelope(envelope, _) = &received
-        && !is_header_checked
-    {
-        check_dsn(intake, project, auth, envelope.header.dsn.as_deref(), sender).await?;
-    }
-    Ok(received)
-}
-
-fn event_id_of_store(payload: &[u8]) -> Result<Option<EventId>, Refusal> {
-    if payload.iter().all(u8::is_ascii_whitespace) {
-        return Err(Refusal::malformed("the body is empty"));
-    }
-    skim::event_id(payload).or_else(|strict| {
-        // Broken text inside is digest's business; only what is no JSON object is refused.
-        let event = json::parse(payload).ok();
-        let event = event.as_ref().and_then(serde_json::Value::as_object);
-        let event = event.ok_or_else(|| {
-            Refusal::malformed(format!("the event is not a JSON object: {strict}"))
-        })?;
-        let id = event.get("event_id").and_then(serde_json::Value::as_str);
-        Ok(id.and_then(EventId::parse))
     })
 }

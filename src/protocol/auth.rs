@@ -1,6 +1,6 @@
-//! Which key a Sentry client reports with.
+//! Which key a client reports with.
 //!
-//! Source: Sentry's "authentication": the header `X-Sentry-Auth`, the query, or the envelope's own
+//! Airbrake's clients send it bare. Source for Sentry's: its "authentication": the header `X-Sentry-Auth`, the query, or the envelope's own
 //! `dsn`. Where several are given they must agree.
 
 /// The longest public key, in bytes.
@@ -19,7 +19,7 @@ pub struct ClientAuth {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAuth {
     /// The key cannot be one.
-    #[error("sentry_key is not a key: 1 to {MOST_KEY_BYTES} letters and digits")]
+    #[error("what is sent is not a key: 1 to {MOST_KEY_BYTES} letters and digits")]
     Key,
     /// Two places name different keys.
     #[error("the request names two different keys")]
@@ -57,6 +57,14 @@ impl ClientAuth {
             }
         }
         Ok(auth)
+    }
+
+    /// Reads a key that stands alone.
+    ///
+    /// # Errors
+    /// [`InvalidAuth::Key`].
+    pub fn from_key(key: &str) -> Result<Self, InvalidAuth> {
+        Ok(Self { key: Some(checked_key(key.trim())?), client: None })
     }
 
     /// This and what another place says.

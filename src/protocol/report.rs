@@ -48,6 +48,8 @@ pub struct ReportMeta {
 pub enum ReportKind {
     /// The JSON of a Sentry event.
     SentryEvent,
+    /// The JSON of an Airbrake notice.
+    AirbrakeNotice,
 }
 
 /// A spool record that is no report.

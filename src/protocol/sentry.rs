@@ -71,8 +71,13 @@ const EXTRA_BYTES: usize = 32 * 1024;
 ///
 /// When the payload is not a JSON object.
 pub fn parse_event(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
+    Ok(normalise(object(bytes)?, received))
+}
+
+/// The JSON object of a payload.
+pub(super) fn object(bytes: &[u8]) -> Result<Object, InvalidEvent> {
     match json::parse(bytes)? {
-        Value::Object(payload) => Ok(normalise(payload, received)),
+        Value::Object(payload) => Ok(payload),
         Value::Null => Err(InvalidEvent::NotAnObject("null")),
         Value::Bool(_) => Err(InvalidEvent::NotAnObject("truth value")),
         Value::Number(_) => Err(InvalidEvent::NotAnObject("number")),
@@ -81,7 +86,8 @@ pub fn parse_event(bytes: &[u8], received: &Received<'_>) -> Result<Event, Inval
     }
 }
 
-fn normalise(mut payload: Object, received: &Received<'_>) -> Event {
+/// Makes an event of a payload, whoever made the payload.
+pub(super) fn normalise(mut payload: Object, received: &Received<'_>) -> Event {
     let payload = &mut payload;
     let budget = &mut Budget::default();
 

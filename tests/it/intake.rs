@@ -55,7 +55,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// What a browser sends brotli-encoded; Airlock itself only decodes it.
-const BROTLI: &[u8] = include_bytes!("../fixtures/sentry/python-2.75-br-unhandled/001.bin");
+const BROTLI: &[u8] = include_bytes!("../fixtures/captures/python-2.75-br-unhandled/001.bin");
 
 /// The titles of a project's issues with the number of their events, sorted.
 async fn issues(app: &TestApp, project: &TestProject) -> Vec<(String, i64)> {

@@ -6,6 +6,7 @@
     reason = "a test may panic and says why; what it needs is in the environment that ./test makes"
 )]
 
+mod airbrake;
 mod api;
 mod buried;
 mod corpus;
@@ -22,3 +23,4 @@ mod service;
 mod support;
 mod tidy;
 mod triage;
+mod tunnel;

@@ -77,6 +77,11 @@ impl Answer {
         (self.status.as_u16(), self.json()["code"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// The body as text.
+    pub(crate) fn body(&self) -> &str {
+        &self.text
+    }
+
     /// A header, if it is there.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

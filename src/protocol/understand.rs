@@ -1,0 +1,24 @@
+//! What a report says: the payload of every kind becomes the one [`Event`].
+
+use super::report::{ReportKind, ReportMeta};
+use super::sentry::{InvalidEvent, Received};
+use super::{airbrake, sentry};
+use crate::domain::event::Event;
+
+/// Reads a report.
+///
+/// # Errors
+/// [`InvalidEvent`] for what cannot be an event of its kind.
+pub fn event(meta: &ReportMeta, payload: &[u8]) -> Result<Event, InvalidEvent> {
+    let received = Received {
+        event_id: meta.event_id,
+        received_at: meta.received_at,
+        sent_at: meta.sent_at,
+        remote_addr: meta.remote_addr.as_deref(),
+        sdk: meta.client.as_deref(),
+    };
+    match meta.kind {
+        ReportKind::SentryEvent => sentry::parse_event(payload, &received),
+        ReportKind::AirbrakeNotice => airbrake::parse_notice(payload, &received),
+    }
+}
