@@ -1,0 +1,45 @@
+//! The rooms that read what strangers send, compiled by themselves.
+//!
+//! `domain` and `protocol` know nothing of the rest of Airlock, so fuzzing them needs no server, no
+//! database and no HTTP, and a build takes a minute.
+
+#![allow(dead_code, unreachable_pub)]
+
+#[path = "../../src/domain.rs"]
+pub mod domain;
+#[path = "../../src/protocol.rs"]
+pub mod protocol;
+
+use domain::event::Event;
+use domain::fingerprint::{self, Config};
+use domain::id::EventId;
+use domain::scrub::Scrubber;
+use domain::time::Timestamp;
+use domain::title;
+use protocol::budget::MOST_EVENT_BYTES;
+use protocol::sentry::Received;
+
+/// What a report arrives with.
+pub fn received() -> Received<'static> {
+    Received {
+        event_id: EventId(uuid::Uuid::from_u128(7)),
+        received_at: Timestamp::from_micros(1_795_226_466_000_000),
+        sent_at: None,
+        remote_addr: Some("198.51.100.7"),
+        sdk: Some("fuzz/1"),
+    }
+}
+
+/// What must hold for every event, whoever sent it; and everything digest does with one.
+pub fn check(mut event: Event) {
+    let text = serde_json::to_string(&event).expect("events are JSON");
+    assert!(text.len() < MOST_EVENT_BYTES, "{} bytes", text.len());
+    assert!(!text.contains("\\u0000"), "PostgreSQL cannot store NUL");
+    let read: Event = serde_json::from_str(&text).expect("events are read again");
+    assert_eq!(read, event, "what is stored is what was understood");
+    Scrubber::default().scrub(&mut event);
+    assert!(title::title(&event).chars().count() <= title::MOST_TITLE_CHARS);
+    let _ = title::culprit(&event);
+    let once = fingerprint::fingerprint(&event, Config::NEWEST);
+    assert_eq!(once.hash, fingerprint::fingerprint(&event, Config::NEWEST).hash);
+}
