@@ -9,9 +9,11 @@ use airlock::digest::scrubbing::Scrubbers;
 use airlock::digest::{commit, prepare};
 use airlock::domain::id::{EventId, ProjectId};
 use airlock::domain::project::{Project, Settings, environments};
+use airlock::domain::scrub::Scrubber;
 use airlock::domain::scrub::rules::ScrubRules;
 use airlock::protocol::report::{Report, ReportKind, ReportMeta};
 use airlock::store::{Location, Store};
+use serde_json::Value;
 
 use super::{cpu_time, median};
 
@@ -80,7 +82,49 @@ async fn measure(payloads: &[Vec<u8>]) -> Result<(), Failure> {
         );
     }
     store.close().await;
+    hostile();
     Ok(())
+}
+
+/// Texts made to be slow: four times the text may take four times the time, not sixteen.
+fn hostile() {
+    println!("CPU for a hostile text     64 KiB    256 KiB    ratio (4 is linear)");
+    let scrubber = Scrubber::default();
+    for piece in [
+        "password",
+        "password=",
+        "key={",
+        "key=\"",
+        "\"token\" ",
+        "://",
+        "://a:b",
+        "eyJ.",
+        "sk-",
+        "basic ",
+        "-----BEGIN ",
+        "-----BEGIN PRIVATE KEY",
+        "4111 1111 1111 1112 ",
+        "4 ",
+        "--token ",
+        "'pin'\r\n",
+        "<pin>",
+        "password=%s ",
+        "\\\"",
+        "Cookie: ",
+    ] {
+        let time = |n_bytes: usize| {
+            let text = Value::from(piece.repeat(n_bytes / piece.len()));
+            let once = || {
+                let mut text = text.clone();
+                let before = cpu_time();
+                scrubber.scrub_json(&mut text);
+                cpu_time() - before
+            };
+            median((0..5).map(|_| once()).collect()).as_secs_f64() * 1e6
+        };
+        let (small, large) = (time(64 * 1024), time(256 * 1024));
+        println!("{piece:<22?} {small:>8.0} us {large:>8.0} us {:>8.1}", large / small);
+    }
 }
 
 #[derive(Default)]

@@ -227,7 +227,8 @@ impl<'a> Reader<'a> {
             return None;
         }
         let opens = matches!(self.byte(start)?, b'{' | b'[' | b'(');
-        if opens && form == Form::Assigned && self.kind == Kind::Prose {
+        if opens && form == Form::Assigned && self.kind == Kind::Prose && class != Class::Suspicious
+        {
             return Some((start..self.closing(start), Shape::Enclosed));
         }
         let end = self.bare(start, class);

@@ -45,6 +45,9 @@ const AWS_PREFIXES: &[&str] = &["AKIA", "ASIA"];
 /// Bytes of an address that are looked at for a password.
 const MOST_AUTHORITY_BYTES: usize = 512;
 
+/// Bytes of a service's key that are looked at.
+const MOST_KEY_BYTES: usize = 512;
+
 /// A user part without password is scrubbed from this length on: it is a key, not a name.
 const LEAST_LONE_USER_BYTES: usize = 16;
 
@@ -152,8 +155,10 @@ pub(super) fn private_key(text: &str, start: usize) -> Option<Found> {
 
 /// `header.payload.signature`, or what is left of it at the end of a text that was cut.
 pub(super) fn jwt(bytes: &[u8], start: usize) -> Option<Found> {
-    // The automaton does not tell cases apart.
-    if !begins(bytes, start) || bytes.get(start..)?.get(..3)? != b"eyJ" {
+    // The automaton does not tell cases apart. A part of a token begins no other.
+    let before = start.checked_sub(1).and_then(|at| bytes.get(at));
+    let is_part = before.is_some_and(|byte| matches!(byte, b'-' | b'_' | b'.'));
+    if !begins(bytes, start) || is_part || bytes.get(start..)?.get(..3)? != b"eyJ" {
         return None;
     }
     let n = run(bytes, start, |byte| is_word(byte) || byte == b'.');
@@ -171,7 +176,8 @@ pub(super) fn prefixed(bytes: &[u8], prefix: Range<usize>, least: usize) -> Opti
     if !begins(bytes, start) || !has_case_of_a_prefix(bytes.get(prefix.clone())?) {
         return None;
     }
-    let n = run(bytes, prefix.end, |byte| is_word(byte) || byte == b'.');
+    let window = bytes.get(..prefix.end.saturating_add(MOST_KEY_BYTES).min(bytes.len()))?;
+    let n = run(window, prefix.end, |byte| is_word(byte) || byte == b'.');
     let end = prefix.end.saturating_add(n);
     let tail = bytes.get(prefix.end..end)?;
     // Words of prose joined by hyphens have no digits.
