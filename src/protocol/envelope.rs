@@ -215,6 +215,13 @@ impl Splitter {
         self.has_header.then_some(&self.envelope.header)
     }
 
+    /// Bytes that are held in memory.
+    #[must_use]
+    pub fn n_held(&self) -> u64 {
+        let n_items: usize = self.envelope.items.iter().map(|item| item.payload.len()).sum();
+        (n_items + self.buffer.len()) as u64
+    }
+
     /// What has arrived whole so far.
     #[must_use]
     pub fn into_envelope(self) -> Envelope {
