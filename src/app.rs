@@ -8,6 +8,7 @@ mod admin_token;
 mod housekeeping;
 mod server;
 mod tasks;
+mod unread;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -116,6 +117,7 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     check(&config)?;
     make_folder(&config.data)?;
+    server::raise_file_limit();
     let metrics = server::recorder().map_err(StartError::Metrics)?;
     let (spool, reader) = open_spool(&config, &clock)?;
     let store = find_store(&config)?;
@@ -173,7 +175,7 @@ pub async fn start(
         keys: Arc::clone(&keys),
         outcomes: Arc::clone(&outcomes),
         clock: clock.clone(),
-        limits: crate::intake::Limits::default(),
+        limits: limits(&config),
         public_url: public_url.clone(),
     };
     let api = Api {
@@ -287,6 +289,12 @@ fn check(config: &Config) -> Result<(), StartError> {
         return Err(StartError::PublicUrl);
     }
     Ok(())
+}
+
+/// What a body may be.
+fn limits(config: &Config) -> crate::intake::Limits {
+    let usual = crate::intake::Limits::default();
+    crate::intake::Limits { body_timeout: config.body_timeout, ..usual }
 }
 
 fn open_spool(config: &Config, clock: &Clock) -> Result<(Spool, spool::Reader), StartError> {
