@@ -137,6 +137,7 @@ fn record(clock: &Clock, project_id: ProjectId, payload: &[u8]) -> Vec<u8> {
         sent_at: None,
         remote_addr: None,
         client: None,
+        n_cut: 0,
     };
     Report { meta, payload: payload.to_vec() }.to_record()
 }

@@ -171,6 +171,7 @@ mod tests {
             sent_at: None,
             remote_addr: None,
             client: None,
+            n_cut: 0,
         };
         Report { meta, payload: payload.as_bytes().to_vec() }.to_record()
     }

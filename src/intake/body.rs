@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::protocol::encoding::{Decoder, Encoding, from_base64_zlib};
-use crate::protocol::envelope::{Envelope, EnvelopeError, Header, Splitter};
+use crate::protocol::envelope::{Envelope, EnvelopeError, Header, Splitter, hold};
 
 /// What a body may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +78,6 @@ pub(super) enum BodyError {
     /// It became far larger by decoding than any report does.
     #[error("the body decodes to more than {0} bytes for each of its own: it is no report")]
     Ratio(u64),
-    /// It is one event, and too large.
-    #[error("the event is larger than {0} bytes")]
-    Event(usize),
     /// It is no envelope.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -90,11 +87,7 @@ impl BodyError {
     /// Whether the body is too large rather than broken.
     pub(super) fn is_size(&self) -> bool {
         match self {
-            Self::Wire(_)
-            | Self::Decoded(_)
-            | Self::Ratio(_)
-            | Self::Event(_)
-            | Self::Envelope(EnvelopeError::ItemTooLarge { .. }) => true,
+            Self::Wire(_) | Self::Decoded(_) | Self::Ratio(_) => true,
             Self::Encoding(_) | Self::Envelope(_) => false,
         }
     }
@@ -107,19 +100,15 @@ fn keeps(kind: &str) -> bool {
 
 enum Content {
     Envelope(Box<Splitter>),
-    Event(Vec<u8>),
+    /// One event, as much as is kept of it, and how many bytes more it had.
+    Event(Vec<u8>, u64),
 }
 
 impl Content {
     fn take(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), BodyError> {
         match self {
             Self::Envelope(splitter) => splitter.push(bytes)?,
-            Self::Event(event) => {
-                if event.len() + bytes.len() > limits.most_event_bytes {
-                    return Err(BodyError::Event(limits.most_event_bytes));
-                }
-                event.extend_from_slice(bytes);
-            }
+            Self::Event(event, n_cut) => *n_cut += hold(event, bytes, limits.most_event_bytes),
         }
         Ok(())
     }
@@ -138,8 +127,8 @@ pub(super) struct Body {
 pub(super) enum Received {
     /// An envelope, and what was wrong with the rest of it.
     Envelope(Envelope, Option<BodyError>),
-    /// One event.
-    Event(Vec<u8>),
+    /// One event, as much as is kept of it, and how many bytes were cut off.
+    Event(Vec<u8>, u64),
 }
 
 impl Body {
@@ -149,7 +138,7 @@ impl Body {
     }
 
     pub(super) fn event(encoding: Encoding, limits: Limits) -> io::Result<Self> {
-        Self::new(encoding, Content::Event(Vec::new()), limits)
+        Self::new(encoding, Content::Event(Vec::new(), 0), limits)
     }
 
     fn new(encoding: Encoding, content: Content, limits: Limits) -> io::Result<Self> {
@@ -182,7 +171,7 @@ impl Body {
     pub(super) fn n_held(&self) -> u64 {
         match &self.content {
             Content::Envelope(splitter) => splitter.n_held(),
-            Content::Event(event) => event.len() as u64,
+            Content::Event(event, _) => event.len() as u64,
         }
     }
 
@@ -190,7 +179,7 @@ impl Body {
     pub(super) fn header(&self) -> Option<&Header> {
         match &self.content {
             Content::Envelope(splitter) => splitter.header(),
-            Content::Event(_) => None,
+            Content::Event(..) => None,
         }
     }
 
@@ -201,20 +190,10 @@ impl Body {
             fault = self.decoder.finish().map_err(BodyError::Encoding).err();
         }
         match self.content {
-            Content::Event(event) => {
-                if let Some(fault) = fault {
-                    return Err(fault);
-                }
-                let most = self.limits.most_event_bytes;
-                Ok(Received::Event(match from_base64_zlib(&event, most) {
-                    None => event,
-                    Some(Ok(event)) => event,
-                    Some(Err(cause)) if cause.kind() == io::ErrorKind::FileTooLarge => {
-                        return Err(BodyError::Event(most));
-                    }
-                    Some(Err(cause)) => return Err(BodyError::Encoding(cause)),
-                }))
-            }
+            Content::Event(event, n_cut) => match fault {
+                Some(fault) => Err(fault),
+                None => event_of(event, n_cut, self.limits.most_event_bytes),
+            },
             Content::Envelope(mut splitter) => {
                 if fault.is_none() {
                     fault = splitter.finish().err().map(BodyError::from);
@@ -226,6 +205,19 @@ impl Body {
                 }
             }
         }
+    }
+}
+
+/// One event out of a body that may be encoded in the body's own way.
+fn event_of(event: Vec<u8>, n_cut: u64, most: usize) -> Result<Received, BodyError> {
+    match from_base64_zlib(&event, n_cut > 0, most) {
+        None => Ok(Received::Event(event, n_cut)),
+        Some(Ok((event, is_whole))) => {
+            // How much is missing of it, only decoding all of it would tell.
+            let n_cut = if is_whole { 0 } else { n_cut.max(1) };
+            Ok(Received::Event(event, n_cut))
+        }
+        Some(Err(cause)) => Err(BodyError::Encoding(cause)),
     }
 }
 
@@ -277,7 +269,7 @@ mod tests {
             while body.step(&mut piece)? {}
         }
         match body.finish(None)? {
-            Received::Event(event) => Ok(event),
+            Received::Event(event, _) => Ok(event),
             Received::Envelope(..) => Ok(Vec::new()),
         }
     }

@@ -133,7 +133,7 @@ impl<'a> Call<'a> {
         let received = self.read(payload, body, &mut room).await?;
         let now = self.intake.clock.now();
         let sender = self.sender.as_ref().ok_or_else(|| no_key(self.kind.dialect()))?;
-        let (id, reports) = reports(self, sender, received, now)?;
+        let (id, reports) = reports(self, sender, received, now).await?;
         append(self.intake, room, &reports, sender.is_verified, now).await?;
         Ok(id)
     }

@@ -1,11 +1,13 @@
 //! Content encodings, decoded as the bytes come in.
 
-use std::io::{self, Read as _};
+use std::io;
 
 use base64::Engine as _;
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{self, DParameter, Operation as _};
+
+use super::envelope::hold;
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,25 +49,38 @@ impl Encoding {
 /// What old Ruby clients (sentry-raven) send without a `Content-Encoding`: base64 of zlib. Its first
 /// bytes are `eJ`, those of base64 over a zlib header, where JSON would begin with `{`.
 ///
-/// Gives `None` for anything else.
+/// Gives the first `most_bytes` of what it decodes to, and whether that is all; `None` for anything
+/// else. A body that `is_cut` itself may end anywhere.
 ///
 /// # Errors
-/// When it begins so but is not, or becomes larger than `most_bytes`.
+/// When it begins so but is not.
 #[must_use]
-pub fn from_base64_zlib(body: &[u8], most_bytes: usize) -> Option<io::Result<Vec<u8>>> {
+pub fn from_base64_zlib(
+    body: &[u8],
+    is_cut: bool,
+    most_bytes: usize,
+) -> Option<io::Result<(Vec<u8>, bool)>> {
     body.starts_with(b"eJ").then(|| {
-        let compact: Vec<u8> =
+        let mut compact: Vec<u8> =
             body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        if is_cut {
+            // Four letters are three bytes.
+            compact.truncate(compact.len() / 4 * 4);
+        }
         let zlib = base64::engine::general_purpose::STANDARD
             .decode(compact)
             .map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?;
-        let mut decoded = Vec::new();
-        let most = u64::try_from(most_bytes).unwrap_or(u64::MAX);
-        flate2::read::ZlibDecoder::new(zlib.as_slice()).take(most + 1).read_to_end(&mut decoded)?;
-        if decoded.len() > most_bytes {
-            return Err(io::ErrorKind::FileTooLarge.into());
+        let mut decoder = Decoder::new(Encoding::Deflate)?;
+        let (mut json, mut zlib) = (Vec::new(), zlib.as_slice());
+        while let Some(piece) = decoder.next(&mut zlib)? {
+            if hold(&mut json, piece, most_bytes) > 0 {
+                return Ok((json, false));
+            }
         }
-        Ok(decoded)
+        if !is_cut {
+            decoder.finish()?;
+        }
+        Ok((json, !is_cut))
     })
 }
 

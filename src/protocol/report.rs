@@ -40,6 +40,14 @@ pub struct ReportMeta {
     /// The client's name and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// How many bytes of it were cut off because it was too long.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_cut: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// What the payload of a report is.
@@ -100,6 +108,7 @@ mod tests {
                 sent_at: None,
                 remote_addr: Some("::1".to_owned()),
                 client: None,
+                n_cut: 7,
             },
             payload: b"{\n}\n".to_vec(),
         };
