@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::api::Api;
 use crate::auth::keys::Keys;
+use crate::auth::limiter::Limiter;
 use crate::auth::tokens::{LEAST_BOOTSTRAP_CHARS, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -126,6 +127,7 @@ pub async fn start(
     let keys = Arc::new(Keys::load(store.clone(), clock.clone(), config.data.join("keys.json")));
     let tokens = Tokens::new(store.clone(), clock.clone(), config.bootstrap_token.as_deref());
     let outcomes = Arc::new(Outcomes::default());
+    let limiter = Arc::new(Limiter::new(Arc::clone(&keys), Arc::clone(&outcomes)));
     let spool_health = Health::new(clock.now());
     let digest_health = Health::new(clock.now());
     let store_health = Health::new(clock.now());
@@ -134,6 +136,7 @@ pub async fn start(
     let opener = housekeeping::Opener {
         store: store.clone(),
         keys: Arc::clone(&keys),
+        limiter: Arc::clone(&limiter),
         tokens: tokens.clone(),
         clock: clock.clone(),
         health: store_health.clone(),
@@ -163,6 +166,7 @@ pub async fn start(
     let housekeeper = housekeeping::Housekeeper {
         store: store.clone(),
         keys: Arc::clone(&keys),
+        limiter: Arc::clone(&limiter),
         clock: clock.clone(),
         outcomes: Arc::clone(&outcomes),
         health: store_health.clone(),
@@ -173,6 +177,7 @@ pub async fn start(
     let intake = Intake {
         spool: spool.clone(),
         keys: Arc::clone(&keys),
+        limiter,
         outcomes: Arc::clone(&outcomes),
         clock: clock.clone(),
         limits: limits(&config),

@@ -132,6 +132,7 @@ fn record(clock: &Clock, project_id: ProjectId, payload: &[u8]) -> Vec<u8> {
         project_id,
         public_key: "a1b2".to_owned(),
         is_verified: true,
+        is_trusted: true,
         event_id: EventId(clock.id()),
         received_at: clock.now(),
         sent_at: None,

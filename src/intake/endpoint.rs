@@ -11,6 +11,7 @@ use super::Intake;
 use super::body::{Body, BodyError, Received};
 use super::cors::{preflight, with_cors};
 use super::dialect::Dialect;
+use super::policy::{check_origin, within_limits};
 use super::refusal::{RETRY_AFTER, Refusal};
 use super::reports::reports;
 use super::sender::{Sender, auth_of, authenticate, check_dsn, header, no_key, project_of};
@@ -128,14 +129,20 @@ impl<'a> Call<'a> {
     /// Takes the request; the id of its event, if it has one.
     async fn take(&mut self, payload: web::Payload) -> Result<Option<EventId>, Refusal> {
         self.identify().await?;
+        if let Some(sender) = &self.sender {
+            check_origin(self.request, sender)?;
+        }
         let body = self.body()?;
         let mut room = self.admit()?;
         let received = self.read(payload, body, &mut room).await?;
         let now = self.intake.clock.now();
         let sender = self.sender.as_ref().ok_or_else(|| no_key(self.kind.dialect()))?;
+        // An envelope may have named its key itself.
+        check_origin(self.request, sender)?;
         let (id, reports) = reports(self, sender, received, now).await?;
+        let (reports, limited) = within_limits(self.intake, sender, reports, now);
         append(self.intake, room, &reports, sender.is_verified, now).await?;
-        Ok(id)
+        limited.map_or(Ok(id), Err)
     }
 
     /// What reads the body.

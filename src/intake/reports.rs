@@ -65,6 +65,7 @@ impl Found<'_> {
             project_id: sender.project_id,
             public_key: sender.public_key.clone(),
             is_verified: sender.is_verified,
+            is_trusted: sender.key.as_ref().is_some_and(|key| key.is_trusted),
             event_id: event_id.unwrap_or_else(|| EventId(call.intake.clock.id())),
             received_at: now,
             sent_at,

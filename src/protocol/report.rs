@@ -27,6 +27,9 @@ pub struct ReportMeta {
     pub public_key: String,
     /// Whether the key was known; while the store is away, digest has to check it.
     pub is_verified: bool,
+    /// Whether the key is trusted; for a key that was not known, digest finds out.
+    #[serde(default = "yes")]
+    pub is_trusted: bool,
     /// The event's id, given or made.
     pub event_id: EventId,
     /// When it arrived.
@@ -43,6 +46,10 @@ pub struct ReportMeta {
     /// How many bytes of it were cut off because it was too long.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub n_cut: u64,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -103,6 +110,7 @@ mod tests {
                 project_id: ProjectId(7),
                 public_key: "a1b2".to_owned(),
                 is_verified: false,
+                is_trusted: false,
                 event_id: EventId(uuid::Uuid::from_u128(5)),
                 received_at: Timestamp::from_micros(1_795_226_466_000_001),
                 sent_at: None,

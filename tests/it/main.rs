@@ -16,6 +16,7 @@ mod faults;
 mod first_crash;
 mod hostile;
 mod intake;
+mod key_rules;
 mod privacy;
 mod readme;
 mod schema;
