@@ -109,7 +109,8 @@ impl<'a> Call<'a> {
 
     /// Counts a refusal, and says it.
     pub(super) fn refuse(&self, refusal: &Refusal) -> HttpResponse {
-        tracing::debug!(code = refusal.code, detail = %refusal.detail, "refused a request");
+        // The detail may quote the client: it is in the answer and not in the log.
+        tracing::debug!(code = refusal.code, "refused a request");
         self.count(Outcome::Refused(refusal.code.to_owned()), 1);
         self.kind.dialect().refuse(refusal, self.request)
     }

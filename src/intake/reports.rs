@@ -35,7 +35,7 @@ pub(super) async fn reports(
         }
         Received::Envelope(mut envelope, fault) => {
             if let Some(fault) = fault {
-                tracing::debug!(%fault, "a part of an envelope was refused");
+                tracing::debug!(is_size = fault.is_size(), "a part of an envelope was refused");
                 call.count(Outcome::Refused("malformed_item".to_owned()), 1);
             }
             id = envelope.header.event_id;

@@ -408,7 +408,13 @@ fn object<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
     if line.trim_ascii_start().first() == Some(&b'[') {
         return Err("it is a list".to_owned());
     }
-    serde_json::from_slice(line).map_err(|cause| cause.to_string())
+    serde_json::from_slice(line).map_err(|cause| {
+        if cause.is_data() {
+            // The parser quotes what it found, and that may be a secret on its way into a log.
+            return format!("a field is of the wrong type at column {}", cause.column());
+        }
+        cause.to_string()
+    })
 }
 
 /// What comes before the first newline, and what after it, if there is one.

@@ -1,9 +1,11 @@
 //! What an attacker sends costs nobody else anything.
 
 mod bombs;
+mod secrets;
 mod slow;
 
 use std::io::Write as _;
+use std::process::Stdio;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -38,11 +40,12 @@ impl Target {
         let database = Engine::Sqlite.database(folder.path()).await;
         let mut serve = Process::command(folder.path(), &database, "warn");
         serve.args(arguments);
-        Self::of(folder, serve).await
+        Self::of(folder, serve, Stdio::null()).await
     }
 
-    async fn of(folder: TempDir, serve: Command) -> Self {
-        let server = Process::start(serve).await;
+    async fn of(folder: TempDir, mut serve: Command, log: Stdio) -> Self {
+        serve.stderr(log);
+        let server = Process::start_logging(serve).await;
         let client = client();
         let request = client.post(format!("{}/api/v1/projects", server.url)).bearer_auth(TOKEN);
         let made = Answer::of(request.json(&json!({"slug": "shop"}))).await.ok();
