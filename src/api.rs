@@ -19,6 +19,7 @@ mod extract;
 mod issue_response;
 mod issues;
 mod keys;
+mod outcomes;
 mod page;
 mod projects;
 pub mod request_id;
@@ -97,6 +98,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create)
         .service(keys::update)
         .service(keys::delete)
+        .service(outcomes::show)
         .service(rules::show)
         .service(rules::update)
         .service(rules::try_out)

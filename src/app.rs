@@ -8,6 +8,7 @@ mod admin_token;
 mod housekeeping;
 mod server;
 mod tasks;
+mod unread;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::api::Api;
 use crate::auth::keys::Keys;
+use crate::auth::limiter::Limiter;
 use crate::auth::tokens::{LEAST_BOOTSTRAP_CHARS, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -116,6 +118,7 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     check(&config)?;
     make_folder(&config.data)?;
+    server::raise_file_limit();
     let metrics = server::recorder().map_err(StartError::Metrics)?;
     let (spool, reader) = open_spool(&config, &clock)?;
     let store = find_store(&config)?;
@@ -124,6 +127,7 @@ pub async fn start(
     let keys = Arc::new(Keys::load(store.clone(), clock.clone(), config.data.join("keys.json")));
     let tokens = Tokens::new(store.clone(), clock.clone(), config.bootstrap_token.as_deref());
     let outcomes = Arc::new(Outcomes::default());
+    let limiter = Arc::new(Limiter::new(Arc::clone(&keys), Arc::clone(&outcomes)));
     let spool_health = Health::new(clock.now());
     let digest_health = Health::new(clock.now());
     let store_health = Health::new(clock.now());
@@ -132,6 +136,7 @@ pub async fn start(
     let opener = housekeeping::Opener {
         store: store.clone(),
         keys: Arc::clone(&keys),
+        limiter: Arc::clone(&limiter),
         tokens: tokens.clone(),
         clock: clock.clone(),
         health: store_health.clone(),
@@ -161,6 +166,7 @@ pub async fn start(
     let housekeeper = housekeeping::Housekeeper {
         store: store.clone(),
         keys: Arc::clone(&keys),
+        limiter: Arc::clone(&limiter),
         clock: clock.clone(),
         outcomes: Arc::clone(&outcomes),
         health: store_health.clone(),
@@ -171,9 +177,10 @@ pub async fn start(
     let intake = Intake {
         spool: spool.clone(),
         keys: Arc::clone(&keys),
+        limiter,
         outcomes: Arc::clone(&outcomes),
         clock: clock.clone(),
-        limits: crate::intake::Limits::default(),
+        limits: limits(&config),
         public_url: public_url.clone(),
     };
     let api = Api {
@@ -287,6 +294,12 @@ fn check(config: &Config) -> Result<(), StartError> {
         return Err(StartError::PublicUrl);
     }
     Ok(())
+}
+
+/// What a body may be.
+fn limits(config: &Config) -> crate::intake::Limits {
+    let usual = crate::intake::Limits::default();
+    crate::intake::Limits { body_timeout: config.body_timeout, ..usual }
 }
 
 fn open_spool(config: &Config, clock: &Clock) -> Result<(Spool, spool::Reader), StartError> {

@@ -3,4 +3,5 @@
 //! *Invariant*: a DSN key may only report, and a secret is never stored, only its SHA-256.
 
 pub mod keys;
+pub mod limiter;
 pub mod tokens;

@@ -17,6 +17,7 @@ mod client;
 mod connection;
 mod failure;
 mod issues;
+mod outcomes;
 mod output;
 mod project;
 mod send;

@@ -2,6 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// A client must send its headers within this time, if nothing else is said.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client must send its body within this time, if nothing else is said and it is not at least
+/// steady.
+pub const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +64,10 @@ pub struct Config {
     pub spool_most_bytes: u64,
     /// Bytes the spool leaves free on its disk.
     pub spool_least_free_bytes: u64,
+    /// How long a client may take for its headers.
+    pub head_timeout: Duration,
+    /// How long a client may take for its body, unless it keeps up the least rate.
+    pub body_timeout: Duration,
     /// Threads that serve requests; as many as cores by default.
     pub n_workers: Option<usize>,
 }

@@ -16,6 +16,7 @@ mod body;
 mod cors;
 mod dialect;
 mod endpoint;
+mod policy;
 mod refusal;
 mod reports;
 mod sender;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use actix_web::web;
 
 use crate::auth::keys::Keys;
+use crate::auth::limiter::Limiter;
 use crate::clock::Clock;
 use crate::outcomes::Outcomes;
 use crate::spool::Spool;
@@ -38,6 +40,8 @@ pub struct Intake {
     pub spool: Spool,
     /// Who may report.
     pub keys: Arc<Keys>,
+    /// How many reports are enough.
+    pub limiter: Arc<Limiter>,
     /// What is counted.
     pub outcomes: Arc<Outcomes>,
     /// The time and new ids.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
+use crate::domain::rate::Category;
 use crate::store::{Store, StoreError};
 
 /// Different counters held at most while the store is away.
@@ -43,6 +44,27 @@ impl Outcomes {
             counters.iter().filter(of_kind).map(|(_, n)| *n).sum()
         };
         (sum("refused"), sum("discarded"))
+    }
+
+    /// How many reports of a category were taken since `first_hour`, not in the store yet.
+    #[must_use]
+    pub fn pending_taken(&self, project: ProjectId, category: Category, first_hour: i64) -> u64 {
+        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = Outcome::Taken(category);
+        let is_it = |((own, hour, outcome), _): &(&(ProjectId, i64, Outcome), &u64)| {
+            *own == project && *hour >= first_hour && *outcome == taken
+        };
+        counters.iter().filter(is_it).map(|(_, n)| *n).sum()
+    }
+
+    /// What a project's reports came to since `first_hour` that is not in the store yet: hour,
+    /// outcome and how often.
+    #[must_use]
+    pub fn pending_of(&self, project: ProjectId, first_hour: i64) -> Vec<(i64, Outcome, u64)> {
+        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_project =
+            counters.iter().filter(|((own, hour, _), _)| *own == project && *hour >= first_hour);
+        of_project.map(|((_, hour, outcome), n)| (*hour, outcome.clone(), *n)).collect()
     }
 
     /// Adds everything counted to the store. What cannot be added is kept for the next time.

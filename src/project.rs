@@ -10,6 +10,7 @@ use crate::domain::project::{
     EnvironmentWish, InvalidProject, Project, ProjectKey, Settings, changed_environments,
     check_key, check_name, check_prefix, check_slug, environments,
 };
+use crate::domain::rate::RateLimit;
 use crate::domain::scrub::rules::{InvalidRules, ScrubRules, tested};
 use crate::store::{Store, StoreError};
 
@@ -96,6 +97,7 @@ pub struct ProjectChange {
 /// [`ProjectError`] names what is wrong.
 pub async fn update(
     store: &Store,
+    keys: &Keys,
     id: ProjectId,
     change: ProjectChange,
 ) -> Result<Option<Project>, ProjectError> {
@@ -104,11 +106,13 @@ pub async fn update(
     project.name = change.name.map_or(project.name, |name| name.trim().to_owned());
     check_name(&project.name)?;
     project.settings = change.settings.unwrap_or(project.settings);
+    project.settings.check()?;
     let complete_in = change.complete_in.as_deref();
     project.environments =
         changed_environments(&project.environments, change.environments, complete_in)?;
     tx.update_project(&project).await?;
     tx.commit().await?;
+    keys.put_settings(id, project.settings.clone());
     Ok(Some(project))
 }
 
@@ -155,6 +159,7 @@ fn new_key(clock: &Clock, project_id: ProjectId, label: String) -> ProjectKey {
         is_trusted: true,
         is_active: true,
         origins: Vec::new(),
+        rate_limit: None,
         created_at: clock.now(),
     }
 }
@@ -170,6 +175,36 @@ pub struct KeyChange {
     pub is_active: Option<bool>,
     /// Where browsers may report from.
     pub origins: Option<Vec<String>>,
+    /// How many reports it may send in a time.
+    pub rate_limit: LimitChange,
+}
+
+/// What becomes of a limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum LimitChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It goes.
+    Remove,
+    /// It becomes this.
+    Set(RateLimit),
+}
+
+impl LimitChange {
+    fn applied_to(self, limit: Option<RateLimit>) -> Option<RateLimit> {
+        match self {
+            Self::Keep => limit,
+            Self::Remove => None,
+            Self::Set(limit) => Some(limit),
+        }
+    }
+}
+
+impl From<Option<RateLimit>> for LimitChange {
+    fn from(limit: Option<RateLimit>) -> Self {
+        limit.map_or(Self::Remove, Self::Set)
+    }
 }
 
 impl KeyChange {
@@ -178,6 +213,7 @@ impl KeyChange {
         key.is_trusted = self.is_trusted.unwrap_or(key.is_trusted);
         key.is_active = self.is_active.unwrap_or(key.is_active);
         key.origins = self.origins.unwrap_or(key.origins);
+        key.rate_limit = self.rate_limit.applied_to(key.rate_limit);
         check_key(&key)?;
         Ok(key)
     }

@@ -161,6 +161,15 @@ impl Spool {
         self.shared.meter.admit(bytes_hint)
     }
 
+    /// Looks whether there is room for a report of about `bytes_hint` bytes, and reserves none of
+    /// it: the room [follows](Room::follow) what arrives.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub fn expect(&self, bytes_hint: u64) -> Result<Room, Full> {
+        self.shared.meter.expect(bytes_hint)
+    }
+
     /// Appends records, one behind the other; returns when they are on disk.
     ///
     /// When the future is dropped before, the records may be written nevertheless.

@@ -176,11 +176,13 @@ fn record(clock: &Clock, project_id: ProjectId, payload: &[u8]) -> Vec<u8> {
         project_id,
         public_key: "a1b2".to_owned(),
         is_verified: true,
+        is_trusted: true,
         event_id: EventId(clock.id()),
         received_at: clock.now(),
         sent_at: None,
         remote_addr: None,
         client: None,
+        n_cut: 0,
     };
     Report { meta, payload: payload.to_vec() }.to_record()
 }

@@ -29,6 +29,7 @@ pub fn received() -> Received<'static> {
         sent_at: None,
         remote_addr: Some("198.51.100.7"),
         sdk: Some("fuzz/1"),
+        n_cut: 0,
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct EventSummary {
     /// What tells its user from others.
     user: Option<String>,
     verdict: VerdictResponse,
+    /// Whether the key it was reported with is trusted.
+    trusted: bool,
 }
 
 /// A whole event: everything that was kept of the report, normalised.
@@ -61,6 +63,8 @@ pub(super) struct EventResponse {
     /// `kept` as a whole, or `sampled` away.
     body: &'static str,
     verdict: VerdictResponse,
+    /// Whether the key it was reported with is trusted.
+    trusted: bool,
 }
 
 fn verdict(stored: &StoredEvent) -> VerdictResponse {
@@ -87,6 +91,7 @@ async fn response(
         issue: issue.short_id.to_string(),
         body: "kept",
         verdict: verdict(&stored),
+        trusted: stored.is_trusted,
     })
 }
 
@@ -124,6 +129,7 @@ pub(super) async fn list(
             release: event.release,
             user: event.user.as_ref().and_then(User::identity),
             verdict: verdict(&stored),
+            trusted: stored.is_trusted,
         })
     };
     let items = items.into_iter().map(summary).collect::<Result<Vec<_>, ApiError>>()?;

@@ -12,6 +12,9 @@ use super::{ApiError, Code};
 /// The largest body of the API, in bytes.
 const MOST_BODY_BYTES: usize = 1024 * 1024;
 
+/// A client must send its body within this time.
+const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
+
 /// A JSON body; an empty one is `{}`.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
@@ -24,7 +27,13 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
         let mut payload = payload.take();
         async move {
             let mut body = Vec::new();
-            while let Some(bytes) = payload.next().await {
+            let until = tokio::time::Instant::now() + BODY_TIMEOUT;
+            loop {
+                let next = tokio::time::timeout_at(until, payload.next()).await;
+                let next = next.map_err(|_| {
+                    ApiError::new(Code::Malformed, "the body took too long to arrive")
+                })?;
+                let Some(bytes) = next else { break };
                 let bytes = bytes.map_err(|cause| {
                     ApiError::new(Code::Malformed, JsonPayloadError::Payload(cause))
                 })?;

@@ -2,7 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete, get, patch, post};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Bearer;
@@ -11,9 +11,10 @@ use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
 use crate::domain::id::ProjectId;
 use crate::domain::project::ProjectKey;
+use crate::domain::rate::RateLimit;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
-use crate::project::{self, KeyChange};
+use crate::project::{self, KeyChange, LimitChange};
 use crate::protocol::dsn::Dsn;
 
 /// A key that is to be made.
@@ -24,8 +25,25 @@ pub(super) struct CreateKey {
     label: Option<String>,
     /// Whether its reports may re-arm locks; false for a browser's.
     trusted: Option<bool>,
-    /// Where browsers may report from. Kept, and not enforced yet.
+    /// Where browsers may report from: `https://shop.example`, `shop.example` with any scheme and
+    /// port, `*.shop.example`. Requests that name no origin, as servers send them, are taken.
     origins: Option<Vec<String>>,
+    /// How many reports it may send in a time, each category by itself; no limit if it is null.
+    #[schema(value_type = Option<RateLimitRequest>)]
+    rate_limit: Option<RateLimit>,
+}
+
+/// So many events at once, and as many in every so many seconds thereafter.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it describes `domain::rate::RateLimit`, which knows no HTTP")]
+struct RateLimitRequest {
+    events: u64,
+    seconds: u32,
+}
+
+/// Tells null, which takes a limit away, from a field that is not there.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<LimitChange, D::Error> {
+    Option::<RateLimit>::deserialize(value).map(LimitChange::from)
 }
 
 /// What is to change; what is not named stays.
@@ -37,6 +55,10 @@ pub(super) struct UpdateKey {
     /// Whether it may report at all.
     active: Option<bool>,
     origins: Option<Vec<String>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<RateLimitRequest>)]
+    rate_limit: LimitChange,
 }
 
 /// A key.
@@ -48,6 +70,8 @@ pub(super) struct KeyResponse {
     trusted: bool,
     active: bool,
     origins: Vec<String>,
+    #[schema(value_type = Option<RateLimitRequest>)]
+    rate_limit: Option<RateLimit>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -62,6 +86,7 @@ impl KeyResponse {
             trusted: key.is_trusted,
             active: key.is_active,
             origins: key.origins,
+            rate_limit: key.rate_limit,
             created_at: key.created_at,
         }
     }
@@ -119,8 +144,9 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Admin)?;
     let project = project_of(&api, &bearer, &slug).await?;
-    let CreateKey { label, trusted, origins } = body.0;
-    let wanted = KeyChange { label, is_trusted: trusted, is_active: None, origins };
+    let CreateKey { label, trusted, origins, rate_limit } = body.0;
+    let rate_limit = LimitChange::from(rate_limit);
+    let wanted = KeyChange { label, is_trusted: trusted, is_active: None, origins, rate_limit };
     let key = project::create_key(&api.store, &api.clock, &api.keys, project, wanted).await?;
     Ok(HttpResponse::Created().json(KeyResponse::new(&api, key)))
 }
@@ -139,8 +165,8 @@ pub(super) async fn update(
     let (slug, public_key) = path.into_inner();
     let project = project_of(&api, &bearer, &slug).await?;
     checked_key(&public_key)?;
-    let UpdateKey { label, trusted, active, origins } = body.0;
-    let change = KeyChange { label, is_trusted: trusted, is_active: active, origins };
+    let UpdateKey { label, trusted, active, origins, rate_limit } = body.0;
+    let change = KeyChange { label, is_trusted: trusted, is_active: active, origins, rate_limit };
     let key = project::update_key(&api.store, &api.keys, project, &public_key, change).await?;
     let key = key.ok_or_else(|| missing(&public_key))?;
     Ok(HttpResponse::Ok().json(KeyResponse::new(&api, key)))

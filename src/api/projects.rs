@@ -222,7 +222,7 @@ pub(super) async fn update(
     let environments =
         environments.map(|wishes| wishes.into_iter().map(EnvironmentWish::from).collect());
     let change = ProjectChange { name, settings, environments, complete_in };
-    let project = project::update(&api.store, project.id, change).await?;
+    let project = project::update(&api.store, &api.keys, project.id, change).await?;
     let project =
         project.ok_or_else(|| ApiError::not_found(format!("project {:?}", slug.as_str())))?;
     Ok(HttpResponse::Ok().json(ProjectResponse::new(&api, project, &keys)))

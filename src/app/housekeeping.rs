@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::admin_token;
 use crate::auth::keys::Keys;
+use crate::auth::limiter::Limiter;
 use crate::auth::tokens::Tokens;
 use crate::clock::Clock;
 use crate::digest::bury;
@@ -36,6 +37,7 @@ const OUTCOMES_KEPT_FOR: Duration = Duration::from_hours(90 * 24);
 pub(super) struct Opener {
     pub(super) store: Store,
     pub(super) keys: Arc<Keys>,
+    pub(super) limiter: Arc<Limiter>,
     pub(super) tokens: Tokens,
     pub(super) clock: Clock,
     pub(super) health: Health,
@@ -71,6 +73,7 @@ impl Opener {
     async fn open(&self) -> Result<Option<PathBuf>, StoreError> {
         self.store.open().await?;
         self.keys.refresh().await?;
+        self.limiter.refresh(&self.store, self.clock.now()).await?;
         let is_first = self.store.read().await?.find_once("first_token").await?.is_none();
         if !is_first {
             return Ok(None);
@@ -91,6 +94,7 @@ impl Opener {
 pub(super) struct Housekeeper {
     pub(super) store: Store,
     pub(super) keys: Arc<Keys>,
+    pub(super) limiter: Arc<Limiter>,
     pub(super) clock: Clock,
     pub(super) outcomes: Arc<Outcomes>,
     pub(super) health: Health,
@@ -111,6 +115,7 @@ impl Housekeeper {
             let is_delete_due = now.since(deleted_at) >= DELETE_EVERY;
             let mut errors = Vec::new();
             errors.extend(done(self.keys.refresh()).await.err());
+            errors.extend(done(self.limiter.refresh(&self.store, now)).await.err());
             if is_flush_due {
                 flushed_at = now;
                 errors.extend(done(self.outcomes.flush(&self.store)).await.err());

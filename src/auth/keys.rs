@@ -7,13 +7,15 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::domain::project::ProjectKey;
+use crate::domain::id::ProjectId;
+use crate::domain::project::{ProjectKey, Settings};
 use crate::domain::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -45,13 +47,56 @@ pub enum KeyLookup {
     Busy,
 }
 
-/// All DSN keys.
+/// What intake needs of the store, as it is kept in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Known {
+    keys: HashMap<String, ProjectKey>,
+    settings: HashMap<ProjectId, Settings>,
+}
+
+/// The file. Only settings that say anything are in it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum File {
+    Whole {
+        keys: Vec<ProjectKey>,
+        settings: Vec<(ProjectId, Settings)>,
+    },
+    /// As it was before projects had settings.
+    Keys(Vec<ProjectKey>),
+}
+
+impl Known {
+    fn new(keys: Vec<ProjectKey>, settings: Vec<(ProjectId, Settings)>) -> Self {
+        let keys = keys.into_iter().map(|key| (key.public_key.clone(), key)).collect();
+        let is_said = |(_, settings): &(ProjectId, Settings)| *settings != Settings::default();
+        Self { keys, settings: settings.into_iter().filter(is_said).collect() }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        Ok(match serde_json::from_slice(bytes)? {
+            File::Whole { keys, settings } => Self::new(keys, settings),
+            File::Keys(keys) => Self::new(keys, Vec::new()),
+        })
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut keys: Vec<ProjectKey> = self.keys.values().cloned().collect();
+        keys.sort_by(|one, other| one.public_key.cmp(&other.public_key));
+        let own = self.settings.iter().map(|(id, settings)| (*id, settings.clone()));
+        let mut settings: Vec<_> = own.collect();
+        settings.sort_by_key(|(id, _)| *id);
+        serde_json::to_vec(&File::Whole { keys, settings }).unwrap_or_default()
+    }
+}
+
+/// All DSN keys, and the settings of their projects.
 #[derive(Debug)]
 pub struct Keys {
     store: Store,
     clock: Clock,
     file: PathBuf,
-    known: RwLock<HashMap<String, ProjectKey>>,
+    known: RwLock<Known>,
     unknown: Mutex<HashMap<String, Timestamp>>,
     lookups: Semaphore,
     unverified_bytes: AtomicU64,
@@ -62,13 +107,12 @@ impl Keys {
     #[must_use]
     pub fn load(store: Store, clock: Clock, file: PathBuf) -> Self {
         let known = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice::<Vec<ProjectKey>>(&bytes).unwrap_or_else(|cause| {
+            Ok(bytes) => Known::read(&bytes).unwrap_or_else(|cause| {
                 tracing::warn!(file = %file.display(), %cause, "the copy of the keys is unreadable");
-                Vec::new()
+                Known::default()
             }),
-            Err(_) => Vec::new(),
+            Err(_) => Known::default(),
         };
-        let known = known.into_iter().map(|key| (key.public_key.clone(), key)).collect();
         Self {
             store,
             clock,
@@ -82,8 +126,7 @@ impl Keys {
 
     /// Looks a key up: in memory, else once in the store.
     pub async fn find(&self, public_key: &str) -> KeyLookup {
-        if let Some(key) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(public_key)
-        {
+        if let Some(key) = self.read().keys.get(public_key) {
             return KeyLookup::Known(key.clone());
         }
         if self.is_unknown(public_key) {
@@ -127,14 +170,14 @@ impl Keys {
     pub fn put(&self, key: ProjectKey) {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.public_key);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(key.public_key.clone(), key);
+        known.keys.insert(key.public_key.clone(), key);
         self.write_file(&known);
     }
 
     /// Keys were deleted: they count no more, at once.
     pub fn remove(&self, is_gone: impl Fn(&ProjectKey) -> bool) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, key| !is_gone(key));
+        known.keys.retain(|_, key| !is_gone(key));
         self.write_file(&known);
     }
 
@@ -143,9 +186,8 @@ impl Keys {
     /// # Errors
     /// [`StoreError`] when the store is away; the keys stay as they were.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let keys = self.store.read().await?.list_all_keys().await?;
-        let fresh: HashMap<_, _> =
-            keys.into_iter().map(|key| (key.public_key.clone(), key)).collect();
+        let mut tx = self.store.read().await?;
+        let fresh = Known::new(tx.list_all_keys().await?, tx.list_settings().await?);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if *known != fresh {
             self.write_file(&fresh);
@@ -154,10 +196,32 @@ impl Keys {
         Ok(())
     }
 
-    fn write_file(&self, known: &HashMap<String, ProjectKey>) {
-        let mut keys: Vec<&ProjectKey> = known.values().collect();
-        keys.sort_by(|one, other| one.public_key.cmp(&other.public_key));
-        let bytes = serde_json::to_vec(&keys).unwrap_or_default();
+    /// The settings of a project: the defaults where nobody knows better.
+    pub fn settings(&self, project: ProjectId) -> Settings {
+        self.read().settings.get(&project).cloned().unwrap_or_default()
+    }
+
+    /// The settings of a project were changed: they count at once.
+    pub fn put_settings(&self, project: ProjectId, settings: Settings) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.settings.insert(project, settings);
+        known.settings.retain(|_, settings| *settings != Settings::default());
+        self.write_file(&known);
+    }
+
+    /// The projects that count by day or month.
+    pub fn projects_with_quotas(&self) -> Vec<ProjectId> {
+        let known = self.read();
+        let with = known.settings.iter().filter(|(_, settings)| settings.has_quota());
+        with.map(|(id, _)| *id).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_file(&self, known: &Known) {
+        let bytes = known.to_bytes();
         let fresh = self.file.with_extension("new");
         let written =
             std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, &self.file));

@@ -1,11 +1,14 @@
 //! The server's answers, as far as commands show them. `--json` passes the whole answer on.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::text::one_line;
+use crate::domain::rate::RateLimit;
 use crate::domain::time::Timestamp;
 
 /// Reads an answer; one of another shape is not Airlock's.
@@ -128,7 +131,39 @@ pub(super) struct Project {
     pub(super) prefix: String,
     pub(super) dsn: Option<String>,
     #[serde(default)]
+    pub(super) settings: Limits,
+    #[serde(default)]
     pub(super) environments: Vec<Environment>,
+}
+
+/// How much a project may report; there are other settings.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Limits {
+    pub(super) rate_limit: Option<RateLimit>,
+    pub(super) daily_quota: Option<u64>,
+    pub(super) monthly_quota: Option<u64>,
+    pub(super) security_rate_limit: Option<RateLimit>,
+    pub(super) security_daily_quota: Option<u64>,
+    pub(super) security_monthly_quota: Option<u64>,
+}
+
+/// What became of a project's reports.
+#[derive(Debug, Deserialize)]
+pub(super) struct Outcomes {
+    pub(super) totals: OutcomeCounts,
+}
+
+/// How often what happened.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OutcomeCounts {
+    pub(super) accepted: u64,
+    pub(super) duplicate: u64,
+    pub(super) buried: u64,
+    pub(super) refused: BTreeMap<String, u64>,
+    pub(super) skipped: BTreeMap<String, u64>,
+    pub(super) discarded: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// A stage of a project.
@@ -146,6 +181,9 @@ pub(super) struct Key {
     pub(super) label: Option<String>,
     pub(super) trusted: bool,
     pub(super) active: bool,
+    #[serde(default)]
+    pub(super) origins: Vec<String>,
+    pub(super) rate_limit: Option<RateLimit>,
 }
 
 /// An API token.

@@ -48,6 +48,17 @@ impl Api {
         self.v1(Method::GET, path, None).await
     }
 
+    /// `GET /api/v1/…?…`.
+    pub(super) async fn get_with(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Value, Failure> {
+        let mut url = self.url(&[&["api", "v1"], path].concat())?;
+        url.query_pairs_mut().extend_pairs(query);
+        self.answer(self.http.get(url)).await
+    }
+
     /// `POST /api/v1/…`.
     pub(super) async fn post(&self, path: &[&str], body: Value) -> Result<Value, Failure> {
         self.v1(Method::POST, path, Some(body)).await

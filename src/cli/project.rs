@@ -4,11 +4,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Context;
-use super::answer::{self, Key, List, Project};
+use super::answer::{self, Key, Limits, List, Project};
 use super::failure::Failure;
+use super::outcomes::{self, OutcomesArgs};
 use super::output::{Ink, Style};
 use super::table::{Cell, Column, Table, fields};
 use super::text::one_line;
+use crate::domain::rate::RateLimit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ProjectCommand {
@@ -20,6 +22,8 @@ pub(super) enum ProjectCommand {
     Show(ProjectArgs),
     /// List the DSN keys of a project
     Keys(ProjectArgs),
+    /// Count what became of a project's reports, and what its SDKs dropped
+    Outcomes(OutcomesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +62,7 @@ pub(super) async fn run(context: &Context, command: ProjectCommand) -> Result<()
             let project: Project = answer::read(&found)?;
             context.output.result(&found, |style| shown(&project, style))
         }
+        ProjectCommand::Outcomes(args) => outcomes::run(context, args).await,
         ProjectCommand::Keys(args) => keys(context, &args.slug).await,
     }
 }
@@ -113,8 +118,13 @@ async fn keys(context: &Context, slug: &str) -> Result<(), Failure> {
     let found = context.api()?.list(&["projects", slug, "keys"], &[], MOST_LISTED).await?;
     let list: List<Key> = answer::read(&found)?;
     context.output.result(&found, |style| {
-        let mut table =
-            Table::new([Column::text("STATE"), Column::text("LABEL"), Column::text("DSN")]);
+        let mut table = Table::new([
+            Column::text("STATE"),
+            Column::text("LABEL"),
+            Column::text("DSN"),
+            Column::text("LIMIT"),
+            Column::flexible("ORIGINS"),
+        ]);
         for key in &list.items {
             let state = match (key.active, key.trusted) {
                 (false, _) => "inactive",
@@ -123,7 +133,17 @@ async fn keys(context: &Context, slug: &str) -> Result<(), Failure> {
             };
             let label = key.label.as_deref().unwrap_or_default();
             let dsn = key.dsn.as_deref().unwrap_or_default();
-            table.row([Cell::new(state), Cell::new(label), Cell::inked(dsn, Ink::Bold)]);
+            table.row([
+                Cell::new(state),
+                Cell::new(label),
+                Cell::inked(dsn, Ink::Bold),
+                Cell::new(key.rate_limit.map_or("-".to_owned(), rate)),
+                Cell::new(if key.origins.is_empty() {
+                    "any".to_owned()
+                } else {
+                    key.origins.join(", ")
+                }),
+            ]);
         }
         if list.items.is_empty() { String::new() } else { table.render(style) }
     })
@@ -132,6 +152,26 @@ async fn keys(context: &Context, slug: &str) -> Result<(), Failure> {
 fn environments(project: &Project) -> String {
     let names = project.environments.iter().map(|environment| environment.name.as_str());
     names.collect::<Vec<_>>().join(", ")
+}
+
+fn rate(limit: RateLimit) -> String {
+    format!("{} in {} s", limit.events, limit.seconds)
+}
+
+/// The limits of a project in words, those that are set.
+fn limits(settings: &Limits) -> Vec<String> {
+    let errors = [
+        settings.rate_limit.map(rate),
+        settings.daily_quota.map(|most| format!("{most} a day")),
+        settings.monthly_quota.map(|most| format!("{most} a month")),
+    ];
+    let security = [
+        settings.security_rate_limit.map(rate),
+        settings.security_daily_quota.map(|most| format!("{most} a day")),
+        settings.security_monthly_quota.map(|most| format!("{most} a month")),
+    ];
+    let security = security.into_iter().flatten().map(|limit| format!("{limit} (security)"));
+    errors.into_iter().flatten().chain(security).collect()
 }
 
 fn shown(project: &Project, style: Style) -> String {
@@ -144,6 +184,10 @@ fn shown(project: &Project, style: Style) -> String {
         ("issues", one_line(&format!("{}-1, …", project.prefix))),
         ("environments", one_line(&environments)),
     ];
+    let limits = limits(&project.settings);
+    if !limits.is_empty() {
+        known.push(("limits", one_line(&limits.join(", "))));
+    }
     known.extend(project.dsn.as_ref().map(|dsn| ("DSN", style.ink(Ink::Bold, &one_line(dsn)))));
     fields(style, &known).join("\n") + "\n"
 }
@@ -171,7 +215,7 @@ mod tests {
     #[test]
     fn a_new_project_shows_its_dsn_and_what_is_next() {
         let project = json!({
-            "id": 1, "slug": "shop", "name": "Shop", "prefix": "SHOP", "settings": {},
+            "id": 1, "slug": "shop", "name": "Shop", "prefix": "SHOP", "settings": {"daily_quota": 500, "rate_limit": {"events": 10, "seconds": 1}},
             "dsn": "http://a1b2@127.0.0.1:8460/1",
             "environments": [
                 {"name": "beta", "position": 0, "complete": true, "aliases": []},
@@ -184,6 +228,7 @@ mod tests {
         name          Shop
         issues        SHOP-1, …
         environments  beta, production (a fix completes in beta)
+        limits        10 in 1 s, 500 a day
         DSN           http://a1b2@127.0.0.1:8460/1
         ");
         insta::assert_snapshot!(what_next("http://a1b2@127.0.0.1:8460/1"), @r#"

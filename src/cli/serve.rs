@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{Config, Role};
+use crate::config::{BODY_TIMEOUT, Config, HEAD_TIMEOUT, Role};
 
 /// What the service is told.
 #[derive(Debug, Args)]
@@ -40,6 +41,12 @@ pub struct ServeArgs {
     /// Bytes the spool leaves free on its disk; reports are refused beyond
     #[arg(long, env = "AIRLOCK_SPOOL_LEAST_FREE_BYTES", default_value_t = crate::spool::LEAST_FREE_BYTES, value_name = "BYTES")]
     spool_least_free_bytes: u64,
+    /// Seconds a client may take for the headers of a request
+    #[arg(long, env = "AIRLOCK_HEAD_TIMEOUT", default_value_t = HEAD_TIMEOUT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    head_timeout: u64,
+    /// Seconds a client may take for a report, unless it sends at least 16 KiB a second
+    #[arg(long, env = "AIRLOCK_BODY_TIMEOUT", default_value_t = BODY_TIMEOUT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    body_timeout: u64,
     /// What to log: a level, or levels by part as in `info,airlock::digest=debug`
     #[arg(
         long,
@@ -89,6 +96,8 @@ impl ServeArgs {
             bootstrap_token: self.bootstrap_token,
             spool_most_bytes: self.spool_most_bytes,
             spool_least_free_bytes: self.spool_least_free_bytes,
+            head_timeout: Duration::from_secs(self.head_timeout),
+            body_timeout: Duration::from_secs(self.body_timeout),
             n_workers: None,
         }
     }

@@ -11,6 +11,7 @@ use super::scrubbing::Scrubbers;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
+use crate::domain::project::ProjectKey;
 use crate::domain::text::bounded;
 use crate::protocol::report::ReportMeta;
 use crate::store::buried::Buried;
@@ -60,13 +61,16 @@ fn id_of(record: &[u8]) -> Uuid {
         .map_or(Uuid::nil(), |bytes| uuid::Builder::from_custom_bytes(*bytes).into_uuid())
 }
 
-/// Whether the key of a report that was taken unverified may report to its project.
+/// The key of a report that was taken unverified, if it may report to its project.
 ///
 /// # Errors
 /// [`StoreError`] of the database.
-pub async fn has_valid_key(store: &Store, meta: &ReportMeta) -> Result<bool, StoreError> {
+pub async fn find_valid_key(
+    store: &Store,
+    meta: &ReportMeta,
+) -> Result<Option<ProjectKey>, StoreError> {
     let key = store.read().await?.find_key(&meta.public_key).await?;
-    Ok(key.is_some_and(|key| key.is_active && key.project_id == meta.project_id))
+    Ok(key.filter(|key| key.is_active && key.project_id == meta.project_id))
 }
 
 /// What became of another try.
@@ -94,13 +98,17 @@ pub async fn retry(
         return Ok(Retried::NotFound);
     };
     let scrubbers = Scrubbers::default().refreshed(store).await?;
-    let prepared = prepare::prepare_all(vec![buried.record], &scrubbers, 1).pop();
+    let mut prepared = prepare::prepare_all(vec![buried.record], &scrubbers, 1).pop();
+    let mut is_allowed = true;
+    if let Some(Ok(prepared)) = &mut prepared
+        && !prepared.meta.is_verified
+    {
+        let key = find_valid_key(store, &prepared.meta).await?;
+        is_allowed = key.is_some();
+        prepared.meta.is_trusted = key.is_some_and(|key| key.is_trusted);
+    }
     let reason = match prepared {
-        Some(Ok(prepared))
-            if !prepared.meta.is_verified && !has_valid_key(store, &prepared.meta).await? =>
-        {
-            "its key may not report".to_owned()
-        }
+        Some(Ok(_)) if !is_allowed => "its key may not report".to_owned(),
         Some(Ok(prepared)) => match exhume(store, clock, project, id, prepared).await {
             Ok(()) => return Ok(Retried::Digested),
             Err(error) if !error.is_permanent() => return Err(error),

@@ -46,12 +46,12 @@ pub struct IssuePlan {
 /// Folds a batch.
 ///
 /// `prepared` are the reports in spool order; `known` the ids that are stored already; `facts` what
-/// is stored of their hashes; `new_id` gives an id for each new issue.
+/// is stored of their hashes; `believes_all` whether a regression needs no trusted key; `new_id` gives an id for each new issue.
 pub fn fold(
     prepared: &[Prepared],
     known: &BTreeSet<EventId>,
     facts: &BTreeMap<Hash, IssueFacts>,
-    now: Timestamp,
+    (believes_all, now): (bool, Timestamp),
     mut new_id: impl FnMut() -> Uuid,
 ) -> Plan {
     let mut plan = Plan::default();
@@ -81,7 +81,7 @@ pub fn fold(
         facts.values().map(|facts| (facts.id, facts)).collect();
     for (issue_id, reports) in groups {
         let facts = by_issue.get(&issue_id).copied();
-        let (issue, events) = fold_issue(issue_id, facts, &reports, now);
+        let (issue, events) = fold_issue(issue_id, facts, &reports, (believes_all, now));
         plan.issues.extend(issue);
         plan.events.extend(events);
     }
@@ -105,13 +105,15 @@ fn fold_issue(
     id: IssueId,
     facts: Option<&IssueFacts>,
     reports: &[&Prepared],
-    now: Timestamp,
+    (believes_all, now): (bool, Timestamp),
 ) -> (Option<IssuePlan>, Vec<NewEvent>) {
     let occurrences: Vec<Occurrence<'_>> = reports
         .iter()
         .map(|report| Occurrence {
             at: report.event.timestamp,
             release: report.event.release.as_deref(),
+            is_trusted: report.meta.is_trusted,
+            is_enough: report.meta.is_trusted || believes_all,
         })
         .collect();
     let before = facts.map(|facts| (facts.state.clone(), facts.n_events));
@@ -127,6 +129,7 @@ fn fold_issue(
             verdict: judged.verdict,
             reason: judged.reason,
             body: report.body.clone(),
+            is_trusted: report.meta.is_trusted,
         })
         .collect();
     let by_time = |report: &&&Prepared| report.event.timestamp;

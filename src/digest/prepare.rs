@@ -166,11 +166,13 @@ mod tests {
             project_id: ProjectId(7),
             public_key: "a1b2".to_owned(),
             is_verified: true,
+            is_trusted: true,
             event_id: EventId(uuid::Uuid::from_u128(1)),
             received_at: Timestamp::from_micros(1_795_226_466_000_000),
             sent_at: None,
             remote_addr: None,
             client: None,
+            n_cut: 0,
         };
         Report { meta, payload: payload.as_bytes().to_vec() }.to_record()
     }

@@ -240,10 +240,10 @@ impl Digest {
         let prepared = tokio::task::spawn_blocking(prepare).await;
         let prepared = prepared.map_err(|cause| StepError::Panicked(cause.to_string()))?;
         let mut projects: BTreeMap<ProjectId, Vec<Prepared>> = BTreeMap::new();
-        for result in prepared {
-            let (meta, n_bytes) = match &result {
-                Ok(report) => (Some(&report.meta), report.record.len()),
-                Err(poison) => (poison.meta.as_ref(), poison.record.len()),
+        for mut result in prepared {
+            let (meta, n_bytes) = match &mut result {
+                Ok(report) => (Some(&mut report.meta), report.record.len()),
+                Err(poison) => (poison.meta.as_mut(), poison.record.len()),
             };
             if !self.is_allowed(meta, n_bytes as u64, stop).await? {
                 continue;
@@ -259,17 +259,19 @@ impl Digest {
         Ok(())
     }
 
-    /// Checks the key of a report that came while the store was away.
+    /// Checks the key of a report that came while the store was away, and whether to believe it.
     async fn is_allowed(
         &self,
-        meta: Option<&ReportMeta>,
+        meta: Option<&mut ReportMeta>,
         n_bytes: u64,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<bool, StepError> {
         let Some(meta) = meta.filter(|meta| !meta.is_verified) else { return Ok(true) };
-        let is_allowed = until_stored!(self, stop, bury::has_valid_key(&self.store, meta));
+        let key = until_stored!(self, stop, bury::find_valid_key(&self.store, meta));
         self.keys.release_unverified(n_bytes);
-        let is_allowed = is_allowed.unwrap_or(false);
+        let key = key.unwrap_or_default();
+        meta.is_trusted = key.as_ref().is_some_and(|key| key.is_trusted);
+        let is_allowed = key.is_some();
         if !is_allowed {
             let outcome = Outcome::Refused("unknown_key".to_owned());
             let hour = meta.received_at.hour();

@@ -50,7 +50,10 @@ impl Effect {
             Change::Assigned { .. } => Some(Self::IssueAssigned),
             Change::Commented { .. } => Some(Self::IssueCommented),
             Change::MergedInto { .. } => Some(Self::IssueMerged),
-            Change::Muted { .. } | Change::Unmuted { .. } | Change::Absorbed { .. } => None,
+            Change::RegressionConfirmed { .. }
+            | Change::Muted { .. }
+            | Change::Unmuted { .. }
+            | Change::Absorbed { .. } => None,
         }
     }
 }

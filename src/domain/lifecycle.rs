@@ -57,11 +57,15 @@ pub struct State {
     pub status: Status,
     /// Whether it came back after it was resolved, and is open for that reason.
     pub is_regressed: bool,
+    /// It came back, but only keys that are not trusted say so: when it had been resolved. A trusted
+    /// event after that time confirms it.
+    pub unconfirmed_since: Option<Timestamp>,
 }
 
 impl State {
     /// An issue nobody has touched.
-    pub const OPEN: Self = Self { status: Status::Open, is_regressed: false };
+    pub const OPEN: Self =
+        Self { status: Status::Open, is_regressed: false, unconfirmed_since: None };
 }
 
 /// What one report means for its issue.
@@ -112,6 +116,16 @@ pub enum Change {
         event_at: Timestamp,
         /// Its release.
         release: Option<String>,
+        /// Whether its key is to be believed; a browser's is public.
+        #[serde(default = "yes")]
+        trusted: bool,
+    },
+    /// It had come back by the word of untrusted keys alone, and now a trusted one says so too.
+    RegressionConfirmed {
+        /// When that event happened.
+        event_at: Timestamp,
+        /// Its release.
+        release: Option<String>,
     },
     /// A person resolved it.
     Resolved,
@@ -151,6 +165,10 @@ pub enum Change {
     },
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// What ended a mute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -184,6 +202,11 @@ pub struct Occurrence<'a> {
     pub at: Timestamp,
     /// The release that reported it.
     pub release: Option<&'a str>,
+    /// Whether its key is to be believed.
+    pub is_trusted: bool,
+    /// Whether a regression needs no other word than this one: its key is trusted, or the project
+    /// believes all of its keys.
+    pub is_enough: bool,
 }
 
 /// What a row of occurrences made of an issue.
@@ -234,16 +257,22 @@ pub fn observe(
 
 fn observe_one(state: State, occurrence: Occurrence<'_>) -> (Judged, State, Option<Change>) {
     match state.status {
-        Status::Open => (
-            Judged { verdict: Verdict::Known, reason: "the issue is open".to_owned() },
-            state,
-            None,
-        ),
-        Status::Muted { .. } => (
-            Judged { verdict: Verdict::Muted, reason: "the issue is muted".to_owned() },
-            state,
-            None,
-        ),
+        Status::Open => {
+            let (state, change) = confirmed(state, occurrence);
+            (
+                Judged { verdict: Verdict::Known, reason: "the issue is open".to_owned() },
+                state,
+                change,
+            )
+        }
+        Status::Muted { .. } => {
+            let (state, change) = confirmed(state, occurrence);
+            (
+                Judged { verdict: Verdict::Muted, reason: "the issue is muted".to_owned() },
+                state,
+                change,
+            )
+        }
         Status::Resolved { at } if occurrence.at <= at => {
             let reason = format!("it happened before the issue was resolved at {at}");
             (Judged { verdict: Verdict::Known, reason }, state, None)
@@ -253,11 +282,26 @@ fn observe_one(state: State, occurrence: Occurrence<'_>) -> (Judged, State, Opti
             let change = Change::Regressed {
                 event_at: occurrence.at,
                 release: occurrence.release.map(str::to_owned),
+                trusted: occurrence.is_trusted,
             };
-            let state = State { status: Status::Open, is_regressed: true };
+            let unconfirmed_since = (!occurrence.is_enough).then_some(at);
+            let state = State { status: Status::Open, is_regressed: true, unconfirmed_since };
             (Judged { verdict: Verdict::Regression, reason }, state, Some(change))
         }
     }
+}
+
+/// Takes a trusted event for the confirmation of a regression that untrusted ones began.
+fn confirmed(state: State, occurrence: Occurrence<'_>) -> (State, Option<Change>) {
+    let is_awaited = state.unconfirmed_since.is_some_and(|since| occurrence.at > since);
+    if !is_awaited || !occurrence.is_trusted {
+        return (state, None);
+    }
+    let change = Change::RegressionConfirmed {
+        event_at: occurrence.at,
+        release: occurrence.release.map(str::to_owned),
+    };
+    (State { unconfirmed_since: None, ..state }, Some(change))
 }
 
 /// Ends a mute whose condition is met; anything else stays as it is.
@@ -306,7 +350,8 @@ impl State {
             }
             (Order::Resolve, _) => {
                 let status = Status::Resolved { at: now };
-                Ok((Self { status, is_regressed: false }, Some(Change::Resolved)))
+                let state = Self { status, is_regressed: false, unconfirmed_since: None };
+                Ok((state, Some(Change::Resolved)))
             }
             (Order::Reopen, _) => Ok((Self::OPEN, Some(Change::Reopened))),
             (Order::Mute { until: Some(until), .. }, _) if until <= now => {
@@ -350,7 +395,12 @@ mod tests {
     }
 
     fn resolved(minute: i64) -> State {
-        State { status: Status::Resolved { at: at(minute) }, is_regressed: false }
+        State { status: Status::Resolved { at: at(minute) }, ..State::OPEN }
+    }
+
+    fn occurrence(minute: i64, is_trusted: bool, believes_all: bool) -> Occurrence<'static> {
+        let is_enough = is_trusted || believes_all;
+        Occurrence { at: at(minute), release: Some("1.2"), is_trusted, is_enough }
     }
 
     fn seen(
@@ -358,10 +408,8 @@ mod tests {
         minutes: &[i64],
         now: i64,
     ) -> (State, Vec<Verdict>, Vec<Change>) {
-        let occurrences: Vec<_> = minutes
-            .iter()
-            .map(|minute| Occurrence { at: at(*minute), release: Some("1.2") })
-            .collect();
+        let occurrences: Vec<_> =
+            minutes.iter().map(|minute| occurrence(*minute, *minute % 3 != 0, false)).collect();
         let observed = observe(before, &occurrences, at(now));
         (
             observed.state,
@@ -382,9 +430,48 @@ mod tests {
     fn only_what_happened_after_the_resolution_is_a_regression() {
         let (state, verdicts, changes) = seen(Some((resolved(10), 5)), &[9, 10, 11, 12], 13);
         assert_eq!(verdicts, [Verdict::Known, Verdict::Known, Verdict::Regression, Verdict::Known]);
-        assert_eq!(state, State { status: Status::Open, is_regressed: true });
-        let regressed = Change::Regressed { event_at: at(11), release: Some("1.2".to_owned()) };
+        assert_eq!(state, State { is_regressed: true, ..State::OPEN });
+        let release = Some("1.2".to_owned());
+        let regressed = Change::Regressed { event_at: at(11), release, trusted: true };
         assert_eq!(changes, [regressed]);
+    }
+
+    #[test]
+    fn what_untrusted_keys_say_is_confirmed_by_the_first_trusted_event_after_the_resolution() {
+        let by = |occurrences: &[(i64, bool)], believes_all: bool| {
+            let occurrences: Vec<_> = occurrences
+                .iter()
+                .map(|(minute, is_trusted)| occurrence(*minute, *is_trusted, believes_all))
+                .collect();
+            let observed = observe(Some((resolved(10), 5)), &occurrences, at(50));
+            (observed.state.unconfirmed_since, observed.changes)
+        };
+        let release = || Some("1.2".to_owned());
+        let regressed = |minute, trusted| Change::Regressed {
+            event_at: at(minute),
+            release: release(),
+            trusted,
+        };
+        let confirmed =
+            |minute| Change::RegressionConfirmed { event_at: at(minute), release: release() };
+        for (occurrences, believes_all, expected) in [
+            (&[(11, false), (12, false)][..], false, (Some(at(10)), vec![regressed(11, false)])),
+            // A trusted event from before the resolution says nothing.
+            (&[(11, false), (9, true)], false, (Some(at(10)), vec![regressed(11, false)])),
+            (
+                &[(11, false), (12, true), (13, true)],
+                false,
+                (None, vec![regressed(11, false), confirmed(12)]),
+            ),
+            (&[(11, true), (12, false)], false, (None, vec![regressed(11, true)])),
+            (&[(11, false), (12, true)], true, (None, vec![regressed(11, false)])),
+        ] {
+            assert_eq!(by(occurrences, believes_all), expected, "{occurrences:?}");
+        }
+        // Resolving begins anew.
+        let open = State { unconfirmed_since: Some(at(1)), ..State::OPEN };
+        let (state, _) = open.order(Order::Resolve, 1, at(20)).expect("an order");
+        assert_eq!(state, resolved(20));
     }
 
     #[test]
@@ -453,7 +540,7 @@ mod tests {
                 None,
                 Some(State::OPEN),
                 Some(resolved(20)),
-                Some(State { status: Status::Muted { until: None, until_n_events: Some(5) }, is_regressed: true }),
+                Some(State { status: Status::Muted { until: None, until_n_events: Some(5) }, is_regressed: true, unconfirmed_since: Some(at(7)) }),
             ]),
         ) {
             let before = start.map(|state| (state, 0));

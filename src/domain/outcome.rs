@@ -2,10 +2,10 @@
 //!
 //! One row a project, hour and outcome; never one for each request.
 
-use serde::{Deserialize, Serialize};
+use super::rate::Category;
 
 /// What became of one thing a client had to say.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// An event was stored.
     Accepted,
@@ -15,6 +15,8 @@ pub enum Outcome {
     Buried,
     /// A request was refused; the code says why.
     Refused(String),
+    /// A report of a project with a quota was taken into the spool; what it counts as.
+    Taken(Category),
     /// An item of an envelope that Airlock does not keep; its type.
     Skipped(String),
     /// The client itself dropped it: its reason and the category.
@@ -30,6 +32,7 @@ impl Outcome {
             Self::Duplicate => ("duplicate", ""),
             Self::Buried => ("buried", ""),
             Self::Refused(code) => ("refused", code),
+            Self::Taken(category) => ("taken", category.as_str()),
             Self::Skipped(kind) => ("skipped", kind),
             Self::Discarded(reason) => ("discarded", reason),
         }

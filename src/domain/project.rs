@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::id::ProjectId;
+use super::origin::{InvalidOrigin, check_origin};
+use super::rate::{InvalidLimit, RateLimit, check_quota};
 use super::time::Timestamp;
 
 /// The longest name of a project or environment, in characters.
@@ -52,9 +54,15 @@ pub enum InvalidProject {
     /// The label of a key.
     #[error("label must have 1 to {MOST_LABEL_CHARS} characters")]
     KeyLabel,
-    /// The origins of a key.
-    #[error("origins are at most {MOST_ORIGINS} texts like https://shop.example")]
-    KeyOrigins,
+    /// A key has too many origins.
+    #[error("a key has at most {MOST_ORIGINS} origins")]
+    NOrigins,
+    /// An origin of a key.
+    #[error(transparent)]
+    Origin(#[from] InvalidOrigin),
+    /// A rate limit or a quota.
+    #[error(transparent)]
+    Limit(#[from] InvalidLimit),
     /// Deploys need somewhere to go.
     #[error("a project has 1 to {MOST_ENVIRONMENTS} environments")]
     NEnvironments,
@@ -84,8 +92,55 @@ pub struct Project {
 
 /// What can be set for a project. Unknown names are an error.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {}
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How many errors it may report in a time; no limit by default.
+    pub rate_limit: Option<RateLimit>,
+    /// How many errors it may report in a day, UTC; no quota by default.
+    pub daily_quota: Option<u64>,
+    /// How many errors it may report in a month, UTC; no quota by default.
+    pub monthly_quota: Option<u64>,
+    /// As `rate_limit`, for what browsers say of broken policies.
+    pub security_rate_limit: Option<RateLimit>,
+    /// As `daily_quota`, for what browsers say of broken policies.
+    pub security_daily_quota: Option<u64>,
+    /// As `monthly_quota`, for what browsers say of broken policies.
+    pub security_monthly_quota: Option<u64>,
+    /// Whether a regression counts as certain when only untrusted keys have seen it; false by
+    /// default.
+    pub untrusted_keys_rearm_locks: bool,
+}
+
+impl Settings {
+    /// Whether anything is counted by day or month.
+    #[must_use]
+    pub fn has_quota(&self) -> bool {
+        self.quotas().iter().any(Option::is_some)
+    }
+
+    fn quotas(&self) -> [Option<u64>; 4] {
+        [
+            self.daily_quota,
+            self.monthly_quota,
+            self.security_daily_quota,
+            self.security_monthly_quota,
+        ]
+    }
+
+    /// Checks limits and quotas.
+    ///
+    /// # Errors
+    /// [`InvalidProject::Limit`].
+    pub fn check(&self) -> Result<(), InvalidProject> {
+        for rate in [self.rate_limit, self.security_rate_limit].into_iter().flatten() {
+            rate.check()?;
+        }
+        for quota in self.quotas().into_iter().flatten() {
+            check_quota(quota)?;
+        }
+        Ok(())
+    }
+}
 
 /// A key with which an application may report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,8 +155,11 @@ pub struct ProjectKey {
     pub is_trusted: bool,
     /// Whether it may report at all.
     pub is_active: bool,
-    /// The origins it may report from; empty for any.
+    /// The origins browsers may report from with it; empty for any.
     pub origins: Vec<String>,
+    /// How many reports it may send in a time, by category.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -221,10 +279,10 @@ fn wished(
     wishes.into_iter().map(environment).collect()
 }
 
-/// Checks the label and the origins of a key.
+/// Checks the label, the origins and the rate limit of a key.
 ///
 /// # Errors
-/// [`InvalidProject::KeyLabel`], [`InvalidProject::KeyOrigins`].
+/// [`InvalidProject`] names what is wrong.
 pub fn check_key(key: &ProjectKey) -> Result<(), InvalidProject> {
     let n_chars = key.label.chars().count();
     let is_label = (1..=MOST_LABEL_CHARS).contains(&n_chars)
@@ -233,11 +291,14 @@ pub fn check_key(key: &ProjectKey) -> Result<(), InvalidProject> {
     if !is_label {
         return Err(InvalidProject::KeyLabel);
     }
-    let is_origin = |origin: &String| {
-        (1..=200).contains(&origin.len()) && origin.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    if key.origins.len() > MOST_ORIGINS || !key.origins.iter().all(is_origin) {
-        return Err(InvalidProject::KeyOrigins);
+    if key.origins.len() > MOST_ORIGINS {
+        return Err(InvalidProject::NOrigins);
+    }
+    for origin in &key.origins {
+        check_origin(origin)?;
+    }
+    if let Some(rate) = key.rate_limit {
+        rate.check()?;
     }
     Ok(())
 }

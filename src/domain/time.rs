@@ -6,11 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time: microseconds since the Unix epoch, UTC.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 /// Microseconds in one second.
 const SECOND_US: i64 = 1_000_000;
+
+/// Microseconds in one day.
+const DAY_US: i64 = 86_400 * SECOND_US;
 
 impl Timestamp {
     /// The point `micros` microseconds after the Unix epoch, clamped to the years that RFC 3339
@@ -73,10 +76,64 @@ impl Timestamp {
         self.0.div_euclid(3_600 * SECOND_US)
     }
 
+    /// When an hour since the epoch began.
+    #[must_use]
+    pub fn from_hour(hour: i64) -> Self {
+        Self::from_micros(hour.saturating_mul(3_600 * SECOND_US))
+    }
+
     /// Whole minutes since the epoch: what lists are sorted by.
     #[must_use]
     pub fn minute(self) -> i64 {
         self.0.div_euclid(60 * SECOND_US)
+    }
+
+    /// Whole days since the epoch.
+    #[must_use]
+    pub fn day(self) -> i64 {
+        self.0.div_euclid(DAY_US)
+    }
+
+    /// When its day began, UTC.
+    #[must_use]
+    pub fn day_start(self) -> Self {
+        Self::from_micros(self.day().saturating_mul(DAY_US))
+    }
+
+    /// When the day after it begins, UTC.
+    #[must_use]
+    pub fn next_day(self) -> Self {
+        Self::from_micros(self.day().saturating_add(1).saturating_mul(DAY_US))
+    }
+
+    /// Whole months since the year 0.
+    #[must_use]
+    pub fn month(self) -> i64 {
+        let date = self.date();
+        i64::from(date.year()) * 12 + i64::from(date.month()) - 1
+    }
+
+    /// When its month began, UTC.
+    #[must_use]
+    pub fn month_start(self) -> Self {
+        Self::midnight(self.date().first_of_month())
+    }
+
+    /// When the month after it begins, UTC.
+    #[must_use]
+    pub fn next_month(self) -> Self {
+        let last = self.date().last_of_month();
+        Self::midnight(last.tomorrow().unwrap_or(last))
+    }
+
+    fn date(self) -> jiff::civil::Date {
+        let time = jiff::Timestamp::from_microsecond(self.0).unwrap_or_default();
+        time.to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+
+    fn midnight(date: jiff::civil::Date) -> Self {
+        let zoned = date.to_zoned(jiff::tz::TimeZone::UTC);
+        Self(zoned.map_or(0, |zoned| zoned.timestamp().as_microsecond()))
     }
 }
 

@@ -1,9 +1,10 @@
 //! A body, decoded and taken apart while it arrives, within limits.
 
-use std::io::{self, Write};
+use std::io;
+use std::time::Duration;
 
 use crate::protocol::encoding::{Decoder, Encoding, from_base64_zlib};
-use crate::protocol::envelope::{Envelope, EnvelopeError, Header, Splitter};
+use crate::protocol::envelope::{Envelope, EnvelopeError, Header, Splitter, hold};
 
 /// What a body may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,10 +13,21 @@ pub struct Limits {
     pub most_wire_bytes: u64,
     /// Bytes after decoding. Most of an envelope this large would be items that are not kept.
     pub most_decoded_bytes: u64,
+    /// Bytes after decoding that any body may have, however small it is on the wire.
+    pub any_ratio_bytes: u64,
+    /// Bytes after decoding for each byte on the wire, beyond `any_ratio_bytes`. The most that a
+    /// real client was seen to send is 180: a stack of 999 equal frames.
+    pub most_ratio: u64,
     /// Bytes of one event.
     pub most_event_bytes: usize,
-    /// How long a client may take to send its body.
-    pub body_timeout: std::time::Duration,
+    /// How long a client may send nothing in the middle of its body.
+    pub idle_timeout: Duration,
+    /// How long a client may take to send its body, unless it keeps up the least rate.
+    pub body_timeout: Duration,
+    /// Bytes a second, on average, with which a client may take longer than `body_timeout`.
+    pub least_rate: u64,
+    /// How long a client may take at all.
+    pub most_body_time: Duration,
 }
 
 impl Default for Limits {
@@ -23,11 +35,33 @@ impl Default for Limits {
         Self {
             most_wire_bytes: 200 * 1024 * 1024,
             most_decoded_bytes: 200 * 1024 * 1024,
+            any_ratio_bytes: 4 * 1024 * 1024,
+            most_ratio: 400,
             most_event_bytes: 4 * 1024 * 1024,
-            body_timeout: std::time::Duration::from_mins(1),
+            idle_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_mins(1),
+            least_rate: 16 * 1024,
+            most_body_time: Duration::from_mins(10),
         }
     }
 }
+
+impl Limits {
+    /// How long to wait for the next bytes of a body that began `since` ago and of which `n_wire`
+    /// bytes have come; `None` when it has taken too long.
+    pub(super) fn patience(&self, since: Duration, n_wire: u64) -> Option<Duration> {
+        let by_rate = Duration::from_secs(n_wire / self.least_rate.max(1));
+        let most = self.body_timeout.max(by_rate).min(self.most_body_time);
+        let left = most.checked_sub(since).filter(|left| !left.is_zero())?;
+        Some(left.min(self.idle_timeout))
+    }
+}
+
+/// One step decodes about so many bytes; between steps others get their turn on the thread.
+const STEP_BYTES: usize = 256 * 1024;
+
+/// A piece costs time, however short it is: it counts as so many bytes of a step.
+const LEAST_STEP_BYTES: usize = 1024;
 
 /// What is wrong with a body.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +75,9 @@ pub(super) enum BodyError {
     /// It is too large when decoded.
     #[error("the decoded body is larger than {0} bytes")]
     Decoded(u64),
-    /// It is one event, and too large.
-    #[error("the event is larger than {0} bytes")]
-    Event(usize),
+    /// It became far larger by decoding than any report does.
+    #[error("the body decodes to more than {0} bytes for each of its own: it is no report")]
+    Ratio(u64),
     /// It is no envelope.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -53,10 +87,7 @@ impl BodyError {
     /// Whether the body is too large rather than broken.
     pub(super) fn is_size(&self) -> bool {
         match self {
-            Self::Wire(_)
-            | Self::Decoded(_)
-            | Self::Event(_)
-            | Self::Envelope(EnvelopeError::ItemTooLarge { .. }) => true,
+            Self::Wire(_) | Self::Decoded(_) | Self::Ratio(_) => true,
             Self::Encoding(_) | Self::Envelope(_) => false,
         }
     }
@@ -69,65 +100,35 @@ fn keeps(kind: &str) -> bool {
 
 enum Content {
     Envelope(Box<Splitter>),
-    Event(Vec<u8>),
+    /// One event, as much as is kept of it, and how many bytes more it had.
+    Event(Vec<u8>, u64),
 }
 
-/// Where decoded bytes go.
-struct Sink {
-    content: Content,
-    limits: Limits,
-    n_decoded: u64,
-    failure: Option<BodyError>,
-}
-
-impl Sink {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
-        self.n_decoded += bytes.len() as u64;
-        if self.n_decoded > self.limits.most_decoded_bytes {
-            return Err(BodyError::Decoded(self.limits.most_decoded_bytes));
+impl Content {
+    fn take(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), BodyError> {
+        match self {
+            Self::Envelope(splitter) => splitter.push(bytes)?,
+            Self::Event(event, n_cut) => *n_cut += hold(event, bytes, limits.most_event_bytes),
         }
-        match &mut self.content {
-            Content::Envelope(splitter) => splitter.push(bytes)?,
-            Content::Event(event) => {
-                if event.len() + bytes.len() > self.limits.most_event_bytes {
-                    return Err(BodyError::Event(self.limits.most_event_bytes));
-                }
-                event.extend_from_slice(bytes);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.take(bytes) {
-            Ok(()) => Ok(bytes.len()),
-            Err(error) => {
-                self.failure = Some(error);
-                Err(io::Error::other("the body is refused"))
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
 /// A body on its way in.
 pub(super) struct Body {
-    decoder: Decoder<Sink>,
+    decoder: Decoder,
+    content: Content,
     limits: Limits,
     n_wire: u64,
+    n_decoded: u64,
 }
 
 /// What a body held.
 pub(super) enum Received {
     /// An envelope, and what was wrong with the rest of it.
     Envelope(Envelope, Option<BodyError>),
-    /// One event.
-    Event(Vec<u8>),
+    /// One event, as much as is kept of it, and how many bytes were cut off.
+    Event(Vec<u8>, u64),
 }
 
 impl Body {
@@ -137,62 +138,62 @@ impl Body {
     }
 
     pub(super) fn event(encoding: Encoding, limits: Limits) -> io::Result<Self> {
-        Self::new(encoding, Content::Event(Vec::new()), limits)
+        Self::new(encoding, Content::Event(Vec::new(), 0), limits)
     }
 
     fn new(encoding: Encoding, content: Content, limits: Limits) -> io::Result<Self> {
-        let sink = Sink { content, limits, n_decoded: 0, failure: None };
-        Ok(Self { decoder: Decoder::new(encoding, sink)?, limits, n_wire: 0 })
+        Ok(Self { decoder: Decoder::new(encoding)?, content, limits, n_wire: 0, n_decoded: 0 })
     }
 
-    /// Takes the next bytes from the wire.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
-        self.n_wire += bytes.len() as u64;
-        if self.n_wire > self.limits.most_wire_bytes {
-            return Err(BodyError::Wire(self.limits.most_wire_bytes));
+    /// Takes bytes from the wire, as many as decode to about [`STEP_BYTES`]; the rest stays in
+    /// `bytes`. Says whether there may be more to decode.
+    pub(super) fn step(&mut self, bytes: &mut &[u8]) -> Result<bool, BodyError> {
+        let mut n_step = 0;
+        while n_step < STEP_BYTES {
+            let n_before = bytes.len();
+            let piece = self.decoder.next(bytes).map_err(BodyError::Encoding)?;
+            self.n_wire += (n_before - bytes.len()) as u64;
+            let Some(piece) = piece else { return Ok(false) };
+            n_step += piece.len().max(LEAST_STEP_BYTES);
+            self.n_decoded += piece.len() as u64;
+            check_sizes(&self.limits, self.n_wire, self.n_decoded)?;
+            self.content.take(piece, &self.limits)?;
         }
-        self.decoder.push(bytes).map_err(|cause| self.failure(cause))
+        Ok(true)
     }
 
-    /// Why the decoder stopped: what the sink says, else what the decoder says.
-    fn failure(&mut self, cause: io::Error) -> BodyError {
-        let failure = self.decoder.sink().and_then(|sink| sink.failure.take());
-        failure.unwrap_or(BodyError::Encoding(cause))
+    /// Bytes that came over the wire.
+    pub(super) fn n_wire(&self) -> u64 {
+        self.n_wire
+    }
+
+    /// Bytes that are held in memory.
+    pub(super) fn n_held(&self) -> u64 {
+        match &self.content {
+            Content::Envelope(splitter) => splitter.n_held(),
+            Content::Event(event, _) => event.len() as u64,
+        }
     }
 
     /// The envelope's header, as soon as it is there.
-    pub(super) fn header(&mut self) -> Option<&Header> {
-        match &self.decoder.sink()?.content {
+    pub(super) fn header(&self) -> Option<&Header> {
+        match &self.content {
             Content::Envelope(splitter) => splitter.header(),
-            Content::Event(_) => None,
+            Content::Event(..) => None,
         }
     }
 
     /// The body is over, or broke off with `fault`: what arrived whole.
-    pub(super) fn finish(mut self, fault: Option<BodyError>) -> Result<Received, BodyError> {
+    pub(super) fn finish(self, fault: Option<BodyError>) -> Result<Received, BodyError> {
         let mut fault = fault;
         if fault.is_none() {
-            fault = self.decoder.finish().map_err(|cause| self.failure(cause)).err();
+            fault = self.decoder.finish().map_err(BodyError::Encoding).err();
         }
-        let Some(sink) = self.decoder.sink() else {
-            return Err(BodyError::Encoding(io::ErrorKind::BrokenPipe.into()));
-        };
-        let content = std::mem::replace(&mut sink.content, Content::Event(Vec::new()));
-        match content {
-            Content::Event(event) => {
-                if let Some(fault) = fault {
-                    return Err(fault);
-                }
-                let most = self.limits.most_event_bytes;
-                Ok(Received::Event(match from_base64_zlib(&event, most) {
-                    None => event,
-                    Some(Ok(event)) => event,
-                    Some(Err(cause)) if cause.kind() == io::ErrorKind::FileTooLarge => {
-                        return Err(BodyError::Event(most));
-                    }
-                    Some(Err(cause)) => return Err(BodyError::Encoding(cause)),
-                }))
-            }
+        match self.content {
+            Content::Event(event, n_cut) => match fault {
+                Some(fault) => Err(fault),
+                None => event_of(event, n_cut, self.limits.most_event_bytes),
+            },
             Content::Envelope(mut splitter) => {
                 if fault.is_none() {
                     fault = splitter.finish().err().map(BodyError::from);
@@ -207,6 +208,31 @@ impl Body {
     }
 }
 
+/// One event out of a body that may be encoded in the body's own way.
+fn event_of(event: Vec<u8>, n_cut: u64, most: usize) -> Result<Received, BodyError> {
+    match from_base64_zlib(&event, n_cut > 0, most) {
+        None => Ok(Received::Event(event, n_cut)),
+        Some(Ok((event, is_whole))) => {
+            // How much is missing of it, only decoding all of it would tell.
+            let n_cut = if is_whole { 0 } else { n_cut.max(1) };
+            Ok(Received::Event(event, n_cut))
+        }
+        Some(Err(cause)) => Err(BodyError::Encoding(cause)),
+    }
+}
+
+/// Whether a body of which so much has come, and been decoded, may go on.
+fn check_sizes(limits: &Limits, n_wire: u64, n_decoded: u64) -> Result<(), BodyError> {
+    if n_wire > limits.most_wire_bytes {
+        return Err(BodyError::Wire(limits.most_wire_bytes));
+    }
+    if n_decoded > limits.most_decoded_bytes {
+        return Err(BodyError::Decoded(limits.most_decoded_bytes));
+    }
+    let most = n_wire.saturating_mul(limits.most_ratio).max(limits.any_ratio_bytes);
+    if n_decoded > most { Err(BodyError::Ratio(limits.most_ratio)) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -216,18 +242,18 @@ mod tests {
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("gzip in memory")
     }
 
     fn zlib(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("zlib in memory")
     }
 
     fn deflate(bytes: &[u8]) -> Vec<u8> {
         let mut encoder =
-            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("deflate in memory")
     }
 
@@ -239,11 +265,11 @@ mod tests {
         let limits =
             Limits { most_event_bytes: 100_000, most_decoded_bytes: 200_000, ..Limits::default() };
         let mut body = Body::event(encoding, limits).expect("a decoder");
-        for piece in bytes.chunks(piece) {
-            body.push(piece)?;
+        for mut piece in bytes.chunks(piece) {
+            while body.step(&mut piece)? {}
         }
         match body.finish(None)? {
-            Received::Event(event) => Ok(event),
+            Received::Event(event, _) => Ok(event),
             Received::Envelope(..) => Ok(Vec::new()),
         }
     }
@@ -276,6 +302,50 @@ mod tests {
         for (encoding, encode) in ENCODERS {
             let error = receive(encoding, &encode(&vec![0; 1_000_000]), 999).expect_err("a bomb");
             assert!(error.is_size(), "{encoding:?} {error}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_ends_by_its_ratio_in_bounded_steps() {
+        let n_bytes = 20 * 1024 * 1024;
+        for (encoding, encode) in ENCODERS.into_iter().skip(1) {
+            let bomb = encode(&vec![0; n_bytes]);
+            let mut body = Body::envelope(encoding, Limits::default()).expect("a decoder");
+            let header = encode(b"{}\n{\"type\":\"attachment\",\"length\":1000000000}\n");
+            let bytes = if encoding == Encoding::Deflate { bomb } else { [header, bomb].concat() };
+            let mut bytes = bytes.as_slice();
+            let (error, n_decoded) = loop {
+                let n_before = body.n_decoded;
+                match body.step(&mut bytes) {
+                    Ok(true) => {}
+                    Ok(false) => panic!("{encoding:?}: the bomb was taken"),
+                    Err(error) => break (error, body.n_decoded),
+                }
+                assert!(body.n_decoded - n_before < 2 * STEP_BYTES as u64);
+            };
+            // Zeros are no envelope, so that those without a header end with their first line.
+            if encoding != Encoding::Deflate {
+                assert!(matches!(error, BodyError::Ratio(400)), "{encoding:?} {error}");
+                assert!(n_decoded < 20 << 20, "{encoding:?} {n_decoded}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_gets_its_time_and_no_more() {
+        let limits = Limits::default();
+        let seconds = Duration::from_secs;
+        for (since, n_wire, expected) in [
+            (0, 0, Some(15)),
+            (50, 1_000, Some(10)),
+            (60, 1_000, None),
+            (60, 16 * 1024 * 61, Some(1)),
+            (120, 200 * 1024 * 1024, Some(15)),
+            (599, 200 * 1024 * 1024, Some(1)),
+            (600, 200 * 1024 * 1024, None),
+        ] {
+            let patience = limits.patience(seconds(since), n_wire);
+            assert_eq!(patience, expected.map(seconds), "{since} {n_wire}");
         }
     }
 

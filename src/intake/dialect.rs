@@ -109,7 +109,8 @@ fn refuse_sentry(refusal: &Refusal) -> HttpResponse {
         let seconds = whole_seconds(after);
         response.insert_header((RETRY_AFTER, seconds));
         // No categories: everything is limited.
-        let limits = format!("{seconds}::organization:{}", refusal.code);
+        let all = || format!("{seconds}::organization:{}", refusal.code);
+        let limits = refusal.limits.clone().unwrap_or_else(all);
         response.insert_header((X_SENTRY_RATE_LIMITS, limits));
     }
     response.json(json!({ "detail": refusal.detail, "causes": [refusal.code] }))

@@ -1,5 +1,7 @@
 //! One request of a client: authenticate, admit, read, append, answer.
 
+use std::time::Instant;
+
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
@@ -9,6 +11,7 @@ use super::Intake;
 use super::body::{Body, BodyError, Received};
 use super::cors::{preflight, with_cors};
 use super::dialect::Dialect;
+use super::policy::{check_origin, within_limits};
 use super::refusal::{RETRY_AFTER, Refusal};
 use super::reports::reports;
 use super::sender::{Sender, auth_of, authenticate, check_dsn, header, no_key, project_of};
@@ -18,7 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::protocol::auth::ClientAuth;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::report::Report;
-use crate::spool::{AppendError, Room, USUAL_REPORT_BYTES};
+use crate::spool::{AppendError, Full, Room, USUAL_REPORT_BYTES};
 
 /// What an endpoint takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +109,8 @@ impl<'a> Call<'a> {
 
     /// Counts a refusal, and says it.
     pub(super) fn refuse(&self, refusal: &Refusal) -> HttpResponse {
-        tracing::debug!(code = refusal.code, detail = %refusal.detail, "refused a request");
+        // The detail may quote the client: it is in the answer and not in the log.
+        tracing::debug!(code = refusal.code, "refused a request");
         self.count(Outcome::Refused(refusal.code.to_owned()), 1);
         self.kind.dialect().refuse(refusal, self.request)
     }
@@ -126,19 +130,20 @@ impl<'a> Call<'a> {
     /// Takes the request; the id of its event, if it has one.
     async fn take(&mut self, payload: web::Payload) -> Result<Option<EventId>, Refusal> {
         self.identify().await?;
+        if let Some(sender) = &self.sender {
+            check_origin(self.request, sender)?;
+        }
         let body = self.body()?;
-        let room = self.admit()?;
-        let patience = self.intake.limits.body_timeout;
-        let received = tokio::time::timeout(patience, self.read(payload, body)).await;
-        let received = received.map_err(|_| {
-            let detail = "the body took too long to arrive";
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
-        })??;
+        let mut room = self.admit()?;
+        let received = self.read(payload, body, &mut room).await?;
         let now = self.intake.clock.now();
         let sender = self.sender.as_ref().ok_or_else(|| no_key(self.kind.dialect()))?;
-        let (id, reports) = reports(self, sender, received, now)?;
+        // An envelope may have named its key itself.
+        check_origin(self.request, sender)?;
+        let (id, reports) = reports(self, sender, received, now).await?;
+        let (reports, limited) = within_limits(self.intake, sender, reports, now);
         append(self.intake, room, &reports, sender.is_verified, now).await?;
-        Ok(id)
+        limited.map_or(Ok(id), Err)
     }
 
     /// What reads the body.
@@ -153,7 +158,7 @@ impl<'a> Call<'a> {
         body.map_err(|cause| Refusal::later("decoder", cause, RETRY_AFTER))
     }
 
-    /// Reserves room in the spool, before the body is read.
+    /// Looks for room in the spool, before the body is read.
     fn admit(&self) -> Result<Room, Refusal> {
         let limits = &self.intake.limits;
         let announced: Option<u64> =
@@ -161,32 +166,31 @@ impl<'a> Call<'a> {
         if announced.is_some_and(|length| length > limits.most_wire_bytes) {
             return Err(Refusal::too_large(BodyError::Wire(limits.most_wire_bytes)));
         }
-        // Whoever has not shown a key yet reserves little: idle strangers must not fill the spool.
-        let most =
-            if self.sender.is_some() { limits.most_event_bytes as u64 } else { USUAL_REPORT_BYTES };
+        let most = limits.most_event_bytes as u64;
         let expected = announced.unwrap_or(USUAL_REPORT_BYTES).min(most);
-        let room = self.intake.spool.admit(expected);
-        room.map_err(|full| Refusal::later("spool_full", &full, full.retry_after))
+        self.intake.spool.expect(expected).map_err(|full| spool_full(&full))
     }
 
-    /// Reads the body; one that names its key itself is authenticated as soon as it does.
+    /// Reads the body; one that names its key itself is authenticated as soon as it does. The room
+    /// in the spool follows what arrives.
     async fn read(
         &mut self,
         mut payload: web::Payload,
         mut body: Body,
+        room: &mut Room,
     ) -> Result<Received, Refusal> {
+        let began = Instant::now();
         let mut fault = None;
         let mut is_checked = false;
-        while let Some(bytes) = payload.next().await {
-            let bytes = bytes
-                .map_err(|cause| Refusal::malformed(format!("the body broke off: {cause}")))?;
-            if let Err(error) = body.push(&bytes) {
-                fault = Some(error);
+        while let Some(bytes) = next(&mut payload, self.intake, began, body.n_wire()).await? {
+            fault = decode(&mut body, &bytes).await.err();
+            if fault.is_some() {
                 break;
             }
             if !is_checked {
                 is_checked = self.check_key_of(&mut body).await?;
             }
+            room.follow(body.n_held()).map_err(|full| spool_full(&full))?;
         }
         let received = body.finish(fault).map_err(|error| {
             if error.is_size() { Refusal::too_large(error) } else { Refusal::malformed(error) }
@@ -213,6 +217,34 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Decodes what has come; between steps others get their turn on the thread.
+async fn decode(body: &mut Body, mut bytes: &[u8]) -> Result<(), BodyError> {
+    while body.step(&mut bytes)? {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// The next bytes of a body, for which nobody waits for ever.
+async fn next(
+    payload: &mut web::Payload,
+    intake: &Intake,
+    began: Instant,
+    n_wire: u64,
+) -> Result<Option<web::Bytes>, Refusal> {
+    let too_slow = || {
+        let detail = "the body took too long to arrive";
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+    };
+    let patience = intake.limits.patience(began.elapsed(), n_wire).ok_or_else(too_slow)?;
+    let next = tokio::time::timeout(patience, payload.next()).await.map_err(|_| too_slow())?;
+    next.transpose().map_err(|cause| Refusal::malformed(format!("the body broke off: {cause}")))
+}
+
+fn spool_full(full: &Full) -> Refusal {
+    Refusal::later("spool_full", full, full.retry_after)
+}
+
 async fn append(
     intake: &Intake,
     room: Room,
@@ -235,7 +267,7 @@ async fn append(
     }
     appended.map_err(|error| match error {
         AppendError::TooLong { .. } => Refusal::too_large(error),
-        AppendError::Full(full) => Refusal::later("spool_full", &full, full.retry_after),
+        AppendError::Full(full) => spool_full(&full),
         AppendError::Write(_) | AppendError::Closed => {
             Refusal::later("spool_failing", error, RETRY_AFTER)
         }

@@ -15,6 +15,8 @@ pub(super) struct Refusal {
     pub(super) detail: String,
     /// When to come again, for 429.
     pub(super) retry_after: Option<Duration>,
+    /// What is limited, as `X-Sentry-Rate-Limits` has it; everything when it is not said.
+    pub(super) limits: Option<String>,
 }
 
 /// Pause asked for when a report cannot be taken.
@@ -22,7 +24,7 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl ToString) -> Self {
-        Self { status, code, detail: detail.to_string(), retry_after: None }
+        Self { status, code, detail: detail.to_string(), retry_after: None, limits: None }
     }
 
     pub(super) fn malformed(detail: impl ToString) -> Self {

@@ -14,7 +14,7 @@ use crate::protocol::report::{Report, ReportKind, ReportMeta};
 use crate::protocol::{client_report, json, skim};
 
 /// The reports of a request, and the id to answer with: that of the first.
-pub(super) fn reports(
+pub(super) async fn reports(
     call: &Call<'_>,
     sender: &Sender,
     received: Received,
@@ -23,17 +23,19 @@ pub(super) fn reports(
     let mut found = Found { call, sender, now, sent_at: None, reports: Vec::new() };
     let mut id = None;
     match received {
-        Received::Event(payload) => {
-            let given = event_id_of(&payload)?;
+        Received::Event(payload, n_cut) => {
+            let (payload, given) = event_id_of(payload, n_cut > 0).await?;
             match call.kind {
                 // Ids of notices are made here.
-                Kind::Notice => found.add(ReportKind::AirbrakeNotice, None, payload),
-                Kind::Store | Kind::Envelope => found.add(ReportKind::SentryEvent, given, payload),
+                Kind::Notice => found.add(ReportKind::AirbrakeNotice, None, payload, n_cut),
+                Kind::Store | Kind::Envelope => {
+                    found.add(ReportKind::SentryEvent, given, payload, n_cut);
+                }
             }
         }
         Received::Envelope(mut envelope, fault) => {
             if let Some(fault) = fault {
-                tracing::debug!(%fault, "a part of an envelope was refused");
+                tracing::debug!(is_size = fault.is_size(), "a part of an envelope was refused");
                 call.count(Outcome::Refused("malformed_item".to_owned()), 1);
             }
             id = envelope.header.event_id;
@@ -56,18 +58,20 @@ struct Found<'a> {
 
 impl Found<'_> {
     /// Adds a report; one that comes without an id gets one.
-    fn add(&mut self, kind: ReportKind, event_id: Option<EventId>, payload: Vec<u8>) {
+    fn add(&mut self, kind: ReportKind, event_id: Option<EventId>, payload: Vec<u8>, n_cut: u64) {
         let Self { call, sender, now, sent_at, .. } = *self;
         let meta = ReportMeta {
             kind,
             project_id: sender.project_id,
             public_key: sender.public_key.clone(),
             is_verified: sender.is_verified,
+            is_trusted: sender.key.as_ref().is_some_and(|key| key.is_trusted),
             event_id: event_id.unwrap_or_else(|| EventId(call.intake.clock.id())),
             received_at: now,
             sent_at,
             remote_addr: call.request.connection_info().realip_remote_addr().map(str::to_owned),
             client: call.auth.client.clone(),
+            n_cut,
         };
         self.reports.push(Report { meta, payload });
     }
@@ -86,7 +90,7 @@ impl Found<'_> {
             // reason to lose one.
             let given = if self.reports.is_empty() { envelope.header.event_id } else { None };
             let id = given.or_else(|| skim::event_id(&item.payload).ok().flatten());
-            self.add(ReportKind::SentryEvent, id, item.payload);
+            self.add(ReportKind::SentryEvent, id, item.payload, item.n_cut);
         }
     }
 }
@@ -100,15 +104,32 @@ fn count_discarded(call: &Call<'_>, payload: &[u8]) {
     }
 }
 
-/// The id in the JSON object of an event; an error for what is no object.
-fn event_id_of(payload: &[u8]) -> Result<Option<EventId>, Refusal> {
+/// Reading more bytes than this takes so long that it does not belong on a server thread.
+const MOST_INLINE_BYTES: usize = 128 * 1024;
+
+/// The id in the JSON object of an event that comes alone; an error for what is no object. Gives
+/// the event back.
+async fn event_id_of(
+    payload: Vec<u8>,
+    is_cut: bool,
+) -> Result<(Vec<u8>, Option<EventId>), Refusal> {
+    let n_bytes = payload.len();
+    let read = move || event_id_in(&payload, is_cut).map(|id| (payload, id));
+    if n_bytes <= MOST_INLINE_BYTES {
+        return read();
+    }
+    let done = tokio::task::spawn_blocking(read).await;
+    done.unwrap_or_else(|_| Err(Refusal::malformed("the report cannot be read")))
+}
+
+fn event_id_in(payload: &[u8], is_cut: bool) -> Result<Option<EventId>, Refusal> {
     if payload.iter().all(u8::is_ascii_whitespace) {
         return Err(Refusal::malformed("the body is empty"));
     }
     skim::event_id(payload).or_else(|strict| {
         // Broken text inside is digest's business; only what is no JSON object is refused.
-        let event = json::parse(payload).ok();
-        let event = event.as_ref().and_then(serde_json::Value::as_object);
+        let event = json::parse(payload, is_cut).ok();
+        let event = event.as_ref().and_then(|parsed| parsed.value.as_object());
         let event = event.ok_or_else(|| {
             Refusal::malformed(format!("the report is not a JSON object: {strict}"))
         })?;

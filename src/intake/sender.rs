@@ -1,5 +1,7 @@
 //! Who sends a report: the key, from wherever the client names it, and the project it must fit.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::{HttpRequest, web};
 
@@ -9,6 +11,7 @@ use super::endpoint::Call;
 use super::refusal::{RETRY_AFTER, Refusal};
 use crate::auth::keys::KeyLookup;
 use crate::domain::id::ProjectId;
+use crate::domain::project::ProjectKey;
 use crate::protocol::auth::{ClientAuth, checked_key};
 use crate::protocol::dsn::Dsn;
 
@@ -23,6 +26,8 @@ pub(super) struct Sender {
     pub(super) project_id: ProjectId,
     /// Whether it is known; false while the store is away and nobody can say.
     pub(super) is_verified: bool,
+    /// The key itself, when it is known.
+    pub(super) key: Option<Arc<ProjectKey>>,
 }
 
 /// Finds the key, which must be active and belong to `project`, where the address names one.
@@ -41,7 +46,8 @@ pub(super) async fn authenticate(
             Err(Refusal::forbidden("inactive_key", "the key is switched off"))
         }
         KeyLookup::Known(key) => {
-            Ok(Sender { public_key, project_id: key.project_id, is_verified: true })
+            let project_id = key.project_id;
+            Ok(Sender { public_key, project_id, is_verified: true, key: Some(Arc::new(key)) })
         }
         KeyLookup::Unknown => Err(unknown_key(project)),
         KeyLookup::Busy => Err(Refusal::later(
@@ -50,7 +56,9 @@ pub(super) async fn authenticate(
             RETRY_AFTER,
         )),
         KeyLookup::StoreAway => match project {
-            Some(project_id) => Ok(Sender { public_key, project_id, is_verified: false }),
+            Some(project_id) => {
+                Ok(Sender { public_key, project_id, is_verified: false, key: None })
+            }
             None => Err(Refusal::later(
                 "keys_away",
                 "the project of this key cannot be looked up now; name it in the address",

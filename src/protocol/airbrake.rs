@@ -27,8 +27,8 @@ use notifier::Notifier;
 /// # Errors
 /// When the payload is not a JSON object.
 pub fn parse_notice(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
-    let notice = sentry::object(bytes)?;
-    Ok(sentry::normalise(to_payload(notice), received))
+    let (notice, mut budget) = sentry::object(bytes, received)?;
+    Ok(sentry::normalise(to_payload(notice), received, &mut budget))
 }
 
 /// Rewrites a notice as the payload of a Sentry event.

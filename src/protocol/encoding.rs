@@ -1,12 +1,13 @@
 //! Content encodings, decoded as the bytes come in.
 
-use std::io::{self, Read as _, Write};
+use std::io;
 
 use base64::Engine as _;
-use flate2::write::MultiGzDecoder;
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
-use zstd::stream::raw::DParameter;
-use zstd::stream::{raw, zio};
+use zstd::stream::raw::{self, DParameter, Operation as _};
+
+use super::envelope::hold;
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,171 +49,249 @@ impl Encoding {
 /// What old Ruby clients (sentry-raven) send without a `Content-Encoding`: base64 of zlib. Its first
 /// bytes are `eJ`, those of base64 over a zlib header, where JSON would begin with `{`.
 ///
-/// Gives `None` for anything else.
+/// Gives the first `most_bytes` of what it decodes to, and whether that is all; `None` for anything
+/// else. A body that `is_cut` itself may end anywhere.
 ///
 /// # Errors
-/// When it begins so but is not, or becomes larger than `most_bytes`.
+/// When it begins so but is not.
 #[must_use]
-pub fn from_base64_zlib(body: &[u8], most_bytes: usize) -> Option<io::Result<Vec<u8>>> {
+pub fn from_base64_zlib(
+    body: &[u8],
+    is_cut: bool,
+    most_bytes: usize,
+) -> Option<io::Result<(Vec<u8>, bool)>> {
     body.starts_with(b"eJ").then(|| {
-        let compact: Vec<u8> =
+        let mut compact: Vec<u8> =
             body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        if is_cut {
+            // Four letters are three bytes.
+            compact.truncate(compact.len() / 4 * 4);
+        }
         let zlib = base64::engine::general_purpose::STANDARD
             .decode(compact)
             .map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?;
-        let mut decoded = Vec::new();
-        let most = u64::try_from(most_bytes).unwrap_or(u64::MAX);
-        flate2::read::ZlibDecoder::new(zlib.as_slice()).take(most + 1).read_to_end(&mut decoded)?;
-        if decoded.len() > most_bytes {
-            return Err(io::ErrorKind::FileTooLarge.into());
+        let mut decoder = Decoder::new(Encoding::Deflate)?;
+        let (mut json, mut zlib) = (Vec::new(), zlib.as_slice());
+        while let Some(piece) = decoder.next(&mut zlib)? {
+            if hold(&mut json, piece, most_bytes) > 0 {
+                return Ok((json, false));
+            }
         }
-        Ok(decoded)
+        if !is_cut {
+            decoder.finish()?;
+        }
+        Ok((json, !is_cut))
     })
 }
 
 /// The largest window a zstd body may ask for: 2^23 = 8 MiB, as RFC 8878 recommends to support.
 const MOST_ZSTD_WINDOW_LOG: u32 = 23;
 
-/// Buffer between a decoder and its sink, in bytes.
-const BUFFER_BYTES: usize = 8 * 1024;
+/// The window of gzip and zlib: 2^15, the only one in use.
+const GZIP_WINDOW_LOG: u8 = 15;
 
-/// Decodes what is written to it into a sink. The sink bounds the size by refusing to take more.
-pub struct Decoder<W: Write>(Inner<W>);
+/// A decoder hands over at most so many bytes at a time.
+pub const MOST_PIECE_BYTES: usize = 16 * 1024;
 
-enum Inner<W: Write> {
-    Identity(W),
-    Gzip(Box<MultiGzDecoder<W>>),
-    /// The first two bytes of a deflate body tell which kind it is.
-    DeflateStart(Vec<u8>, W),
-    Deflate(Box<Inflate<W>>),
-    Brotli(Box<brotli_decompressor::DecompressorWriter<W>>),
-    Zstd(Box<zio::Writer<W, raw::Decoder<'static>>>),
-    /// Only while one state is exchanged for the next.
-    Gone,
+/// Decodes a body piece by piece, so that whoever calls decides after each how far to go: the
+/// smallest of bodies may decode to more than anybody has room or time for.
+pub struct Decoder {
+    kind: Kind,
+    buffer: Vec<u8>,
 }
 
-impl<W: Write> Decoder<W> {
-    /// A decoder into `sink`.
+type Brotli = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
+
+enum Kind {
+    Identity,
+    Gzip(Decompress, Member),
+    /// The first two bytes of a deflate body tell which kind it is.
+    DeflateStart(Option<u8>),
+    Deflate(Decompress, Member),
+    Brotli(Box<Brotli>, Member),
+    Zstd(raw::Decoder<'static>, Member),
+}
+
+/// Where a decoder stands: only at an end may a body end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Inside,
+    Over,
+}
+
+/// What one step took and gave.
+struct Step {
+    n_in: usize,
+    n_out: usize,
+}
+
+impl Decoder {
+    /// A decoder.
     ///
     /// # Errors
     /// When the zstd library cannot be set up.
-    pub fn new(encoding: Encoding, sink: W) -> io::Result<Self> {
-        Ok(Self(match encoding {
-            Encoding::Identity => Inner::Identity(sink),
-            Encoding::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(sink))),
-            Encoding::Deflate => Inner::DeflateStart(Vec::new(), sink),
-            Encoding::Brotli => Inner::Brotli(Box::new(
-                brotli_decompressor::DecompressorWriter::new(sink, BUFFER_BYTES),
-            )),
+    pub fn new(encoding: Encoding) -> io::Result<Self> {
+        let kind = match encoding {
+            Encoding::Identity => Kind::Identity,
+            Encoding::Gzip => Kind::Gzip(gzip_member(), Member::Inside),
+            Encoding::Deflate => Kind::DeflateStart(None),
+            Encoding::Brotli => {
+                let alloc = StandardAlloc::default;
+                let state = BrotliState::new(alloc(), alloc(), alloc());
+                Kind::Brotli(Box::new(state), Member::Inside)
+            }
             Encoding::Zstd => {
                 let mut decoder = raw::Decoder::new()?;
                 decoder.set_parameter(DParameter::WindowLogMax(MOST_ZSTD_WINDOW_LOG))?;
-                Inner::Zstd(Box::new(zio::Writer::new(sink, decoder)))
+                Kind::Zstd(decoder, Member::Inside)
             }
-        }))
-    }
-
-    /// Decodes the next bytes of the body.
-    ///
-    /// # Errors
-    /// When they are not what the encoding says, or the sink takes no more.
-    pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.0 {
-            Inner::Identity(sink) => sink.write_all(bytes),
-            Inner::Gzip(decoder) => decoder.write_all(bytes),
-            Inner::Deflate(decoder) => decoder.push(bytes),
-            Inner::Brotli(decoder) => decoder.write_all(bytes),
-            Inner::Zstd(decoder) => decoder.write_all(bytes),
-            Inner::DeflateStart(start, _) => {
-                start.extend_from_slice(bytes);
-                if start.len() >= 2 { self.choose_deflate() } else { Ok(()) }
-            }
-            Inner::Gone => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-
-    /// Looks at the start of a deflate body and goes on as zlib or raw.
-    fn choose_deflate(&mut self) -> io::Result<()> {
-        let Inner::DeflateStart(start, sink) = std::mem::replace(&mut self.0, Inner::Gone) else {
-            return Ok(());
         };
-        // RFC 1950: the method is 8, and the two bytes are a multiple of 31.
-        let is_zlib = start.first_chunk::<2>().is_some_and(|header| {
-            header[0] & 0x0f == 8 && u16::from_be_bytes(*header).is_multiple_of(31)
-        });
-        self.0 = Inner::Deflate(Box::new(Inflate::new(is_zlib, sink)));
-        self.push(&start)
+        Ok(Self { kind, buffer: vec![0; MOST_PIECE_BYTES] })
     }
 
-    /// The sink, to see what has arrived.
-    pub fn sink(&mut self) -> Option<&mut W> {
-        match &mut self.0 {
-            Inner::Identity(sink) | Inner::DeflateStart(_, sink) => Some(sink),
-            Inner::Gzip(decoder) => Some(decoder.get_mut()),
-            Inner::Deflate(decoder) => Some(&mut decoder.sink),
-            Inner::Brotli(decoder) => Some(decoder.get_mut()),
-            Inner::Zstd(decoder) => Some(decoder.writer_mut()),
-            Inner::Gone => None,
-        }
-    }
-
-    /// The body is over: hands over what is still inside.
+    /// Decodes the next bytes of the body up to [`MOST_PIECE_BYTES`], and takes from `bytes` what
+    /// it used. `None` when it has used them all and nothing more comes out of them.
     ///
     /// # Errors
-    /// When the body ended in the middle.
-    pub fn finish(&mut self) -> io::Result<()> {
-        if matches!(self.0, Inner::DeflateStart(..)) {
-            self.choose_deflate()?;
-        }
-        match &mut self.0 {
-            Inner::Identity(sink) => sink.flush(),
-            Inner::Gzip(decoder) => decoder.try_finish(),
-            Inner::Deflate(decoder) => decoder.finish(),
-            Inner::Brotli(decoder) => decoder.close(),
-            Inner::Zstd(decoder) => decoder.finish(),
-            Inner::DeflateStart(..) | Inner::Gone => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-}
-
-/// Inflates, and knows whether the end has come: the decoders of `flate2` take a body that breaks
-/// off for whole.
-struct Inflate<W: Write> {
-    state: Decompress,
-    buffer: Vec<u8>,
-    sink: W,
-    is_over: bool,
-}
-
-impl<W: Write> Inflate<W> {
-    fn new(is_zlib: bool, sink: W) -> Self {
-        let (state, buffer) = (Decompress::new(is_zlib), vec![0; BUFFER_BYTES]);
-        Self { state, buffer, sink, is_over: false }
-    }
-
-    fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// When they are not what the encoding says.
+    pub fn next(&mut self, bytes: &mut &[u8]) -> io::Result<Option<&[u8]>> {
         loop {
-            if self.is_over {
-                let has_more = !bytes.is_empty();
-                let error = || io::Error::new(io::ErrorKind::InvalidData, "bytes after the end");
-                return if has_more { Err(error()) } else { Ok(()) };
+            let step = self.step(bytes)?;
+            *bytes = bytes.get(step.n_in..).unwrap_or_default();
+            if step.n_out > 0 {
+                return Ok(self.buffer.get(..step.n_out));
             }
-            let (n_in, n_out) = (self.state.total_in(), self.state.total_out());
-            let status = self.state.decompress(bytes, &mut self.buffer, FlushDecompress::None)?;
-            let n_in = usize::try_from(self.state.total_in() - n_in).unwrap_or(usize::MAX);
-            let n_out = usize::try_from(self.state.total_out() - n_out).unwrap_or(usize::MAX);
-            self.sink.write_all(self.buffer.get(..n_out).unwrap_or_default())?;
-            bytes = bytes.get(n_in..).unwrap_or_default();
-            self.is_over = status == Status::StreamEnd;
-            // A full buffer may mean that there is more to come from what was already taken.
-            let is_idle = n_out < self.buffer.len() && (bytes.is_empty() || n_in + n_out == 0);
-            if !self.is_over && is_idle {
-                return Ok(());
+            if step.n_in == 0 {
+                // No way forward with bytes left would be a decoder's defect; nobody waits for it.
+                return if bytes.is_empty() { Ok(None) } else { Err(invalid("no way forward")) };
             }
         }
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        if self.is_over { self.sink.flush() } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    fn step(&mut self, bytes: &[u8]) -> io::Result<Step> {
+        let nothing = Step { n_in: 0, n_out: 0 };
+        match &mut self.kind {
+            Kind::Identity => {
+                let n_bytes = bytes.len().min(self.buffer.len());
+                for (to, from) in self.buffer.iter_mut().zip(bytes) {
+                    *to = *from;
+                }
+                Ok(Step { n_in: n_bytes, n_out: n_bytes })
+            }
+            Kind::Gzip(state, member) => {
+                if *member == Member::Over {
+                    if bytes.is_empty() {
+                        return Ok(nothing);
+                    }
+                    // RFC 1952: members follow each other.
+                    (*state, *member) = (gzip_member(), Member::Inside);
+                }
+                inflate(state, member, bytes, &mut self.buffer)
+            }
+            Kind::DeflateStart(first) => {
+                let Some((next, _)) = bytes.split_first() else { return Ok(nothing) };
+                let Some(first) = *first else {
+                    *first = Some(*next);
+                    return Ok(Step { n_in: 1, n_out: 0 });
+                };
+                let mut state = deflate_state([first, *next]);
+                let mut member = Member::Inside;
+                let step = inflate(&mut state, &mut member, &[first], &mut self.buffer)?;
+                self.kind = Kind::Deflate(state, member);
+                // The byte that was kept is inside now; `next` is still to be taken.
+                if step.n_out > 0 { Ok(Step { n_in: 0, ..step }) } else { self.step(bytes) }
+            }
+            Kind::Deflate(_, Member::Over) | Kind::Brotli(_, Member::Over) => {
+                if bytes.is_empty() {
+                    Ok(nothing)
+                } else {
+                    Err(invalid("bytes after the end"))
+                }
+            }
+            Kind::Deflate(state, member) => inflate(state, member, bytes, &mut self.buffer),
+            Kind::Brotli(state, member) => unbrotli(state, member, bytes, &mut self.buffer),
+            Kind::Zstd(decoder, member) => {
+                if bytes.is_empty() && *member == Member::Over {
+                    return Ok(nothing);
+                }
+                let status = decoder.run_on_buffers(bytes, &mut self.buffer)?;
+                let step = Step { n_in: status.bytes_read, n_out: status.bytes_written };
+                if step.n_in + step.n_out > 0 {
+                    *member = if status.remaining == 0 { Member::Over } else { Member::Inside };
+                }
+                Ok(step)
+            }
+        }
     }
+
+    /// The body is over.
+    ///
+    /// # Errors
+    /// When it ended in the middle.
+    pub fn finish(&self) -> io::Result<()> {
+        let is_over = match &self.kind {
+            Kind::Identity => true,
+            Kind::DeflateStart(_) => false,
+            Kind::Gzip(_, member)
+            | Kind::Deflate(_, member)
+            | Kind::Brotli(_, member)
+            | Kind::Zstd(_, member) => *member == Member::Over,
+        };
+        if is_over { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+fn gzip_member() -> Decompress {
+    Decompress::new_gzip(GZIP_WINDOW_LOG)
+}
+
+/// RFC 1950: the method is 8, and the two bytes are a multiple of 31; else it is RFC 1951.
+fn deflate_state(start: [u8; 2]) -> Decompress {
+    let is_zlib = start[0] & 0x0f == 8 && u16::from_be_bytes(start).is_multiple_of(31);
+    Decompress::new(is_zlib)
+}
+
+fn inflate(
+    state: &mut Decompress,
+    member: &mut Member,
+    bytes: &[u8],
+    buffer: &mut [u8],
+) -> io::Result<Step> {
+    let (n_in, n_out) = (state.total_in(), state.total_out());
+    let status = state.decompress(bytes, buffer, FlushDecompress::None)?;
+    if status == Status::StreamEnd {
+        *member = Member::Over;
+    }
+    let since = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+    Ok(Step { n_in: since(state.total_in(), n_in), n_out: since(state.total_out(), n_out) })
+}
+
+fn unbrotli(
+    state: &mut Brotli,
+    member: &mut Member,
+    bytes: &[u8],
+    buffer: &mut [u8],
+) -> io::Result<Step> {
+    let (mut n_left, mut n_in, mut n_free, mut n_out) = (bytes.len(), 0, buffer.len(), 0);
+    let mut total = 0;
+    let result = BrotliDecompressStream(
+        &mut n_left,
+        &mut n_in,
+        bytes,
+        &mut n_free,
+        &mut n_out,
+        buffer,
+        &mut total,
+        state,
+    );
+    match result {
+        BrotliResult::ResultSuccess => *member = Member::Over,
+        BrotliResult::ResultFailure => return Err(invalid("not brotli")),
+        BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
+    }
+    Ok(Step { n_in, n_out })
 }

@@ -65,8 +65,10 @@ pub struct Header {
 pub struct Item {
     /// Its type: `event`.
     pub kind: String,
-    /// Its bytes.
+    /// Its bytes, at most as many as an item may have.
     pub payload: Vec<u8>,
+    /// How many more it had.
+    pub n_cut: u64,
 }
 
 /// What is wrong with an envelope.
@@ -121,16 +123,6 @@ pub enum EnvelopeError {
         kind: String,
         /// The bytes its header promised.
         length: u64,
-    },
-    /// An item is kept in memory, so it has a limit.
-    #[error("item {item} ({kind}) is larger than {most} bytes")]
-    ItemTooLarge {
-        /// The item, from 1.
-        item: usize,
-        /// Its type.
-        kind: String,
-        /// The limit.
-        most: usize,
     },
     /// Items that are kept are held in memory, so their number has a limit.
     #[error("item {0} is one too many: at most {MOST_KEPT_ITEMS} events and reports are taken")]
@@ -189,6 +181,8 @@ pub struct Splitter {
     most_item_bytes: usize,
     state: State,
     buffer: Vec<u8>,
+    /// Bytes of the item that found no room in the buffer.
+    n_cut: u64,
     n_items: usize,
     has_header: bool,
     envelope: Envelope,
@@ -203,6 +197,7 @@ impl Splitter {
             most_item_bytes,
             state: State::Header,
             buffer: Vec::new(),
+            n_cut: 0,
             n_items: 0,
             has_header: false,
             envelope: Envelope::default(),
@@ -213,6 +208,13 @@ impl Splitter {
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         self.has_header.then_some(&self.envelope.header)
+    }
+
+    /// Bytes that are held in memory.
+    #[must_use]
+    pub fn n_held(&self) -> u64 {
+        let n_items: usize = self.envelope.items.iter().map(|item| item.payload.len()).sum();
+        (n_items + self.buffer.len()) as u64
     }
 
     /// What has arrived whole so far.
@@ -247,7 +249,7 @@ impl Splitter {
                     let n_taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     let (taken, rest) = bytes.split_at_checked(n_taken).unwrap_or((bytes, &[]));
                     if is_kept {
-                        self.buffer.extend_from_slice(taken);
+                        self.keep(taken);
                     }
                     let left = left.saturating_sub(taken.len() as u64);
                     self.state = if left == 0 {
@@ -265,7 +267,7 @@ impl Splitter {
                     self.end_item(&kind, is_kept);
                     rest
                 }
-                State::Line { kind, is_kept } => self.push_payload_line(bytes, kind, is_kept)?,
+                State::Line { kind, is_kept } => self.push_payload_line(bytes, kind, is_kept),
             };
         }
         Ok(())
@@ -290,26 +292,22 @@ impl Splitter {
         Ok(rest)
     }
 
-    fn push_payload_line<'a>(
-        &mut self,
-        bytes: &'a [u8],
-        kind: String,
-        is_kept: bool,
-    ) -> Result<&'a [u8], EnvelopeError> {
+    fn push_payload_line<'a>(&mut self, bytes: &'a [u8], kind: String, is_kept: bool) -> &'a [u8] {
         let (line, rest) = split_line(bytes);
         if is_kept {
-            if self.buffer.len() + line.len() > self.most_item_bytes {
-                let (item, most) = (self.n_items, self.most_item_bytes);
-                return Err(EnvelopeError::ItemTooLarge { item, kind, most });
-            }
-            self.buffer.extend_from_slice(line);
+            self.keep(line);
         }
         let Some(rest) = rest else {
             self.state = State::Line { kind, is_kept };
-            return Ok(&[]);
+            return &[];
         };
         self.end_item(&kind, is_kept);
-        Ok(rest)
+        rest
+    }
+
+    /// Holds bytes of an item that is kept, as far as it may go; the rest is counted.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.n_cut += hold(&mut self.buffer, bytes, self.most_item_bytes);
     }
 
     fn end_header(&mut self, line: &[u8]) -> Result<(), EnvelopeError> {
@@ -345,10 +343,6 @@ impl Splitter {
         }
         self.state = match header.length {
             None => State::Line { kind, is_kept },
-            Some(length) if is_kept && length > self.most_item_bytes as u64 => {
-                let most = self.most_item_bytes;
-                return Err(EnvelopeError::ItemTooLarge { item, kind, most });
-            }
             Some(0) => State::AfterSized { kind, is_kept, length: 0 },
             Some(length) => State::Sized { kind, is_kept, length, left: length },
         };
@@ -357,8 +351,9 @@ impl Splitter {
 
     fn end_item(&mut self, kind: &str, is_kept: bool) {
         let payload = std::mem::take(&mut self.buffer);
+        let n_cut = std::mem::take(&mut self.n_cut);
         if is_kept {
-            self.envelope.items.push(Item { kind: kind.to_owned(), payload });
+            self.envelope.items.push(Item { kind: kind.to_owned(), payload, n_cut });
             return;
         }
         let name = KNOWN_TYPES.into_iter().find(|known| *known == kind).unwrap_or("other");
@@ -400,12 +395,26 @@ impl Splitter {
     }
 }
 
+/// Adds bytes to `held` up to `most` in all; gives how many were left out.
+pub fn hold(held: &mut Vec<u8>, bytes: &[u8], most: usize) -> u64 {
+    let n_taken = most.saturating_sub(held.len()).min(bytes.len());
+    let (taken, left) = bytes.split_at_checked(n_taken).unwrap_or((bytes, &[]));
+    held.extend_from_slice(taken);
+    left.len() as u64
+}
+
 /// A line of headers. A list of their values, which serde would take as well, is none.
 fn object<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
     if line.trim_ascii_start().first() == Some(&b'[') {
         return Err("it is a list".to_owned());
     }
-    serde_json::from_slice(line).map_err(|cause| cause.to_string())
+    serde_json::from_slice(line).map_err(|cause| {
+        if cause.is_data() {
+            // The parser quotes what it found, and that may be a secret on its way into a log.
+            return format!("a field is of the wrong type at column {}", cause.column());
+        }
+        cause.to_string()
+    })
 }
 
 /// What comes before the first newline, and what after it, if there is one.
@@ -490,10 +499,6 @@ mod tests {
                 "{}\nxx\n",
                 "the header of item 1 is not a JSON object: expected value at line 1 column 1",
             ),
-            (
-                "{}\n{\"type\":\"event\",\"length\":1001}\n",
-                "item 1 (event) is larger than 1000 bytes",
-            ),
         ] {
             let (envelope, error) = split(&[body.as_bytes()]);
             assert_eq!(error.map(|error| error.to_string()).as_deref(), Some(expected), "{body}");
@@ -516,6 +521,17 @@ mod tests {
         let (envelope, error) = split(&[body]);
         assert_eq!(events(&envelope), ["{}"]);
         assert!(matches!(error, Some(EnvelopeError::Truncated { missing: 47, .. })));
+    }
+
+    #[test]
+    fn an_item_too_long_is_cut_and_its_neighbours_are_whole() {
+        let long = "x".repeat(1_500);
+        for header in ["{\"type\":\"event\",\"length\":1500}", "{\"type\":\"event\"}"] {
+            let body = format!("{{}}\n{header}\n{long}\n{{\"type\":\"event\"}}\n{{}}");
+            let (envelope, error) = split(&body.as_bytes().chunks(700).collect::<Vec<_>>());
+            let sizes = envelope.items.iter().map(|item| (item.payload.len(), item.n_cut));
+            assert_eq!((sizes.collect::<Vec<_>>(), error), (vec![(1_000, 500), (2, 0)], None));
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct ReportMeta {
     pub public_key: String,
     /// Whether the key was known; while the store is away, digest has to check it.
     pub is_verified: bool,
+    /// Whether the key is trusted; for a key that was not known, digest finds out.
+    #[serde(default = "yes")]
+    pub is_trusted: bool,
     /// The event's id, given or made.
     pub event_id: EventId,
     /// When it arrived.
@@ -40,6 +43,18 @@ pub struct ReportMeta {
     /// The client's name and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// How many bytes of it were cut off because it was too long.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_cut: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// What the payload of a report is.
@@ -95,11 +110,13 @@ mod tests {
                 project_id: ProjectId(7),
                 public_key: "a1b2".to_owned(),
                 is_verified: false,
+                is_trusted: false,
                 event_id: EventId(uuid::Uuid::from_u128(5)),
                 received_at: Timestamp::from_micros(1_795_226_466_000_001),
                 sent_at: None,
                 remote_addr: Some("::1".to_owned()),
                 client: None,
+                n_cut: 7,
             },
             payload: b"{\n}\n".to_vec(),
         };

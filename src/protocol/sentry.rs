@@ -10,7 +10,7 @@
 use serde_json::Value;
 
 use super::budget::Budget;
-use super::json::{self, InvalidJson};
+use super::json::{self, InvalidJson, MOST_LEVELS, MOST_VALUES};
 use super::lenient::{self, Object};
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
@@ -40,6 +40,8 @@ pub struct Received<'a> {
     pub remote_addr: Option<&'a str>,
     /// `name/version` of the SDK, from the request's authentication.
     pub sdk: Option<&'a str>,
+    /// How many bytes of it were cut off because it was too long.
+    pub n_cut: u64,
 }
 
 /// Why bytes are no event. Only the client can cause it.
@@ -71,13 +73,29 @@ const EXTRA_BYTES: usize = 32 * 1024;
 ///
 /// When the payload is not a JSON object.
 pub fn parse_event(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
-    Ok(normalise(object(bytes)?, received))
+    let (payload, mut budget) = object(bytes, received)?;
+    Ok(normalise(payload, received, &mut budget))
 }
 
-/// The JSON object of a payload.
-pub(super) fn object(bytes: &[u8]) -> Result<Object, InvalidEvent> {
-    match json::parse(bytes)? {
-        Value::Object(payload) => Ok(payload),
+/// The JSON object of a payload, and a budget with notes of what was cut from it.
+pub(super) fn object(
+    bytes: &[u8],
+    received: &Received<'_>,
+) -> Result<(Object, Budget), InvalidEvent> {
+    let parsed = json::parse(bytes, received.n_cut > 0)?;
+    let mut budget = Budget::default();
+    if received.n_cut > 0 {
+        budget.note(cut_note(bytes.len() as u64, received.n_cut));
+    }
+    if parsed.n_deep > 0 {
+        let n_deep = parsed.n_deep;
+        budget.note(format!("{n_deep} parts more than {MOST_LEVELS} levels deep were cut"));
+    }
+    if parsed.has_too_many {
+        budget.note(format!("the report had more than {MOST_VALUES} values; the rest was cut"));
+    }
+    match parsed.value {
+        Value::Object(payload) => Ok((payload, budget)),
         Value::Null => Err(InvalidEvent::NotAnObject("null")),
         Value::Bool(_) => Err(InvalidEvent::NotAnObject("truth value")),
         Value::Number(_) => Err(InvalidEvent::NotAnObject("number")),
@@ -86,10 +104,22 @@ pub(super) fn object(bytes: &[u8]) -> Result<Object, InvalidEvent> {
     }
 }
 
+/// Says how long a report was of which so many bytes were kept.
+fn cut_note(n_kept: u64, n_cut: u64) -> String {
+    // Tenths of a megabyte, as a file manager would say it.
+    let tenths = (n_kept + n_cut).div_ceil(100_000);
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    let n_kept = n_kept.div_ceil(1024 * 1024);
+    format!("the report was {whole}.{tenth} MB; what was beyond {n_kept} MiB was cut")
+}
+
 /// Makes an event of a payload, whoever made the payload.
-pub(super) fn normalise(mut payload: Object, received: &Received<'_>) -> Event {
+pub(super) fn normalise(
+    mut payload: Object,
+    received: &Received<'_>,
+    budget: &mut Budget,
+) -> Event {
     let payload = &mut payload;
-    let budget = &mut Budget::default();
 
     let mut room = budget.open("names", SCALAR_BYTES);
     let timestamp = happened_at(payload, received, budget);

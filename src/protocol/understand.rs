@@ -16,6 +16,7 @@ pub fn event(meta: &ReportMeta, payload: &[u8]) -> Result<Event, InvalidEvent> {
         sent_at: meta.sent_at,
         remote_addr: meta.remote_addr.as_deref(),
         sdk: meta.client.as_deref(),
+        n_cut: meta.n_cut,
     };
     match meta.kind {
         ReportKind::SentryEvent => sentry::parse_event(payload, &received),

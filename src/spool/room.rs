@@ -1,5 +1,6 @@
 //! Room for what is not written yet: reserved before a body is read, so that a full spool is told
-//! to clients before they have sent everything.
+//! to clients before they have sent everything. A body on its way reserves what has arrived of it
+//! and no more: a thousand clients that announce much and send nothing take nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,9 @@ const RETRY_FULL: Duration = Duration::from_mins(1);
 
 /// When a client may ask again while the disk refuses to be written to.
 const RETRY_FAILING: Duration = Duration::from_secs(10);
+
+/// Room grows with what arrives by at least so many bytes at a time.
+const LEAST_GROWTH: u64 = 16 * 1024;
 
 /// Counts the bytes on disk and those promised.
 #[derive(Debug)]
@@ -66,25 +70,35 @@ impl Meter {
 
     /// Reserves room for a body of `bytes_hint` bytes.
     pub(super) fn admit(self: &Arc<Self>, bytes_hint: u64) -> Result<Room, Full> {
+        let mut room = self.expect(bytes_hint)?;
+        room.grow(bytes_hint)?;
+        Ok(room)
+    }
+
+    /// Whether a body of `bytes_hint` bytes would have room; none is reserved until it comes.
+    pub(super) fn expect(self: &Arc<Self>, bytes_hint: u64) -> Result<Room, Full> {
         if self.health.state() == State::Down {
             let error = self.health.last_error().unwrap_or_default();
             let reason = FullReason::Failing(error);
             return Err(Full { retry_after: RETRY_FAILING, reason });
         }
         let mut room = Room { meter: Arc::clone(self), bytes: 0 };
-        room.grow(bytes_hint.saturating_add(RECORD_HEADER))?;
+        self.reserve(RECORD_HEADER, bytes_hint)?;
+        room.bytes = RECORD_HEADER;
         Ok(room)
     }
 
-    fn reserve(&self, bytes: u64) -> Result<(), Full> {
+    /// Reserves `bytes` if there is room for them and for `ahead` more.
+    fn reserve(&self, bytes: u64, ahead: u64) -> Result<(), Full> {
+        let wanted = bytes.saturating_add(ahead);
         let mut refusal = None;
         let taken = self.reserved.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |reserved| {
             // Read after `reserved`: what is converted meanwhile counts twice rather than never.
             let used = self.used().saturating_add(reserved);
             let free = self.free.load(Ordering::SeqCst).saturating_sub(reserved);
-            refusal = if used.saturating_add(bytes) > self.most_bytes {
+            refusal = if used.saturating_add(wanted) > self.most_bytes {
                 Some(FullReason::Bytes { used, most: self.most_bytes })
-            } else if free.saturating_sub(bytes) < self.least_free_bytes {
+            } else if free.saturating_sub(wanted) < self.least_free_bytes {
                 Some(FullReason::FreeDisk { free, least: self.least_free_bytes })
             } else {
                 None
@@ -121,9 +135,22 @@ impl Room {
     /// # Errors
     /// When there is no room for them; what was reserved before stays so.
     pub fn grow(&mut self, bytes: u64) -> Result<(), Full> {
-        self.meter.reserve(bytes)?;
+        self.meter.reserve(bytes, 0)?;
         self.bytes += bytes;
         Ok(())
+    }
+
+    /// Reserves what a body needs of which `n_arrived` bytes have arrived: a little ahead of it, so
+    /// that not every piece has to ask.
+    ///
+    /// # Errors
+    /// When there is no room for what has arrived.
+    pub fn follow(&mut self, n_arrived: u64) -> Result<(), Full> {
+        let needed = n_arrived.saturating_add(RECORD_HEADER);
+        match needed.checked_sub(self.bytes) {
+            None | Some(0) => Ok(()),
+            Some(missing) => self.grow(missing.max(LEAST_GROWTH)).or_else(|_| self.grow(missing)),
+        }
     }
 
     /// Reserves what `bytes` in all need beyond what is reserved.
@@ -167,6 +194,24 @@ mod tests {
         assert_eq!(meter.reserved(), 932);
         drop(room);
         assert_eq!(meter.reserved(), 0);
+    }
+
+    #[test]
+    fn what_is_only_announced_reserves_nothing() {
+        let meter = meter(100_000, 0);
+        let mut waiting: Vec<Room> =
+            (0..1000).map(|_| meter.expect(90_000 - 32 * 1000).unwrap()).collect();
+        assert_eq!(meter.reserved(), 32 * 1000);
+        let room = waiting.last_mut().unwrap();
+        room.follow(1).unwrap();
+        assert_eq!(meter.reserved(), 32 * 1000 + LEAST_GROWTH);
+        room.follow(LEAST_GROWTH).unwrap();
+        assert_eq!(meter.reserved(), 32 * 1000 + LEAST_GROWTH);
+        // Near the end, what has arrived counts, not the step.
+        room.follow(67_000).unwrap();
+        assert_eq!(meter.reserved(), 32 * 1000 + 67_000);
+        room.follow(69_000).unwrap_err();
+        meter.expect(2_000).unwrap_err();
     }
 
     #[test]

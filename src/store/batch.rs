@@ -50,6 +50,8 @@ pub struct NewEvent {
     pub reason: String,
     /// The normalised event: JSON, zstd.
     pub body: Vec<u8>,
+    /// Whether its key is to be believed.
+    pub is_trusted: bool,
 }
 
 /// A hash seen for the first time.
@@ -128,12 +130,13 @@ const LIST_FACTS_SQLITE: &str = facts!("= $2");
 const LIST_FACTS_POSTGRES: &str = facts!("= ANY($2)");
 
 const INSERT_EVENT_SQLITE: &str = "INSERT INTO events
-    (project_id, id, hash, occurred_at, received_at, verdict, reason, body)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (project_id, id) DO NOTHING";
+    (project_id, id, hash, occurred_at, received_at, verdict, reason, body, is_trusted)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (project_id, id) DO NOTHING";
 const INSERT_EVENTS_POSTGRES: &str = "INSERT INTO events
-    (project_id, id, hash, occurred_at, received_at, verdict, reason, body)
+    (project_id, id, hash, occurred_at, received_at, verdict, reason, body, is_trusted)
     SELECT $1, * FROM UNNEST(CAST($2 AS UUID[]), CAST($3 AS BYTEA[]), CAST($4 AS BIGINT[]),
-        CAST($5 AS BIGINT[]), CAST($6 AS TEXT[]), CAST($7 AS TEXT[]), CAST($8 AS BYTEA[]))
+        CAST($5 AS BIGINT[]), CAST($6 AS TEXT[]), CAST($7 AS TEXT[]), CAST($8 AS BYTEA[]),
+        CAST($9 AS BOOLEAN[]))
     ON CONFLICT (project_id, id) DO NOTHING";
 const INSERT_HASH: &str = "INSERT INTO issue_hashes
     (project_id, hash, issue_id, config, kind, explanation, first_event, created_at)
@@ -141,8 +144,9 @@ const INSERT_HASH: &str = "INSERT INTO issue_hashes
 const INSERT_ISSUE: &str = "INSERT INTO issues
     (project_id, id, title, culprit, level, platform, handled, status, resolved_at, mute_until,
         mute_until_n_events, is_regressed, revision, n_events, first_seen, last_seen,
-        last_seen_minute, first_release, last_release)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15, $16, $17, $18)";
+        last_seen_minute, first_release, last_release, unconfirmed_since)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15, $16, $17, $18,
+        $19)";
 const UPDATE_ISSUE: &str = "UPDATE issues SET
     title = CASE WHEN $4 >= last_seen THEN $6 ELSE title END,
     culprit = CASE WHEN $4 >= last_seen THEN $7 ELSE culprit END,
@@ -157,7 +161,8 @@ const UPDATE_ISSUE: &str = "UPDATE issues SET
     handled = CASE WHEN CAST($12 AS BOOLEAN) IS NULL OR handled IS FALSE THEN handled
         ELSE CAST($12 AS BOOLEAN) END,
     n_events = n_events + $13, status = $15, resolved_at = $16, mute_until = $17,
-    mute_until_n_events = $18, is_regressed = $19, revision = revision + $20
+    mute_until_n_events = $18, is_regressed = $19, revision = revision + $20,
+    unconfirmed_since = $21
     WHERE project_id = $1 AND id = $2 AND revision = $14 AND merged_into IS NULL";
 
 statements!(
@@ -258,7 +263,8 @@ impl Tx {
                         .bind(event.received_at.as_micros())
                         .bind(event.verdict.as_str())
                         .bind(&event.reason)
-                        .bind(&event.body);
+                        .bind(&event.body)
+                        .bind(event.is_trusted);
                     n_rows += query.execute(&mut **tx).await?.rows_affected();
                 }
             }
@@ -274,7 +280,8 @@ impl Tx {
                     .bind(column(|event| event.received_at))
                     .bind(events.iter().map(|event| event.verdict.as_str()).collect::<Vec<_>>())
                     .bind(events.iter().map(|event| event.reason.as_str()).collect::<Vec<_>>())
-                    .bind(events.iter().map(|event| &event.body[..]).collect::<Vec<_>>());
+                    .bind(events.iter().map(|event| &event.body[..]).collect::<Vec<_>>())
+                    .bind(events.iter().map(|event| event.is_trusted).collect::<Vec<_>>());
                 n_rows = query.execute(&mut **tx).await?.rows_affected();
             }
         }
@@ -347,6 +354,7 @@ impl Tx {
                 .bind(columns.mute_until_n_events)
                 .bind(columns.is_regressed)
                 .bind(i64::from(delta.is_state_changed))
+                .bind(columns.unconfirmed_since)
         )?;
         if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
     }
@@ -378,6 +386,7 @@ impl Tx {
                 .bind(delta.last_seen.minute())
                 .bind(&delta.first_release)
                 .bind(&delta.last_release)
+                .bind(columns.unconfirmed_since)
         )?;
         Ok(())
     }

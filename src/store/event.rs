@@ -27,6 +27,8 @@ pub struct StoredEvent {
     pub reason: String,
     /// The normalised event: JSON, zstd.
     pub body: Vec<u8>,
+    /// Whether its key is to be believed.
+    pub is_trusted: bool,
 }
 
 /// A hash of an issue, with what was hashed.
@@ -88,6 +90,7 @@ struct EventRow {
     verdict: String,
     reason: String,
     body: Vec<u8>,
+    is_trusted: bool,
 }
 
 impl From<EventRow> for StoredEvent {
@@ -100,17 +103,20 @@ impl From<EventRow> for StoredEvent {
             verdict: row.verdict,
             reason: row.reason,
             body: row.body,
+            is_trusted: row.is_trusted,
         }
     }
 }
 
 const FIND: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
-    events.received_at, events.verdict, events.reason, events.body
+    events.received_at, events.verdict, events.reason, events.body,
+    events.is_trusted
     FROM events JOIN issue_hashes
     ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
     WHERE events.project_id = $1 AND events.id = $2";
 const LIST_OF_HASH: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
-    events.received_at, events.verdict, events.reason, events.body
+    events.received_at, events.verdict, events.reason, events.body,
+    events.is_trusted
     FROM events JOIN issue_hashes
     ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
     WHERE events.project_id = $1 AND events.hash = $2

@@ -21,6 +21,7 @@ pub(super) struct StateRow {
     mute_until: Option<i64>,
     mute_until_n_events: Option<i64>,
     is_regressed: bool,
+    unconfirmed_since: Option<i64>,
     pub(super) revision: i64,
     pub(super) n_events: i64,
 }
@@ -48,7 +49,8 @@ struct IssueRow {
 macro_rules! state_columns {
     () => {
         "issues.id, issues.status, issues.resolved_at, issues.mute_until,
-        issues.mute_until_n_events, issues.is_regressed, issues.revision, issues.n_events"
+        issues.mute_until_n_events, issues.is_regressed, issues.unconfirmed_since, issues.revision,
+        issues.n_events"
     };
 }
 /// The columns of an [`IssueRow`], from `issues` and its users.
@@ -83,7 +85,8 @@ impl StateRow {
             },
             _ => return Err(StoreError::corrupt("issues", "status", self.id)),
         };
-        Ok(State { status, is_regressed: self.is_regressed })
+        let unconfirmed_since = self.unconfirmed_since.map(Timestamp::from_micros);
+        Ok(State { status, is_regressed: self.is_regressed, unconfirmed_since })
     }
 }
 
@@ -124,6 +127,7 @@ pub(super) struct StateColumns {
     pub(super) mute_until: Option<i64>,
     pub(super) mute_until_n_events: Option<i64>,
     pub(super) is_regressed: bool,
+    pub(super) unconfirmed_since: Option<i64>,
 }
 
 impl From<&State> for StateColumns {
@@ -142,6 +146,7 @@ impl From<&State> for StateColumns {
             mute_until,
             mute_until_n_events,
             is_regressed: state.is_regressed,
+            unconfirmed_since: state.unconfirmed_since.map(Timestamp::as_micros),
         }
     }
 }
@@ -257,7 +262,8 @@ const LIST_MUTES_OVER: &str = "SELECT project_id, id FROM issues
     WHERE mute_until IS NOT NULL AND mute_until <= $1
     ORDER BY project_id, mute_until, id LIMIT 100";
 const UPDATE_STATE: &str = "UPDATE issues SET status = $4, resolved_at = $5, mute_until = $6,
-    mute_until_n_events = $7, is_regressed = $8, assignee = $9, revision = revision + 1
+    mute_until_n_events = $7, is_regressed = $8, assignee = $9, unconfirmed_since = $10,
+    revision = revision + 1
     WHERE project_id = $1 AND id = $2 AND revision = $3";
 
 /// Text for `LIKE … ESCAPE '!'` that finds `text` anywhere, its words in order.
@@ -364,6 +370,7 @@ impl Tx {
                 .bind(columns.mute_until_n_events)
                 .bind(columns.is_regressed)
                 .bind(&issue.assignee)
+                .bind(columns.unconfirmed_since)
         )?;
         if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
     }

@@ -16,6 +16,7 @@ struct KeyRow {
     is_trusted: bool,
     is_active: bool,
     origins: String,
+    rate_limit: Option<String>,
     created_at: i64,
 }
 
@@ -23,6 +24,9 @@ impl KeyRow {
     fn key(self) -> Result<ProjectKey, StoreError> {
         let origins = serde_json::from_str(&self.origins)
             .map_err(|_| StoreError::corrupt("project_keys", "origins", &self.public_key))?;
+        let rate_limit = self.rate_limit.as_deref().map(serde_json::from_str).transpose();
+        let rate_limit = rate_limit
+            .map_err(|_| StoreError::corrupt("project_keys", "rate_limit", &self.public_key))?;
         Ok(ProjectKey {
             public_key: self.public_key,
             project_id: ProjectId(self.project_id),
@@ -30,25 +34,30 @@ impl KeyRow {
             is_trusted: self.is_trusted,
             is_active: self.is_active,
             origins,
+            rate_limit,
             created_at: Timestamp::from_micros(self.created_at),
         })
     }
 }
 
 const FIND: &str =
-    "SELECT public_key, project_id, label, is_trusted, is_active, origins, created_at
+    "SELECT public_key, project_id, label, is_trusted, is_active, origins, rate_limit,
+        created_at
     FROM project_keys WHERE public_key = $1";
 const LIST_ALL: &str =
-    "SELECT public_key, project_id, label, is_trusted, is_active, origins, created_at
+    "SELECT public_key, project_id, label, is_trusted, is_active, origins, rate_limit,
+        created_at
     FROM project_keys ORDER BY public_key";
 const LIST_OF_PROJECT: &str =
-    "SELECT public_key, project_id, label, is_trusted, is_active, origins, created_at
+    "SELECT public_key, project_id, label, is_trusted, is_active, origins, rate_limit,
+        created_at
     FROM project_keys WHERE project_id = $1 ORDER BY created_at, public_key";
 const INSERT: &str = "INSERT INTO project_keys
-    (public_key, project_id, label, is_trusted, is_active, origins, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    (public_key, project_id, label, is_trusted, is_active, origins, rate_limit, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const UPDATE: &str =
-    "UPDATE project_keys SET label = $3, is_trusted = $4, is_active = $5, origins = $6
+    "UPDATE project_keys SET label = $3, is_trusted = $4, is_active = $5, origins = $6,
+        rate_limit = $7
     WHERE public_key = $1 AND project_id = $2";
 const DELETE: &str = "DELETE FROM project_keys WHERE public_key = $1 AND project_id = $2";
 
@@ -90,6 +99,7 @@ impl Tx {
     /// [`StoreError`] of the database.
     pub async fn insert_key(&mut self, key: &ProjectKey) -> Result<(), StoreError> {
         let origins = serde_json::to_string(&key.origins).unwrap_or_default();
+        let rate_limit = key.rate_limit.and_then(|rate| serde_json::to_string(&rate).ok());
         execute!(
             self,
             sqlx::query(INSERT)
@@ -99,6 +109,7 @@ impl Tx {
                 .bind(key.is_trusted)
                 .bind(key.is_active)
                 .bind(&origins)
+                .bind(&rate_limit)
                 .bind(key.created_at.as_micros())
         )?;
         Ok(())
@@ -110,6 +121,7 @@ impl Tx {
     /// [`StoreError`] of the database.
     pub async fn update_key(&mut self, key: &ProjectKey) -> Result<(), StoreError> {
         let origins = serde_json::to_string(&key.origins).unwrap_or_default();
+        let rate_limit = key.rate_limit.and_then(|rate| serde_json::to_string(&rate).ok());
         execute!(
             self,
             sqlx::query(UPDATE)
@@ -119,6 +131,7 @@ impl Tx {
                 .bind(key.is_trusted)
                 .bind(key.is_active)
                 .bind(&origins)
+                .bind(&rate_limit)
         )?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What became of what clients sent, by project and hour.
 
+use std::collections::BTreeMap;
+
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
@@ -10,6 +12,12 @@ const ADD: &str = "INSERT INTO outcomes (project_id, hour, outcome, detail, n)
     ON CONFLICT (project_id, hour, outcome, detail) DO UPDATE SET n = outcomes.n + EXCLUDED.n";
 const SUM_SINCE: &str = "SELECT outcome, CAST(SUM(n) AS BIGINT) FROM outcomes
     WHERE hour >= $1 GROUP BY outcome ORDER BY outcome";
+const LIST_TAKEN: &str = "SELECT detail, CAST(SUM(n) AS BIGINT),
+        CAST(SUM(CASE WHEN hour >= $3 THEN n ELSE 0 END) AS BIGINT)
+    FROM outcomes WHERE project_id = $1 AND hour >= $2 AND outcome = 'taken'
+    GROUP BY detail ORDER BY detail";
+const LIST_OF_PROJECT: &str = "SELECT hour, outcome, detail, n FROM outcomes
+    WHERE project_id = $1 AND hour >= $2 ORDER BY hour, outcome, detail";
 const DELETE_BEFORE: &str = "DELETE FROM outcomes WHERE hour < $1";
 
 /// How often each kind of outcome happened.
@@ -23,7 +31,20 @@ pub struct OutcomeSums {
     pub discarded: u64,
 }
 
-statements!(ADD, SUM_SINCE, DELETE_BEFORE);
+statements!(ADD, SUM_SINCE, LIST_TAKEN, LIST_OF_PROJECT, DELETE_BEFORE);
+
+/// What happened how often in an hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountedOutcome {
+    /// The hour, since the epoch.
+    pub hour: i64,
+    /// Its kind, as `Outcome::parts` has it.
+    pub kind: String,
+    /// Its detail.
+    pub detail: String,
+    /// How often.
+    pub n: u64,
+}
 
 impl Tx {
     /// Adds to a counter of outcomes.
@@ -65,6 +86,50 @@ impl Tx {
             refused: sum("refused"),
             discarded: sum("discarded"),
         })
+    }
+
+    /// How many reports of each category a project with quotas has sent: since the hour `month`, and
+    /// of these since the hour `day`.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_taken(
+        &mut self,
+        project: ProjectId,
+        month: i64,
+        day: i64,
+    ) -> Result<BTreeMap<String, (u64, u64)>, StoreError> {
+        let rows: Vec<(String, i64, i64)> = on!(self, |c| sqlx::query_as(LIST_TAKEN)
+            .bind(project.0)
+            .bind(month)
+            .bind(day)
+            .fetch_all(c))?;
+        let counts = |(category, month, day): (String, i64, i64)| {
+            (category, (month.unsigned_abs(), day.unsigned_abs()))
+        };
+        Ok(rows.into_iter().map(counts).collect())
+    }
+
+    /// What became of a project's reports since the hour `first`, by hour.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_outcomes(
+        &mut self,
+        project: ProjectId,
+        first: i64,
+    ) -> Result<Vec<CountedOutcome>, StoreError> {
+        let rows: Vec<(i64, String, String, i64)> = on!(self, |c| sqlx::query_as(LIST_OF_PROJECT)
+            .bind(project.0)
+            .bind(first)
+            .fetch_all(c))?;
+        let counted = |(hour, kind, detail, n): (i64, String, String, i64)| CountedOutcome {
+            hour,
+            kind,
+            detail,
+            n: n.unsigned_abs(),
+        };
+        Ok(rows.into_iter().map(counted).collect())
     }
 
     /// Forgets the hours before `hour`.

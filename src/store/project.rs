@@ -67,6 +67,7 @@ const LIST: &str = "SELECT id, slug, name, prefix, settings, created_at FROM pro
     WHERE slug > $1 ORDER BY slug LIMIT $2";
 const INSERT: &str = "INSERT INTO projects (slug, name, prefix, settings, created_at)
     VALUES ($1, $2, $3, $4, $5) RETURNING id";
+const LIST_SETTINGS: &str = "SELECT id, settings FROM projects ORDER BY id";
 const UPDATE: &str = "UPDATE projects SET name = $2, settings = $3 WHERE id = $1";
 const DELETE_ENVIRONMENTS: &str = "DELETE FROM environments WHERE project_id = $1";
 const INSERT_ENVIRONMENT: &str =
@@ -98,6 +99,7 @@ statements!(
     FIND_BY_ID,
     LIST_ENVIRONMENTS,
     LIST,
+    LIST_SETTINGS,
     INSERT,
     UPDATE,
     DELETE_ENVIRONMENTS,
@@ -166,6 +168,20 @@ impl Tx {
             projects.extend(self.with_environments(Some(row)).await?);
         }
         Ok(projects)
+    }
+
+    /// The settings of all projects, for the copy beside the spool.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_settings(&mut self) -> Result<Vec<(ProjectId, Settings)>, StoreError> {
+        let rows: Vec<(i64, String)> = on!(self, |c| sqlx::query_as(LIST_SETTINGS).fetch_all(c))?;
+        let settings = |(id, settings): (i64, String)| {
+            let settings = serde_json::from_str(&settings)
+                .map_err(|_| StoreError::corrupt("projects", "settings", id))?;
+            Ok((ProjectId(id), settings))
+        };
+        rows.into_iter().map(settings).collect()
     }
 
     /// Makes a project; its `id` is given by the store.

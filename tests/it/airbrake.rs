@@ -1,5 +1,9 @@
 //! What Airbrake's notifiers get for what they send.
 
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -83,6 +87,13 @@ both!(a_key_is_taken_from_wherever_a_notifier_puts_it, |engine: Engine| async mo
     app.stop().await;
 });
 
+/// Five megabytes of zeros, gzipped.
+fn bomb() -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![0; 5_000_000]).expect("gzip in memory");
+    encoder.finish().expect("gzip in memory")
+}
+
 both!(what_is_wrong_for_good_has_a_status_that_is_not_tried_again, |engine: Engine| async move {
     let app = TestApp::start(engine).await;
     let shop = app.create_project("shop").await;
@@ -101,7 +112,11 @@ both!(what_is_wrong_for_good_has_a_status_that_is_not_tried_again, |engine: Engi
         (post(&app, &path).bearer_auth(key).body(""), 422, "empty"),
         (post(&app, &path).bearer_auth(key).body("[]"), 422, "not a JSON object"),
         (post(&app, &path).bearer_auth(key).header("Content-Encoding", "lzw"), 422, "lzw"),
-        (post(&app, &path).bearer_auth(key).body(vec![b'x'; 5_000_000]), 413, "larger than"),
+        (
+            post(&app, &path).bearer_auth(key).header("Content-Encoding", "gzip").body(bomb()),
+            413,
+            "400 bytes for each",
+        ),
     ] {
         let (seen, message) = refusal(&Answer::of(request).await);
         assert!(seen == status && message.contains(why), "{why}: {seen} {message}");

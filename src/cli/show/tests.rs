@@ -35,6 +35,7 @@ fn latest(report: &[u8]) -> Latest {
         sent_at: None,
         remote_addr: None,
         sdk: None,
+        n_cut: 0,
     };
     let event = sentry::parse_event(report, &received).expect("an event");
     let mut json = serde_json::to_value(event).expect("JSON");

@@ -15,6 +15,7 @@ fn received() -> Received<'static> {
         sent_at: None,
         remote_addr: Some("198.51.100.7"),
         sdk: None,
+        n_cut: 0,
     }
 }
 

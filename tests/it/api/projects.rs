@@ -25,7 +25,12 @@ both!(a_project_is_made_with_what_it_needs, |engine: Engine| async move {
     assert_eq!(made.status, 201);
     let made = made.ok();
     assert_eq!((&made["name"], &made["prefix"]), (&json!("shop"), &json!("SHOP")));
-    assert_eq!(made["settings"], json!({}));
+    let settings = json!({
+        "rate_limit": null, "daily_quota": null, "monthly_quota": null,
+        "security_rate_limit": null, "security_daily_quota": null,
+        "security_monthly_quota": null, "untrusted_keys_rearm_locks": false,
+    });
+    assert_eq!(made["settings"], settings);
     assert_eq!(
         made["environments"],
         json!([

@@ -116,6 +116,8 @@ impl TestApp {
             bootstrap_token: Some(TOKEN.to_owned()),
             spool_most_bytes: 1 << 30,
             spool_least_free_bytes: 0,
+            head_timeout: airlock::config::HEAD_TIMEOUT,
+            body_timeout: airlock::config::BODY_TIMEOUT,
             n_workers: Some(2),
         };
         change(&mut config);

@@ -23,17 +23,22 @@ pub(crate) fn airlock() -> Command {
 }
 
 impl Process {
-    /// Starts `airlock serve` in a data folder and waits until it accepts connections.
-    pub(crate) async fn serve(data: &Path, database: &str) -> Self {
+    /// `airlock serve` in a data folder, with more arguments to be given.
+    pub(crate) fn command(data: &Path, database: &str, log: &str) -> Command {
         let mut serve = airlock();
         serve
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", log])
             .arg("--data")
             .arg(data)
             .args(["--database", database])
             .args(["--spool-least-free-bytes", "0"])
             .env("AIRLOCK_BOOTSTRAP_TOKEN", TOKEN);
-        Self::start(serve).await
+        serve
+    }
+
+    /// Starts `airlock serve` in a data folder and waits until it accepts connections.
+    pub(crate) async fn serve(data: &Path, database: &str) -> Self {
+        Self::start(Self::command(data, database, "warn")).await
     }
 
     /// Starts a server and waits until it accepts connections.
@@ -51,6 +56,15 @@ impl Process {
         let line = lines.next_line().await.expect("output").expect("a line before it ends");
         let url = line.rsplit(' ').next().expect("an address").to_owned();
         Self { child, _stdout: lines, url }
+    }
+
+    /// The most memory it ever had, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let pid = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok()).expect("a number of KiB") * 1024
     }
 
     /// kill -9.

@@ -72,6 +72,13 @@ impl Wire {
         let _ = self.stream.shutdown().await;
     }
 
+    /// Whether the server hangs up within `span`, whatever it says before.
+    pub(crate) async fn is_over_within(&mut self, span: Duration) -> bool {
+        tokio::time::timeout(span, async { while self.read_more().await.is_some() {} })
+            .await
+            .is_ok()
+    }
+
     /// The next answer; none when the server hangs up instead.
     pub(crate) async fn answer(&mut self) -> Option<WireAnswer> {
         let answer = tokio::time::timeout(PATIENCE, self.read_answer());

@@ -1,0 +1,71 @@
+//! Clients that take for ever.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::Target;
+use crate::support::{Answer, Wire, pause};
+
+/// Clients that hang, of all kinds together.
+const N_SLOW: usize = 2_000;
+
+/// How a slow client begins, and whether it goes on byte by byte.
+fn beginning(kind: usize, id: i64, key: &str) -> (String, bool) {
+    let post = format!("POST /api/{id}/envelope/");
+    let chunked = "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    match kind % 5 {
+        0 => ("POST /api/1/store/ HTTP/1.1\r\nHost: a\r\nX-Slow: ".to_owned(), true),
+        1 => (format!("{post}?sentry_key={key} HTTP/1.1\r\nHost: a\r\n"), false),
+        2 => {
+            let length = "Host: a\r\nContent-Length: 4000000\r\n\r\n";
+            (format!("{post}?sentry_key={key} HTTP/1.1\r\n{length}"), true)
+        }
+        3 => (format!("{post} HTTP/1.1\r\n{chunked}"), false),
+        _ => (format!("{post}?sentry_key={key} HTTP/1.1\r\n{chunked}1\r\n"), false),
+    }
+}
+
+/// Sends a byte now and then until the server ends the connection; gives when that was.
+async fn hang(mut wire: Wire, goes_on: bool, began: Instant) -> Duration {
+    if goes_on {
+        while !wire.is_over_within(Duration::from_millis(500)).await {
+            wire.send("x").await;
+        }
+    } else {
+        while wire.answer().await.is_some() {}
+    }
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_slow_clients_hold_up_nobody_and_are_ended() {
+    let limits = ["--head-timeout", "2", "--body-timeout", "3"];
+    // Together they announce 1.6 GB, far more than the spool has.
+    let spool = ["--spool-most-bytes", "100000000", "--role", "all"];
+    let target = Target::start(&[limits, spool].concat()).await;
+    let mut slow = JoinSet::new();
+    let began = Instant::now();
+    for kind in 0..N_SLOW {
+        let mut wire = Wire::connect(target.address()).await;
+        let (bytes, goes_on) = beginning(kind, target.id, &target.key);
+        wire.send(bytes).await;
+        slow.spawn(hang(wire, goes_on, began));
+    }
+    let all_there = began.elapsed();
+    while began.elapsed() < all_there + Duration::from_secs(1) {
+        let sent = Instant::now();
+        let report = target.report("store").body(json!({"message": "normal"}).to_string());
+        Answer::of(report).await.ok();
+        assert!(sent.elapsed() < Duration::from_secs(1), "{:?}", sent.elapsed());
+        pause(100).await;
+    }
+    assert_eq!(target.titles().await, ["normal"]);
+    assert_eq!(slow.len(), N_SLOW);
+    let mut last = Duration::ZERO;
+    while let Some(ended) = slow.join_next().await {
+        last = last.max(ended.expect("a client that ends"));
+    }
+    assert!(last < all_there + Duration::from_secs(6), "{last:?} {all_there:?}");
+}
