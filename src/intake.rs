@@ -53,14 +53,18 @@ pub struct Intake {
 }
 
 /// Where reports are taken. A tunnel has the project and the key in the envelope alone; the oldest
-/// clients leave the project to the key.
-const ENDPOINTS: [(&str, endpoint::Kind); 6] = [
+/// clients of Sentry and of Airbrake leave the project to the key.
+const ENDPOINTS: [(&str, endpoint::Kind); 10] = [
     ("/api/{project_id}/envelope", endpoint::Kind::Envelope),
     ("/tunnel", endpoint::Kind::Envelope),
     ("/api/{project_id}/store", endpoint::Kind::Store),
     ("/api/store", endpoint::Kind::Store),
+    ("/api/{project_id}/security", endpoint::Kind::Security),
+    ("/api/{project_id}/csp-report", endpoint::Kind::Security),
+    ("/api/{project_id}/nel", endpoint::Kind::Security),
     ("/api/v3/projects/{project_id}/notices", endpoint::Kind::Notice),
     ("/api/v3/projects/{project_id}/create-notice", endpoint::Kind::Notice),
+    ("/notifier_api/v2/notices", endpoint::Kind::XmlNotice),
 ];
 
 /// Adds the endpoints to a server.

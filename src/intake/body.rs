@@ -95,7 +95,7 @@ impl BodyError {
 
 /// The items of an envelope that are kept in memory.
 fn keeps(kind: &str) -> bool {
-    matches!(kind, "event" | "client_report")
+    matches!(kind, "event" | "client_report" | "raw_security")
 }
 
 enum Content {
@@ -180,6 +180,14 @@ impl Body {
         match &self.content {
             Content::Envelope(splitter) => splitter.header(),
             Content::Event(..) => None,
+        }
+    }
+
+    /// What has arrived of a body that is no envelope.
+    pub(super) fn beginning(&mut self) -> &[u8] {
+        match self.decoder.sink().map(|sink| &sink.content) {
+            Some(Content::Event(bytes, _)) => bytes,
+            Some(Content::Envelope(_)) | None => &[],
         }
     }
 

@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::sender::header;
 use crate::domain::id::EventId;
 use crate::domain::text::bounded;
+use crate::protocol::hoptoad;
 
 /// Whose clients they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub(super) enum Dialect {
     /// success, a refusal is JSON with `message`, and 400, 403 and 408 are sent again and again:
     /// so what is wrong for good is 401, 413 or 422.
     Airbrake,
+    /// Those of Airbrake's version 2: XML both ways, 422 for what is wrong for good. The connection
+    /// ends with each answer: where a client counted its body in characters, what comes next is
+    /// the rest of the body and no request.
+    Hoptoad,
 }
 
 /// Categories Airlock does not keep, told to SDKs on success so that they stop sending them.
@@ -33,6 +38,8 @@ trace_metric;monitor:organization:unsupported";
 const X_SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");
 const X_SENTRY_RATE_LIMITS: HeaderName = HeaderName::from_static("x-sentry-rate-limits");
 const X_RATELIMIT_DELAY: HeaderName = HeaderName::from_static("x-ratelimit-delay");
+
+const XML: &str = "text/xml; charset=utf-8";
 
 /// How pybrake names itself: as the library it sends with.
 const PYBRAKE: &str = "Python-urllib/";
@@ -50,6 +57,11 @@ impl Dialect {
                 let url = id.as_deref().map(|id| address_of(call, id));
                 HttpResponse::Created().json(json!({ "id": id, "url": url }))
             }
+            Self::Hoptoad => {
+                let id = id.map(|id| id.to_string()).unwrap_or_default();
+                let body = hoptoad::accepted(&id, &address_of(call, &id));
+                HttpResponse::Ok().force_close().content_type(XML).body(body)
+            }
         }
     }
 
@@ -58,6 +70,7 @@ impl Dialect {
         match self {
             Self::Sentry => refuse_sentry(refusal),
             Self::Airbrake => refuse_airbrake(refusal, request),
+            Self::Hoptoad => refuse_hoptoad(refusal),
         }
     }
 }
@@ -81,6 +94,18 @@ fn refuse_airbrake(refusal: &Refusal, request: &HttpRequest) -> HttpResponse {
         }
     }
     response.json(json!({ "message": refusal.detail }))
+}
+
+fn refuse_hoptoad(refusal: &Refusal) -> HttpResponse {
+    let status = match of_airbrake(refusal.status) {
+        StatusCode::UNAUTHORIZED => StatusCode::UNPROCESSABLE_ENTITY,
+        status => status,
+    };
+    let mut response = HttpResponse::build(status);
+    if let Some(after) = refusal.retry_after {
+        response.insert_header((RETRY_AFTER, whole_seconds(after)));
+    }
+    response.force_close().content_type(XML).body(hoptoad::refused(&refusal.detail))
 }
 
 /// Airbrake's status for one of Sentry's.

@@ -20,6 +20,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::protocol::auth::ClientAuth;
 use crate::protocol::encoding::Encoding;
+use crate::protocol::hoptoad;
 use crate::protocol::report::Report;
 use crate::spool::{AppendError, Full, Room, USUAL_REPORT_BYTES};
 
@@ -32,22 +33,27 @@ pub(super) enum Kind {
     Store,
     /// The JSON of one Airbrake notice.
     Notice,
+    /// The XML of one, which is version 2; it names its key itself.
+    XmlNotice,
+    /// Reports of browsers: one, or a list.
+    Security,
 }
 
 impl Kind {
     /// How its clients want to be answered.
     pub(super) fn dialect(self) -> Dialect {
         match self {
-            Self::Envelope | Self::Store => Dialect::Sentry,
+            Self::Envelope | Self::Store | Self::Security => Dialect::Sentry,
             Self::Notice => Dialect::Airbrake,
+            Self::XmlNotice => Dialect::Hoptoad,
         }
     }
 
     /// Whether the body may be what names the key.
     fn names_key_in_body(self) -> bool {
         match self {
-            Self::Envelope => true,
-            Self::Store | Self::Notice => false,
+            Self::Envelope | Self::XmlNotice => true,
+            Self::Store | Self::Notice | Self::Security => false,
         }
     }
 }
@@ -153,7 +159,9 @@ impl<'a> Call<'a> {
             .map_err(|cause| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", cause))?;
         let body = match self.kind {
             Kind::Envelope => Body::envelope(encoding, self.intake.limits),
-            Kind::Store | Kind::Notice => Body::event(encoding, self.intake.limits),
+            Kind::Store | Kind::Notice | Kind::XmlNotice | Kind::Security => {
+                Body::event(encoding, self.intake.limits)
+            }
         };
         body.map_err(|cause| Refusal::later("decoder", cause, RETRY_AFTER))
     }
@@ -212,7 +220,16 @@ impl<'a> Call<'a> {
                 check_dsn(self, dsn.as_deref()).await?;
                 Ok(true)
             }
-            Kind::Store | Kind::Notice => Ok(true),
+            Kind::XmlNotice if self.sender.is_none() => {
+                let beginning = body.beginning();
+                let Some(key) = hoptoad::key_in(beginning) else {
+                    let is_late = beginning.len() >= hoptoad::MOST_BYTES_BEFORE_KEY;
+                    return if is_late { Err(no_key(Dialect::Hoptoad)) } else { Ok(false) };
+                };
+                self.sender = Some(authenticate(self.intake, key, self.project).await?);
+                Ok(true)
+            }
+            Kind::Store | Kind::Notice | Kind::XmlNotice | Kind::Security => Ok(true),
         }
     }
 }

@@ -2,15 +2,19 @@
 //!
 //! Digest reads what is inside; here it matters only where one report ends and the next begins.
 
+use actix_web::http::header::USER_AGENT;
+use actix_web::web;
+
 use super::body::Received;
 use super::endpoint::{Call, Kind};
 use super::refusal::Refusal;
-use super::sender::Sender;
+use super::sender::{Sender, header};
 use crate::domain::id::EventId;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::protocol::envelope::{Envelope, Item};
 use crate::protocol::report::{Report, ReportKind, ReportMeta};
+use crate::protocol::security::{self, Surroundings};
 use crate::protocol::{client_report, json, skim};
 
 /// The reports of a request, and the id to answer with: that of the first.
@@ -24,14 +28,7 @@ pub(super) async fn reports(
     let mut id = None;
     match received {
         Received::Event(payload, n_cut) => {
-            let (payload, given) = event_id_of(payload, n_cut > 0).await?;
-            match call.kind {
-                // Ids of notices are made here.
-                Kind::Notice => found.add(ReportKind::AirbrakeNotice, None, payload, n_cut),
-                Kind::Store | Kind::Envelope => {
-                    found.add(ReportKind::SentryEvent, given, payload, n_cut);
-                }
-            }
+            found.add_whole(payload, n_cut).await?;
         }
         Received::Envelope(mut envelope, fault) => {
             if let Some(fault) = fault {
@@ -76,6 +73,43 @@ impl Found<'_> {
         self.reports.push(Report { meta, payload });
     }
 
+    /// Adds a body that comes alone. The ids of notices are made here.
+    async fn add_whole(&mut self, payload: Vec<u8>, n_cut: u64) -> Result<(), Refusal> {
+        match self.call.kind {
+            Kind::Store | Kind::Envelope => {
+                let (payload, given) = event_id_of(payload, n_cut > 0).await?;
+                self.add(ReportKind::SentryEvent, given, payload, n_cut);
+            }
+            Kind::Notice => {
+                let (payload, _) = event_id_of(payload, n_cut > 0).await?;
+                self.add(ReportKind::AirbrakeNotice, None, payload, n_cut);
+            }
+            Kind::Security if n_cut > 0 => {
+                let most = self.call.intake.limits.most_event_bytes;
+                let detail = format!("the reports are larger than {most} bytes");
+                return Err(Refusal::too_large(detail));
+            }
+            Kind::Security => self.add_security(None, &payload)?,
+            Kind::XmlNotice => self.add(ReportKind::HoptoadNotice, None, payload, n_cut),
+        }
+        Ok(())
+    }
+
+    /// Adds a browser's reports; the first gets the id that is given.
+    fn add_security(&mut self, given: Option<EventId>, body: &[u8]) -> Result<(), Refusal> {
+        let reports = security::split(body, &surroundings_of(self.call))
+            .map_err(|cause| Refusal::malformed(format!("these are no reports: {cause}")))?;
+        if reports.n_left_out > 0 {
+            let n_left_out = reports.n_left_out as u64;
+            self.call.count(Outcome::Skipped("raw_security".to_owned()), n_left_out);
+        }
+        let mut given = given;
+        for payload in reports.payloads {
+            self.add(ReportKind::SecurityReport, given.take(), payload, 0);
+        }
+        Ok(())
+    }
+
     fn add_items(&mut self, envelope: &Envelope, items: Vec<Item>) {
         for (kind, n) in &envelope.skipped {
             self.call.count(Outcome::Skipped(kind.clone()), *n);
@@ -89,9 +123,31 @@ impl Found<'_> {
             // The envelope's id is its event's. A second event is against the rules, but is no
             // reason to lose one.
             let given = if self.reports.is_empty() { envelope.header.event_id } else { None };
+            if item.kind == "raw_security" {
+                if let Err(refusal) = self.add_security(given, &item.payload) {
+                    tracing::debug!(detail = %refusal.detail, "a part of an envelope was refused");
+                    self.call.count(Outcome::Refused("malformed_item".to_owned()), 1);
+                }
+                continue;
+            }
             let id = given.or_else(|| skim::event_id(&item.payload).ok().flatten());
             self.add(ReportKind::SentryEvent, id, item.payload, item.n_cut);
         }
+    }
+}
+
+/// What the request says of a browser's reports.
+fn surroundings_of(call: &Call<'_>) -> Surroundings {
+    let query = web::Query::<Vec<(String, String)>>::from_query(call.request.query_string());
+    let query = query.map(web::Query::into_inner).unwrap_or_default();
+    let named = |name: &str| {
+        let found = query.iter().find(|(own, value)| own == name && !value.is_empty());
+        found.map(|(_, value)| value.clone())
+    };
+    Surroundings {
+        environment: named("sentry_environment"),
+        release: named("sentry_release"),
+        user_agent: header(call.request, &USER_AGENT).map(str::to_owned),
     }
 }
 

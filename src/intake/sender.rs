@@ -81,6 +81,7 @@ pub(super) fn no_key(dialect: Dialect) -> Refusal {
     let detail = match dialect {
         Dialect::Sentry => "no key: send X-Sentry-Auth, ?sentry_key= or the envelope's dsn",
         Dialect::Airbrake => "no key: send Authorization: Bearer KEY, ?key= or X-Airbrake-Token",
+        Dialect::Hoptoad => "no key: the first element of the notice must be api-key",
     };
     Refusal::forbidden("no_key", detail)
 }
@@ -106,7 +107,7 @@ pub(super) fn auth_of(request: &HttpRequest, dialect: Dialect) -> Result<ClientA
                 query.iter().map(|(name, value)| (name.as_str(), value.as_str())),
             ),
         ],
-        Dialect::Airbrake => {
+        Dialect::Airbrake | Dialect::Hoptoad => {
             let bearer = header(request, &AUTHORIZATION).and_then(bearer);
             let token = header(request, &X_AIRBRAKE_TOKEN);
             let named = query.iter().filter(|(name, _)| name == "key");

@@ -65,6 +65,10 @@ pub enum ReportKind {
     SentryEvent,
     /// The JSON of an Airbrake notice.
     AirbrakeNotice,
+    /// The XML of an Airbrake notice of version 2.
+    HoptoadNotice,
+    /// One report of a browser, as [`super::security::split`] hands it out.
+    SecurityReport,
 }
 
 /// A spool record that is no report.

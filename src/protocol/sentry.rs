@@ -53,6 +53,9 @@ pub enum InvalidEvent {
     /// The payload is JSON, but not an object.
     #[error("event payload is a JSON {0}, not an object")]
     NotAnObject(&'static str),
+    /// The payload should be a notice in XML.
+    #[error("event payload is XML without an element `notice`")]
+    NoNotice,
 }
 
 /// Bytes for the short texts of an event, and for its fingerprint.

@@ -2,7 +2,7 @@
 
 use super::report::{ReportKind, ReportMeta};
 use super::sentry::{InvalidEvent, Received};
-use super::{airbrake, sentry};
+use super::{airbrake, hoptoad, security, sentry};
 use crate::domain::event::Event;
 
 /// Reads a report.
@@ -21,5 +21,7 @@ pub fn event(meta: &ReportMeta, payload: &[u8]) -> Result<Event, InvalidEvent> {
     match meta.kind {
         ReportKind::SentryEvent => sentry::parse_event(payload, &received),
         ReportKind::AirbrakeNotice => airbrake::parse_notice(payload, &received),
+        ReportKind::HoptoadNotice => hoptoad::parse_notice(payload, &received),
+        ReportKind::SecurityReport => security::parse_report(payload, &received),
     }
 }

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Engine, TestApp, TestProject, both};
+use crate::support::{Answer, Engine, TestApp, TestProject, Wire, both};
 
 fn notice() -> Value {
     json!({
@@ -214,5 +214,66 @@ async fn a_notifier_learns_when_to_come_again_unless_that_would_break_its_applic
         let delay = answer.header("x-ratelimit-delay");
         assert_eq!(delay, expects_delay.then_some(seconds), "{agent}");
     }
+    app.stop().await;
+}
+
+fn xml(key: &str, message: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\"?><notice version=\"2.0\"><api-key>{key}</api-key>\
+         <notifier><name>Airbrake Notifier</name></notifier>\
+         <error><class>Boom</class><message>{message}</message></error></notice>"
+    )
+}
+
+both!(the_xml_of_old_gems_is_taken_by_the_key_in_it, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    let request = app.request(Method::POST, "/notifier_api/v2/notices/");
+    let answer = Answer::of(request.body(xml(&shop.key, "old"))).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let id = answer.body().split(['<', '>']).nth(6).expect("an id").to_owned();
+    let path = format!("/api/v1/projects/{}/events/{id}", shop.id);
+    let url = format!("<url>{}{path}</url>", app.running.public_url);
+    assert!(answer.body().contains(&url), "{answer:?}");
+    app.digested().await;
+    assert_eq!(app.get(&path).await.ok()["title"], "Boom: old");
+
+    for (body, why) in [
+        (xml(&"f".repeat(32), "unknown"), "no project has such a key"),
+        ("<notice/>".to_owned(), "no key"),
+        (String::new(), "no key"),
+        (" ".repeat(100_000) + &xml(&shop.key, "late"), "no key"),
+    ] {
+        let request = app.request(Method::POST, "/notifier_api/v2/notices");
+        let answer = Answer::of(request.body(body)).await;
+        assert_eq!(answer.status, 422, "{why}");
+        assert!(answer.body().contains(&format!("<errors><error>{why}")), "{answer:?}");
+    }
+    app.stop().await;
+});
+
+/// `airbrake` from npm sends its `Content-Length` in characters, so the rest of the body stands
+/// where the next request should begin.
+#[tokio::test]
+async fn a_body_counted_in_characters_is_answered_and_ends_the_connection() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let shop = app.create_project("shop").await;
+    let body = xml(&shop.key, "für Müller");
+    let mut wire = Wire::connect(app.running.address).await;
+    wire.send(format!(
+        "POST /notifier_api/v2/notices HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}\
+         POST /deploys.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        body.chars().count()
+    ))
+    .await;
+    let answer = wire.answer().await.expect("an answer");
+    assert_eq!((answer.status, answer.is_last()), (200, true), "{answer:?}");
+    // The rest is no request, and nobody waits for one.
+    while let Some(answer) = wire.answer().await {
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    app.digested().await;
+    let issues = app.get("/api/v1/projects/shop/issues").await.ok();
+    assert_eq!(issues["items"][0]["title"], "Boom: für Müller");
     app.stop().await;
 }

@@ -21,6 +21,7 @@ mod privacy;
 mod readme;
 mod schema;
 mod sdks;
+mod security_reports;
 mod service;
 mod support;
 mod tidy;

@@ -6,12 +6,13 @@ use super::super::lenient::{self, Object};
 use super::notifier::Notifier;
 use super::put;
 
-/// What stands for the application's folder in paths.
-const PROJECT_ROOT: &str = "/PROJECT_ROOT/";
+/// What stands for the application's folder in paths; version 2 wrote brackets.
+const PROJECT_ROOTS: &[&str] = &["/PROJECT_ROOT/", "[PROJECT_ROOT]/"];
 
 /// What stands for folders of other people's code.
 /// Source: pybrake (`/SITE_PACKAGES`), airbrake-ruby (`/GEM_ROOT`), gobrake (`/GOPATH`, `/GOROOT`).
-const FOREIGN_ROOTS: &[&str] = &["/SITE_PACKAGES/", "/GEM_ROOT/", "/GOPATH/", "/GOROOT/"];
+const FOREIGN_ROOTS: &[&str] =
+    &["/SITE_PACKAGES/", "/GEM_ROOT/", "[GEM_ROOT]/", "/GOPATH/", "/GOROOT/"];
 
 /// Folders of other people's code within the application's.
 const FOREIGN_FOLDERS: &[&str] =
@@ -39,10 +40,11 @@ impl Layout {
 
     /// The path as people read it, and whether the code is the application's own.
     fn place(&self, file: &str) -> (String, Option<bool>) {
-        if let Some(within) = file.strip_prefix(PROJECT_ROOT) {
+        let below = |roots: &[&str]| roots.iter().find_map(|root| file.strip_prefix(root));
+        if let Some(within) = below(PROJECT_ROOTS) {
             return (within.to_owned(), Some(!is_foreign(within)));
         }
-        if let Some(within) = FOREIGN_ROOTS.iter().find_map(|root| file.strip_prefix(root)) {
+        if let Some(within) = below(FOREIGN_ROOTS) {
             return (within.to_owned(), Some(false));
         }
         if is_foreign(file) {
