@@ -9,7 +9,8 @@
 //! has seen costs one bounded look into the store); no part being slow or away makes a refusal
 //! while the spool has room; every refusal is counted and says what to do.
 //!
-//! To add a protocol: its framing in `protocol`, an endpoint in [`routes`], a kind of report.
+//! To add a protocol: its framing and its reading in `protocol`, its kind of report and of endpoint, a
+//! line in [`ENDPOINTS`], and a dialect if its clients want other answers.
 
 mod airbrake;
 mod body;
