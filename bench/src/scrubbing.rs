@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::{cpu_time, median};
 
 /// Events of one measurement.
-const N_EVENTS: usize = 2_000;
+const N_EVENTS: u32 = 2_000;
 
 /// Events of one batch, as digest takes them.
 const N_BATCH: usize = 500;
@@ -73,7 +73,7 @@ async fn measure(payloads: &[Vec<u8>]) -> Result<(), Failure> {
     for (name, without, with) in
         [("understanding it", without.0, with.0), ("digesting it, SQLite", without.1, with.1)]
     {
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / N_EVENTS as f64;
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(N_EVENTS);
         println!(
             "{name:<22} {:>7.1} us {:>7.1} us {:>7.1} %",
             each(without),
@@ -118,7 +118,7 @@ fn hostile() {
                 let mut text = text.clone();
                 let before = cpu_time();
                 scrubber.scrub_json(&mut text);
-                cpu_time() - before
+                cpu_time().saturating_sub(before)
             };
             median((0..5).map(|_| once()).collect()).as_secs_f64() * 1e6
         };
@@ -150,7 +150,7 @@ async fn one_run(
     let records: Vec<Vec<u8>> = payloads
         .iter()
         .cycle()
-        .take(N_EVENTS)
+        .take(N_EVENTS as usize)
         .map(|payload| record(clock, project, payload))
         .collect();
     let mut prepare_time = Duration::ZERO;
@@ -158,14 +158,14 @@ async fn one_run(
     for batch in records.chunks(N_BATCH) {
         let before = cpu_time();
         let prepared = prepare::prepare_all(batch.to_vec(), scrubbers, 1);
-        prepare_time += cpu_time() - before;
+        prepare_time += cpu_time().saturating_sub(before);
         let prepared: Vec<_> = prepared.into_iter().filter_map(Result::ok).collect();
         let committed = commit::commit(store, clock, project, &prepared).await?;
         if committed.n_accepted != batch.len() as u64 {
             return Err(format!("{committed:?} of {}", batch.len()).into());
         }
     }
-    times.digest.push(cpu_time() - began);
+    times.digest.push(cpu_time().saturating_sub(began));
     times.prepare.push(prepare_time);
     Ok(())
 }

@@ -184,10 +184,10 @@ impl Body {
     }
 
     /// What has arrived of a body that is no envelope.
-    pub(super) fn beginning(&mut self) -> &[u8] {
-        match self.decoder.sink().map(|sink| &sink.content) {
-            Some(Content::Event(bytes, _)) => bytes,
-            Some(Content::Envelope(_)) | None => &[],
+    pub(super) fn beginning(&self) -> &[u8] {
+        match &self.content {
+            Content::Event(bytes, _) => bytes,
+            Content::Envelope(_) => &[],
         }
     }
 

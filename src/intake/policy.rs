@@ -55,7 +55,10 @@ pub(super) fn within_limits(
 
 fn category(kind: ReportKind) -> Category {
     match kind {
-        ReportKind::SentryEvent | ReportKind::AirbrakeNotice => Category::Error,
+        ReportKind::SentryEvent | ReportKind::AirbrakeNotice | ReportKind::HoptoadNotice => {
+            Category::Error
+        }
+        ReportKind::SecurityReport => Category::Security,
     }
 }
 
