@@ -2,7 +2,7 @@
 //!
 //! A notice is rewritten as the payload of a Sentry event and read by [`super::sentry`]: so limits,
 //! notes and leniency are those of every event. What has no place there stays under the names
-//! Airbrake's users know: `params`, `session` and `environment` in `extra`, the rest of `context`
+//! Airbrake's users know: `params`, `session_values` and `environment` in `extra`, the rest of `context`
 //! in `contexts.airbrake`.
 //!
 //! Source: Airbrake's "Create notice v3", and the notifiers themselves: pybrake, airbrake-js,
@@ -54,7 +54,8 @@ pub(super) fn to_payload(mut notice: Object) -> Object {
     let mut extra = Object::new();
     for (name, value) in [
         ("params", lenient::take(notice, "params")),
-        ("session", lenient::take(notice, "session")),
+        // Under a name of its own, `session` would pass for a secret and be scrubbed as a whole.
+        ("session_values", lenient::take(notice, "session")),
         ("environment", environment),
     ] {
         if let Some(value) = value.filter(|value| *value != json!({})) {

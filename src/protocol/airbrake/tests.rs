@@ -60,7 +60,7 @@ fn pybrake_nests_causes_and_knows_the_source() {
     assert_eq!(event.sdk.as_ref().map(|sdk| sdk.name.as_str()), Some("pybrake"));
     let user = event.user.as_ref().expect("a user");
     assert_eq!((user.id.as_deref(), user.name.as_deref()), (Some("8841"), Some("zoë")));
-    assert_eq!(event.extra["session"]["cart"][2]["sku"], "sku-é");
+    assert_eq!(event.extra["session_values"]["cart"][2]["sku"], "sku-é");
     assert_eq!(event.extra["params"]["card"], "4111111111111111");
     assert_eq!(event.contexts["airbrake"]["versions"]["pybrake"], "1.10.1");
     assert_eq!(event.transaction.as_deref(), Some("billing"));

@@ -84,7 +84,7 @@ fn a_notice_of_a_gem_is_an_event_like_any_other() {
     assert_eq!(request.method.as_deref(), Some("POST"));
     assert_eq!(request.env["HTTP_USER_AGENT"], "curl/8");
     assert_eq!(event.extra["params"], json!({"id": "7", "cart": {"sku": "sku-77"}}));
-    assert_eq!(event.extra["session"]["theme"], "dark");
+    assert_eq!(event.extra["session_values"]["theme"], "dark");
     assert_eq!(event.contexts["airbrake"]["framework"], "Rails: 4.2.11");
     assert_eq!(event.notes, Vec::<String>::new());
 }
