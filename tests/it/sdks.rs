@@ -8,6 +8,7 @@ mod browser;
 mod node;
 mod python;
 mod rust;
+mod shell;
 
 use serde_json::{Value, json};
 
@@ -88,15 +89,16 @@ fn newest_frame(event: &Value) -> &Value {
 async fn messages_of_all_sdks_are_issues() {
     let (app, shop) = shop(Engine::Sqlite).await;
     let clients = [Client::Python, Client::Python1, Client::Python0];
-    let clients = clients.into_iter().chain([Client::Node, Client::Node7, Client::Rust]);
+    let clients =
+        clients.into_iter().chain([Client::Node, Client::Node7, Client::Rust, Client::Shell]);
     let mut ids = Vec::new();
     for client in clients {
         ids.extend(client.run(&shop, &["message"]).await);
     }
-    // One text, six SDKs: one error.
-    assert_eq!(ids.len(), 6);
+    // One text, seven clients: one error.
+    assert_eq!(ids.len(), 7);
     let issues = stored(&app, &ids).await;
     assert_eq!(issues.len(), 1, "{issues:?}");
-    assert_has(&issues[0], &json!({"title": "stock is low", "events": 6, "level": "warning"}));
+    assert_has(&issues[0], &json!({"title": "stock is low", "events": 7, "level": "warning"}));
     app.stop().await;
 }

@@ -27,6 +27,8 @@ pub(crate) enum Client {
     Node7,
     /// `@sentry/node` 7, within Express.
     Node7Web,
+    /// `sentry-cli`, in a shell script.
+    Shell,
     /// The `sentry` crate.
     Rust,
 }
@@ -38,6 +40,7 @@ const COMPLAINTS: &[&str] = &[
     "Sentry Logger [warn]",
     "Sentry Logger [error]",
     "[sentry] Failed",
+    "error: ",
     "airbrake: ",
 ];
 
@@ -85,6 +88,14 @@ impl Client {
             Self::NodeWeb => node("web.js", "AIRLOCK_TEST_NODE_PATH"),
             Self::Node7 => node("crash.js", "AIRLOCK_TEST_NODE_7_PATH"),
             Self::Node7Web => node("web.js", "AIRLOCK_TEST_NODE_7_PATH"),
+            Self::Shell => {
+                let mut command = Command::new("bash");
+                command.arg(programs("shell").join("crash.sh"));
+                let tools = node_modules("AIRLOCK_TEST_NODE_PATH").join(".bin");
+                let path = std::env::var("PATH").unwrap_or_default();
+                command.env("PATH", format!("{}:{path}", tools.display()));
+                command
+            }
             Self::Rust => {
                 let binary = Path::new(env!("CARGO_BIN_EXE_airlock"));
                 Command::new(binary.with_file_name("crash-client"))
