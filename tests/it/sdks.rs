@@ -102,3 +102,43 @@ async fn messages_of_all_sdks_are_issues() {
     assert_has(&issues[0], &json!({"title": "stock is low", "events": 7, "level": "warning"}));
     app.stop().await;
 }
+
+#[test]
+fn the_docs_name_the_versions_that_are_tested() {
+    let docs = include_str!("../../docs/sdks.md");
+    let (_, tested) = docs.split_once("## What is tested").expect("what is tested");
+    let (tested, _) = tested.split_once("\n## ").expect("more after it");
+    let python = [
+        include_str!("../clients/python/requirements/sentry-2.txt"),
+        include_str!("../clients/python/requirements/sentry-1.txt"),
+        include_str!("../clients/python/requirements/sentry-0.txt"),
+        include_str!("../clients/python/requirements/web.txt"),
+        include_str!("../clients/python/requirements/pybrake.txt"),
+    ];
+    let named = ["sentry-sdk", "Flask", "Django", "pybrake"];
+    let mut pins: Vec<(String, String)> = python
+        .iter()
+        .flat_map(|requirements| requirements.lines())
+        .filter_map(|line| line.split_once("=="))
+        .filter(|(name, _)| named.contains(name))
+        .map(|(name, version)| (name.to_owned(), version.to_owned()))
+        .collect();
+    assert_eq!(pins.len(), 6, "{pins:?}");
+    for package in [
+        include_str!("../clients/node/package.json"),
+        include_str!("../clients/node-7/package.json"),
+        include_str!("../clients/browser/package.json"),
+    ] {
+        let package: Value = serde_json::from_str(package).expect("JSON");
+        for (name, version) in package["dependencies"].as_object().expect("dependencies") {
+            let version = version.as_str().expect("a version").to_owned();
+            pins.push((name.replace("@sentry/cli", "sentry-cli"), version));
+        }
+    }
+    pins.retain(|(name, _)| name != "esbuild");
+    for (name, version) in pins {
+        let name = name.replace("express", "Express");
+        let is_named = tested.lines().any(|line| line.contains(&name) && line.contains(&version));
+        assert!(is_named, "docs/sdks.md does not say that {name} {version} is tested");
+    }
+}
