@@ -4,6 +4,7 @@
 //! nothing to complain about ([`Client::run`]), every event that it sent is there, and no issue
 //! counts any other ([`crashes`]).
 
+mod airbrake;
 mod browser;
 mod node;
 mod python;

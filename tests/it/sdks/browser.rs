@@ -78,3 +78,11 @@ async fn a_page_must_ask_before_it_may_send() {
     assert_eq!(issues.len(), 2, "{issues:?}");
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_sends_through_a_tunnel() {
+    let (app, shop) = shop(Engine::Sqlite).await;
+    let (issues, _) = visited(&app, &shop, &[("tunnel", &app.url("/tunnel"))]).await;
+    assert_eq!(issues.len(), 2, "{issues:?}");
+    app.stop().await;
+}

@@ -19,6 +19,8 @@ pub(crate) enum Client {
     Python1,
     /// `sentry-sdk` 0.
     Python0,
+    /// `pybrake`.
+    Pybrake,
     /// `@sentry/node`.
     Node,
     /// `@sentry/node`, within Express.
@@ -27,6 +29,8 @@ pub(crate) enum Client {
     Node7,
     /// `@sentry/node` 7, within Express.
     Node7Web,
+    /// `@airbrake/node`.
+    AirbrakeNode,
     /// `sentry-cli`, in a shell script.
     Shell,
     /// The `sentry` crate.
@@ -84,10 +88,12 @@ impl Client {
             Self::PythonWeb => python("web.py", Some("AIRLOCK_TEST_PYTHON_WEB")),
             Self::Python1 => python("crash.py", Some("AIRLOCK_TEST_PYTHON_SENTRY_1")),
             Self::Python0 => python("crash.py", Some("AIRLOCK_TEST_PYTHON_SENTRY_0")),
+            Self::Pybrake => python("notices.py", Some("AIRLOCK_TEST_PYTHON_PYBRAKE")),
             Self::Node => node("crash.js", "AIRLOCK_TEST_NODE_PATH"),
             Self::NodeWeb => node("web.js", "AIRLOCK_TEST_NODE_PATH"),
             Self::Node7 => node("crash.js", "AIRLOCK_TEST_NODE_7_PATH"),
             Self::Node7Web => node("web.js", "AIRLOCK_TEST_NODE_7_PATH"),
+            Self::AirbrakeNode => node("notices.js", "AIRLOCK_TEST_NODE_PATH"),
             Self::Shell => {
                 let mut command = Command::new("bash");
                 command.arg(programs("shell").join("crash.sh"));
