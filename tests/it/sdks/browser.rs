@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{assert_has, assert_is_of_the_shop, chain, latest, shop, stored};
-use crate::support::{Browser, Engine, TestApp, TestProject};
+use crate::support::{Browser, Engine, TestApp, TestProject, until};
 
 /// What a page that crashes twice and handles an error once says on its console, and no more: no
 /// word of a request that the browser held back.
@@ -84,5 +84,28 @@ async fn a_page_sends_through_a_tunnel() {
     let (app, shop) = shop(Engine::Sqlite).await;
     let (issues, _) = visited(&app, &shop, &[("tunnel", &app.url("/tunnel"))]).await;
     assert_eq!(issues.len(), 2, "{issues:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_breaks_its_policy() {
+    let (app, shop) = shop(Engine::Sqlite).await;
+    let report_to = app.url(&format!("/api/{}/security/?sentry_key={}", shop.id, shop.key));
+    let policy = format!(
+        "content-security-policy: img-src 'self' data:; report-uri {report_to}&sentry_release=shop@1.4.2\r\n"
+    );
+    let mut browser = Browser::open("policy.js", &[], &policy).await;
+    assert_eq!(browser.told().await["effectiveDirective"], "img-src");
+    until("the report", async || !app.all("/api/v1/projects/shop/issues").await.is_empty()).await;
+    let origin = browser.origin.clone();
+    browser.close().await;
+    let issues = app.all("/api/v1/projects/shop/issues").await;
+    assert_eq!(issues.len(), 1, "{issues:?}");
+    assert_has(&issues[0], &json!({"events": 1}));
+    let title = issues[0]["title"].as_str().expect("a title");
+    assert!(title.contains("ads.example"), "{title}");
+    let event = latest(&app, &issues[0]).await;
+    let page = event["request"]["url"].as_str().expect("an address");
+    assert!(page.starts_with(&origin), "{page}");
     app.stop().await;
 }
