@@ -1,143 +1,145 @@
 //! Applications with stock SDKs crash, and a person sees why.
+//!
+//! Every story runs a real client to its end. Whatever it tells, three things hold: the SDK has
+//! nothing to complain about ([`Client::run`]), every event that it sent is there, and no issue
+//! counts any other ([`crashes`]).
 
-use serde_json::Value;
+mod airbrake;
+mod browser;
+mod node;
+mod python;
+mod rust;
+mod shell;
 
-use crate::support::{Client, Engine, TestApp, TestProject, both};
+use serde_json::{Value, json};
 
-async fn issues(app: &TestApp) -> Vec<Value> {
-    app.digested().await;
-    let list = app.get("/api/v1/projects/shop/issues?sort=first_seen").await.ok();
-    list["items"].as_array().expect("a list").clone()
+use crate::support::{Client, Engine, TestApp, TestProject};
+
+async fn shop(engine: Engine) -> (TestApp, TestProject) {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    (app, shop)
 }
 
-/// Runs a program; gives its one issue and that issue's latest event.
-async fn one_issue(
+/// Runs a program; gives the issues that its crashes became, in the order of their numbers.
+async fn crashes(
     app: &TestApp,
     shop: &TestProject,
     client: Client,
     arguments: &[&str],
-) -> (Value, Value) {
-    let ids = client.event_ids(&shop.dsn, arguments).await;
-    let issues = issues(app).await;
-    assert_eq!(issues.len(), 1, "{issues:?}");
-    let latest = app.get("/api/v1/issues/SHOP-1/events/latest").await.ok();
-    assert_eq!(Some(&latest["event_id"]), ids.last().map(|id| Value::from(id.as_str())).as_ref());
-    (issues[0].clone(), latest)
+) -> Vec<Value> {
+    let ids = client.run(shop, arguments).await;
+    stored(app, &ids).await
 }
 
-both!(a_python_program_crashes, |engine: Engine| async move {
-    let app = TestApp::start(engine).await;
-    let shop = app.create_project("shop").await;
-    let (issue, event) = one_issue(&app, &shop, Client::Python, &["unhandled"]).await;
-    assert_eq!(issue["title"], "KeyError: 'total'");
-    assert_eq!(issue["culprit"], "shop.cart in checkout");
-    assert_eq!(issue["level"], "error");
-    assert_eq!(issue["handled"], false);
-    assert_eq!(issue["platform"], "python");
-    assert_eq!(issue["releases"]["last"], "shop@1.4.2");
-    assert_eq!(issue["environments"], serde_json::json!(["production"]));
-    assert_eq!(issue["users"], 1);
-    assert_eq!(event["user"]["id"], "7");
-    assert_eq!(event["breadcrumbs"][0]["message"], "added tea");
-    let frames = event["exceptions"][0]["frames"].as_array().expect("frames");
-    assert_eq!(frames.last().expect("a frame")["context_line"], "    amount = cart[\"total\"]");
-    app.stop().await;
-});
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_python_program_reports_a_chain_it_handled() {
-    let app = TestApp::start(Engine::Sqlite).await;
-    let shop = app.create_project("shop").await;
-    let (issue, event) = one_issue(&app, &shop, Client::Python, &["handled"]).await;
-    assert_eq!(issue["title"], "CheckoutError: order 1007 could not be placed");
-    assert_eq!(issue["handled"], true);
-    let kinds: Vec<&str> = event["exceptions"]
-        .as_array()
-        .expect("a chain")
-        .iter()
-        .filter_map(|exception| exception["type"].as_str())
-        .collect();
-    assert_eq!(kinds, ["KeyError", "CheckoutError"]);
-    app.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_python_program_logs() {
-    let app = TestApp::start(Engine::Sqlite).await;
-    let shop = app.create_project("shop").await;
-    let ids = Client::Python.event_ids(&shop.dsn, &["logging"]).await;
-    let mut n_events = 0;
-    for issue in issues(&app).await {
-        n_events += issue["events"].as_u64().expect("a count");
+/// All issues, which hold these events and no others.
+async fn stored(app: &TestApp, ids: &[String]) -> Vec<Value> {
+    app.digested().await;
+    let mut issues = app.all("/api/v1/projects/shop/issues").await;
+    issues.sort_by_key(|issue| issue["id"].as_str().map(|id| (id.len(), id.to_owned())));
+    let mut expected = 0;
+    for issue in &issues {
+        expected += issue["events"].as_u64().expect("a count");
     }
-    assert!(!ids.is_empty());
-    assert_eq!(n_events, ids.len() as u64);
-    app.stop().await;
+    assert_eq!(expected, ids.len() as u64, "{ids:?} {issues:#?}");
+    for id in ids {
+        app.get(&format!("/api/v1/projects/shop/events/{id}")).await.ok();
+    }
+    issues
 }
 
-both!(three_hundred_users_hit_the_same_error, |engine: Engine| async move {
-    let app = TestApp::start(engine).await;
-    let shop = app.create_project("shop").await;
-    let ids = Client::Python.event_ids(&shop.dsn, &["burst", "300"]).await;
-    assert_eq!(ids.len(), 300);
-    let issues = issues(&app).await;
-    assert_eq!(issues.len(), 1, "{issues:?}");
-    assert_eq!((&issues[0]["events"], &issues[0]["users"]), (&300.into(), &300.into()));
-    assert_eq!(issues[0]["title"], "CheckoutError: sold out");
-    app.stop().await;
-});
-
-both!(a_node_program_crashes, |engine: Engine| async move {
-    let app = TestApp::start(engine).await;
-    let shop = app.create_project("shop").await;
-    let (issue, event) = one_issue(&app, &shop, Client::Node, &["unhandled"]).await;
-    assert_eq!(issue["handled"], false);
-    assert_eq!(issue["platform"], "node");
-    assert_eq!(issue["releases"]["last"], "shop@1.4.2");
-    let title = issue["title"].as_str().expect("a title");
-    assert!(title.starts_with("TypeError: "), "{title}");
-    let culprit = issue["culprit"].as_str().expect("a culprit");
-    assert!(culprit.contains("checkout"), "{culprit}");
-    assert_eq!(event["sdk"]["name"], "sentry.javascript.node");
-    app.stop().await;
-});
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_program_forgets_a_promise() {
-    let app = TestApp::start(Engine::Sqlite).await;
-    let shop = app.create_project("shop").await;
-    let (issue, event) = one_issue(&app, &shop, Client::Node, &["rejection"]).await;
-    assert_eq!(issue["handled"], false);
-    let mechanism = event["exceptions"][0]["mechanism"]["type"].as_str().expect("a mechanism");
-    assert!(mechanism.contains("rejection"), "{mechanism}");
-    app.stop().await;
+/// The latest event of an issue.
+async fn latest(app: &TestApp, issue: &Value) -> Value {
+    let id = issue["id"].as_str().expect("an id");
+    app.get(&format!("/api/v1/issues/{id}/events/latest")).await.ok()
 }
 
-both!(a_rust_program_panics, |engine: Engine| async move {
-    let app = TestApp::start(engine).await;
-    let shop = app.create_project("shop").await;
-    let (issue, _) = one_issue(&app, &shop, Client::Rust, &["panic"]).await;
-    assert_eq!(issue["level"], "fatal");
-    assert_eq!(issue["platform"], "native");
-    let title = issue["title"].as_str().expect("a title");
-    assert!(title.starts_with("panic: "), "{title}");
-    let culprit = issue["culprit"].as_str().expect("a culprit");
-    assert!(culprit.contains("checkout"), "{culprit}");
-    app.stop().await;
-});
+/// Asserts that a value has these fields, and whatever else.
+#[track_caller]
+fn assert_has(value: &Value, fields: &Value) {
+    for (name, expected) in fields.as_object().expect("fields") {
+        assert_eq!(&value[name], expected, "{name} of {value:#}");
+    }
+}
+
+/// What every program of the shop says about itself.
+#[track_caller]
+fn assert_is_of_the_shop(issue: &Value) {
+    assert_has(
+        issue,
+        &json!({
+            "environments": ["production"],
+            "releases": {"first": "shop@1.4.2", "last": "shop@1.4.2"},
+        }),
+    );
+}
+
+/// The types of an event's exceptions, the one that was raised last.
+fn chain(event: &Value) -> Vec<&str> {
+    let exceptions = event["exceptions"].as_array().expect("exceptions");
+    exceptions.iter().filter_map(|exception| exception["type"].as_str()).collect()
+}
+
+/// The newest frame of the exception that was raised.
+fn newest_frame(event: &Value) -> &Value {
+    let raised = event["exceptions"].as_array().and_then(|all| all.last()).expect("an exception");
+    raised["frames"].as_array().and_then(|frames| frames.last()).expect("a frame")
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_of_all_sdks_are_issues() {
-    let app = TestApp::start(Engine::Sqlite).await;
-    let shop = app.create_project("shop").await;
-    for client in [Client::Python, Client::Node, Client::Rust] {
-        assert_eq!(client.event_ids(&shop.dsn, &["message"]).await.len(), 1, "{client:?}");
+    let (app, shop) = shop(Engine::Sqlite).await;
+    let clients = [Client::Python, Client::Python1, Client::Python0];
+    let clients =
+        clients.into_iter().chain([Client::Node, Client::Node7, Client::Rust, Client::Shell]);
+    let mut ids = Vec::new();
+    for client in clients {
+        ids.extend(client.run(&shop, &["message"]).await);
     }
-    // One text, three SDKs: one error.
-    let issues = issues(&app).await;
-    let titles: Vec<&Value> = issues.iter().map(|issue| &issue["title"]).collect();
-    assert_eq!(titles, ["stock is low"]);
-    assert_eq!(issues[0]["events"], 3);
-    assert_eq!(issues[0]["level"], "warning");
+    // One text, seven clients: one error.
+    assert_eq!(ids.len(), 7);
+    let issues = stored(&app, &ids).await;
+    assert_eq!(issues.len(), 1, "{issues:?}");
+    assert_has(&issues[0], &json!({"title": "stock is low", "events": 7, "level": "warning"}));
     app.stop().await;
+}
+
+#[test]
+fn the_docs_name_the_versions_that_are_tested() {
+    let docs = include_str!("../../docs/sdks.md");
+    let (_, tested) = docs.split_once("## What is tested").expect("what is tested");
+    let (tested, _) = tested.split_once("\n## ").expect("more after it");
+    let python = [
+        include_str!("../clients/python/requirements/sentry-2.txt"),
+        include_str!("../clients/python/requirements/sentry-1.txt"),
+        include_str!("../clients/python/requirements/sentry-0.txt"),
+        include_str!("../clients/python/requirements/web.txt"),
+        include_str!("../clients/python/requirements/pybrake.txt"),
+    ];
+    let named = ["sentry-sdk", "Flask", "Django", "pybrake"];
+    let mut pins: Vec<(String, String)> = python
+        .iter()
+        .flat_map(|requirements| requirements.lines())
+        .filter_map(|line| line.split_once("=="))
+        .filter(|(name, _)| named.contains(name))
+        .map(|(name, version)| (name.to_owned(), version.to_owned()))
+        .collect();
+    assert_eq!(pins.len(), 6, "{pins:?}");
+    for package in [
+        include_str!("../clients/node/package.json"),
+        include_str!("../clients/node-7/package.json"),
+        include_str!("../clients/browser/package.json"),
+    ] {
+        let package: Value = serde_json::from_str(package).expect("JSON");
+        for (name, version) in package["dependencies"].as_object().expect("dependencies") {
+            let version = version.as_str().expect("a version").to_owned();
+            pins.push((name.replace("@sentry/cli", "sentry-cli"), version));
+        }
+    }
+    pins.retain(|(name, _)| name != "esbuild");
+    for (name, version) in pins {
+        let name = name.replace("express", "Express");
+        let is_named = tested.lines().any(|line| line.contains(&name) && line.contains(&version));
+        assert!(is_named, "docs/sdks.md does not say that {name} {version} is tested");
+    }
 }

@@ -5,6 +5,7 @@
 //! nowhere else.
 
 mod app;
+mod browser;
 mod clients;
 mod database;
 mod engine;
@@ -15,6 +16,7 @@ mod store;
 mod wire;
 
 pub(crate) use app::{Answer, TOKEN, TestApp, TestProject, client};
+pub(crate) use browser::Browser;
 pub(crate) use clients::Client;
 pub(crate) use database::Database;
 pub(crate) use engine::{Engine, both, postgres_server};

@@ -1,23 +1,30 @@
 "use strict";
-// A shop that reports its crashes with the stock @sentry/node.
+// A shop that reports its crashes with the stock @sentry/node, of version 7 or later.
 //
-//     crash.js unhandled | rejection | handled | message | burst N
+//     crash.js unhandled | rejection | handled | message | burst N | traced
 //
 // The DSN, release and environment come from SENTRY_DSN, SENTRY_RELEASE and SENTRY_ENVIRONMENT.
-// Each event id is printed on a line of its own; the SDK hands back none for `unhandled` and
-// `rejection`, so there it is taken from `beforeSend`.
+// The id of each event that the SDK is about to send is printed on a line of its own; what the SDK
+// says about itself stands in lines that begin with "Sentry Logger".
 
 const Sentry = require("@sentry/node");
 const { checkout, placeOrder, reserve } = require("./cart.js");
+const { FLUSH_MS, init } = require("./sdk.js");
 
-const FLUSH_MS = 10_000;
 const CART = { id: 1007, items: ["tea", "cup"], note: "leave at the door" };
 
-const told = (eventId) => process.stdout.write(`${eventId}\n`);
+function reportAnOrder() {
+  try {
+    placeOrder(CART);
+  } catch (error) {
+    Sentry.captureException(error);
+  }
+}
 
 /** What goes wrong, by name. */
 const modes = {
   unhandled() {
+    init();
     Sentry.setUser({ id: "7", username: "ada" });
     Sentry.addBreadcrumb({ category: "cart", message: "added tea", level: "info" });
     // From a callback, as in a server.
@@ -25,32 +32,44 @@ const modes = {
   },
   // The SDK's default: warn, report, and exit with 0.
   rejection() {
+    init();
     setImmediate(async () => checkout(CART));
   },
   async handled() {
-    try {
-      placeOrder(CART);
-    } catch (error) {
-      told(Sentry.captureException(error));
-    }
+    init();
+    reportAnOrder();
     await Sentry.flush(FLUSH_MS);
   },
   async message() {
-    told(Sentry.captureMessage("stock is low", "warning"));
+    init();
+    Sentry.captureMessage("stock is low", "warning");
     await Sentry.flush(FLUSH_MS);
   },
   async burst(count) {
+    init();
     for (let number = 0; number < Number(count); number += 1) {
       Sentry.withScope((scope) => {
         scope.setUser({ id: String(number) });
         try {
           reserve("tea", { tea: 0 });
         } catch (error) {
-          told(Sentry.captureException(error));
+          Sentry.captureException(error);
         }
       });
     }
     await Sentry.flush(FLUSH_MS);
+  },
+  // What is not an error comes first, and once more with every error.
+  async traced() {
+    init({ tracesSampleRate: 1 });
+    for (let number = 0; number < 4; number += 1) {
+      Sentry.startSession();
+      Sentry.startSpan({ op: "task", name: "restock" }, () => {
+        if (number > 0) reportAnOrder();
+      });
+      Sentry.endSession();
+      await Sentry.flush(FLUSH_MS);
+    }
   },
 };
 
@@ -59,16 +78,4 @@ if (!Object.hasOwn(modes, mode ?? "")) {
   process.stderr.write(`usage: crash.js ${Object.keys(modes).join(" | ")}\n`);
   process.exit(2);
 }
-const crashes = mode === "unhandled" || mode === "rejection";
-Sentry.init({
-  dsn: process.env.SENTRY_DSN,
-  shutdownTimeout: FLUSH_MS,
-  // Equal errors in a row are one to the SDK; a burst is about each of them arriving.
-  integrations: (defaults) => defaults.filter(({ name }) => name !== "Dedupe"),
-  transportOptions: { bufferSize: 10_000 },
-  beforeSend(event) {
-    if (crashes) told(event.event_id);
-    return event;
-  },
-});
 void modes[mode](...rest);

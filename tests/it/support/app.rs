@@ -1,5 +1,6 @@
 //! The server inside the test.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,12 @@ impl TestProject {
         let key = dsn.split(['/', '@']).nth(2).expect("a key").to_owned();
         let id = made["id"].as_i64().expect("a number");
         Self { id, slug: slug.to_owned(), key, dsn }
+    }
+
+    /// The address of the server in its DSN.
+    pub(crate) fn server(&self) -> String {
+        let host = self.dsn.split(['/', '@']).nth(3).expect("a host");
+        format!("http://{host}")
     }
 }
 
@@ -139,6 +146,13 @@ impl TestApp {
     /// Stops the server.
     pub(crate) async fn stop(self) {
         self.running.stop().await;
+    }
+
+    /// Stops the server; gives what it had counted for a project: `skipped session` and how often.
+    pub(crate) async fn stop_and_count(self, project: &TestProject) -> BTreeMap<String, i64> {
+        self.running.stop().await;
+        let address = self.config.database.as_deref().expect("an address");
+        Database::open(address).await.outcomes(project.id).await
     }
 
     /// The address of a path.

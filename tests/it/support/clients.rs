@@ -1,42 +1,105 @@
 //! Real SDKs, in programs of their own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::Command;
+
+use super::TestProject;
 
 /// A program that reports with a stock SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
-    /// `sentry-sdk`.
+    /// `sentry-sdk` 2.
     Python,
+    /// `sentry-sdk` 2, within Flask or Django.
+    PythonWeb,
+    /// `sentry-sdk` 1.
+    Python1,
+    /// `sentry-sdk` 0.
+    Python0,
+    /// `pybrake`.
+    Pybrake,
     /// `@sentry/node`.
     Node,
+    /// `@sentry/node`, within Express.
+    NodeWeb,
+    /// `@sentry/node` 7.
+    Node7,
+    /// `@sentry/node` 7, within Express.
+    Node7Web,
+    /// `@airbrake/node`.
+    AirbrakeNode,
+    /// `sentry-cli`, in a shell script.
+    Shell,
     /// The `sentry` crate.
     Rust,
 }
 
-fn setting(name: &str) -> String {
+/// How SDKs begin a line of their own log that tells of trouble.
+const COMPLAINTS: &[&str] = &[
+    "[sentry] WARNING",
+    "[sentry] ERROR",
+    "Sentry Logger [warn]",
+    "Sentry Logger [error]",
+    "[sentry] Failed",
+    "error: ",
+    "airbrake: ",
+];
+
+/// What `sentry-sdk` says when it is told what need not be sent.
+const NO_COMPLAINT: &str = "Rate-limited via x-sentry-rate-limits";
+
+/// What ./test has found out.
+pub(super) fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by ./test"))
 }
 
-/// The folder of the crash programs.
-fn programs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+/// A folder of the crash programs.
+pub(super) fn programs(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(folder)
+}
+
+/// The folder of packages that a setting names.
+pub(super) fn node_modules(name: &str) -> PathBuf {
+    Path::new(&setting(name)).join("node_modules")
+}
+
+fn python(program: &str, packages: Option<&str>) -> Command {
+    let mut command = Command::new(setting("AIRLOCK_TEST_PYTHON"));
+    command.arg(programs("python").join(program)).env("PYTHONDONTWRITEBYTECODE", "1");
+    if let Some(packages) = packages {
+        command.env("PYTHONPATH", setting(packages));
+    }
+    command
+}
+
+fn node(program: &str, packages: &str) -> Command {
+    let mut command = Command::new(setting("AIRLOCK_TEST_NODE"));
+    command.arg(programs("node").join(program)).env("NODE_PATH", node_modules(packages));
+    command
 }
 
 impl Client {
     fn command(self) -> Command {
         match self {
-            Self::Python => {
-                let mut command = Command::new(setting("AIRLOCK_TEST_PYTHON"));
-                command.arg(programs().join("python/crash.py"));
-                command
-            }
-            Self::Node => {
-                let mut command = Command::new(setting("AIRLOCK_TEST_NODE"));
-                let modules = Path::new(&setting("AIRLOCK_TEST_NODE_PATH")).join("node_modules");
-                command.arg(programs().join("node/crash.js")).env("NODE_PATH", modules);
+            Self::Python => python("crash.py", None),
+            Self::PythonWeb => python("web.py", Some("AIRLOCK_TEST_PYTHON_WEB")),
+            Self::Python1 => python("crash.py", Some("AIRLOCK_TEST_PYTHON_SENTRY_1")),
+            Self::Python0 => python("crash.py", Some("AIRLOCK_TEST_PYTHON_SENTRY_0")),
+            Self::Pybrake => python("notices.py", Some("AIRLOCK_TEST_PYTHON_PYBRAKE")),
+            Self::Node => node("crash.js", "AIRLOCK_TEST_NODE_PATH"),
+            Self::NodeWeb => node("web.js", "AIRLOCK_TEST_NODE_PATH"),
+            Self::Node7 => node("crash.js", "AIRLOCK_TEST_NODE_7_PATH"),
+            Self::Node7Web => node("web.js", "AIRLOCK_TEST_NODE_7_PATH"),
+            Self::AirbrakeNode => node("notices.js", "AIRLOCK_TEST_NODE_PATH"),
+            Self::Shell => {
+                let mut command = Command::new("bash");
+                command.arg(programs("shell").join("crash.sh"));
+                let tools = node_modules("AIRLOCK_TEST_NODE_PATH").join(".bin");
+                let path = std::env::var("PATH").unwrap_or_default();
+                command.env("PATH", format!("{}:{path}", tools.display()));
                 command
             }
             Self::Rust => {
@@ -46,25 +109,41 @@ impl Client {
         }
     }
 
-    /// Runs the program to its end; gives what it printed.
-    pub(crate) async fn run(self, dsn: &str, arguments: &[&str]) -> Output {
-        let output = self
-            .command()
+    /// Runs the program to its end; gives the ids of the events it sent. Its SDK must have nothing
+    /// to complain about.
+    pub(crate) async fn run(self, project: &TestProject, arguments: &[&str]) -> Vec<String> {
+        let mut command = self.command();
+        command
             .args(arguments)
-            .env("SENTRY_DSN", dsn)
+            .env("SENTRY_DSN", &project.dsn)
             .env("SENTRY_RELEASE", "shop@1.4.2")
             .env("SENTRY_ENVIRONMENT", "production")
+            .env("AIRBRAKE_HOST", project.server())
+            .env("AIRBRAKE_PROJECT_ID", project.id.to_string())
+            .env("AIRBRAKE_PROJECT_KEY", &project.key)
             .stdin(Stdio::null())
-            .output();
-        output.await.expect("the program can be started; ./test builds and installs it")
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(Duration::from_mins(1), command.output()).await;
+        let output = output.expect("the program ends within a minute");
+        let output = output.expect("the program can be started; ./test builds and installs it");
+        let (said, log) = (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        let complaints: Vec<&str> =
+            said.lines().chain(log.lines()).filter(|line| is_complaint(line)).collect();
+        assert!(complaints.is_empty(), "{self:?} complains: {complaints:#?}");
+        let ids: Vec<String> =
+            said.lines().map(str::trim).filter(|line| is_id(line)).map(str::to_owned).collect();
+        assert!(!ids.is_empty(), "{self:?} {arguments:?} sent nothing: {said}\n{log}");
+        ids
     }
+}
 
-    /// Runs the program; gives the ids of the events it sent.
-    pub(crate) async fn event_ids(self, dsn: &str, arguments: &[&str]) -> Vec<String> {
-        let output = self.run(dsn, arguments).await;
-        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-        let is_id =
-            |line: &&str| line.len() == 32 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
-        lines.lines().map(str::trim).filter(is_id).map(str::to_owned).collect()
-    }
+fn is_complaint(line: &str) -> bool {
+    COMPLAINTS.iter().any(|complaint| line.contains(complaint)) && !line.contains(NO_COMPLAINT)
+}
+
+fn is_id(line: &str) -> bool {
+    line.len() == 32 && line.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
