@@ -24,7 +24,8 @@ CREATE TABLE project_keys (
     is_trusted BOOLEAN NOT NULL,
     is_active BOOLEAN NOT NULL,
     origins TEXT NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    rate_limit TEXT
 );
 CREATE INDEX project_keys_project_idx ON project_keys (project_id);
 
@@ -81,6 +82,7 @@ CREATE TABLE issues (
     last_release TEXT,
     assignee TEXT,
     merged_into UUID,
+    unconfirmed_since BIGINT,
     PRIMARY KEY (project_id, id)
 );
 CREATE UNIQUE INDEX issues_project_number_idx ON issues (project_id, number);
@@ -111,6 +113,7 @@ CREATE TABLE events (
     verdict TEXT NOT NULL,
     reason TEXT NOT NULL,
     body BYTEA NOT NULL,
+    is_trusted BOOLEAN NOT NULL,
     PRIMARY KEY (project_id, id)
 );
 CREATE INDEX events_project_hash_occurred_idx ON events (project_id, hash, occurred_at, id);

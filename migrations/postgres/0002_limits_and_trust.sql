@@ -1,5 +1,0 @@
--- What limits a key, and whom to believe.
-
-ALTER TABLE project_keys ADD COLUMN rate_limit TEXT;
-ALTER TABLE events ADD COLUMN is_trusted BOOLEAN NOT NULL DEFAULT TRUE;
-ALTER TABLE issues ADD COLUMN unconfirmed_since BIGINT;
