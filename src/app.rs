@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::digest::{Digest, Limits};
 use crate::health::{Health, PartState};
-use crate::intake::Intake;
+use crate::intake::{Intake, Memory};
 use crate::outcomes::Outcomes;
 use crate::spool::{self, Spool};
 use crate::store::{Location, Store};
@@ -180,6 +180,7 @@ pub async fn start(
         limiter,
         outcomes: Arc::clone(&outcomes),
         clock: clock.clone(),
+        memory: Memory::default(),
         limits: limits(&config),
         public_url: public_url.clone(),
     };

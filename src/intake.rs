@@ -17,6 +17,7 @@ mod body;
 mod cors;
 mod dialect;
 mod endpoint;
+mod memory;
 mod policy;
 mod refusal;
 mod reports;
@@ -33,6 +34,7 @@ use crate::outcomes::Outcomes;
 use crate::spool::Spool;
 
 pub use body::Limits;
+pub use memory::Memory;
 
 /// What intake works with.
 #[derive(Debug, Clone)]
@@ -49,6 +51,8 @@ pub struct Intake {
     pub clock: Clock,
     /// What a body may be.
     pub limits: Limits,
+    /// What large bodies hold together.
+    pub memory: Memory,
     /// The address others reach the service at.
     pub public_url: String,
 }

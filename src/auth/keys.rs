@@ -56,14 +56,9 @@ struct Known {
 
 /// The file. Only settings that say anything are in it.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum File {
-    Whole {
-        keys: Vec<ProjectKey>,
-        settings: Vec<(ProjectId, Settings)>,
-    },
-    /// As it was before projects had settings.
-    Keys(Vec<ProjectKey>),
+struct File {
+    keys: Vec<ProjectKey>,
+    settings: Vec<(ProjectId, Settings)>,
 }
 
 impl Known {
@@ -74,10 +69,8 @@ impl Known {
     }
 
     fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        Ok(match serde_json::from_slice(bytes)? {
-            File::Whole { keys, settings } => Self::new(keys, settings),
-            File::Keys(keys) => Self::new(keys, Vec::new()),
-        })
+        let File { keys, settings } = serde_json::from_slice(bytes)?;
+        Ok(Self::new(keys, settings))
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -86,7 +79,7 @@ impl Known {
         let own = self.settings.iter().map(|(id, settings)| (*id, settings.clone()));
         let mut settings: Vec<_> = own.collect();
         settings.sort_by_key(|(id, _)| *id);
-        serde_json::to_vec(&File::Whole { keys, settings }).unwrap_or_default()
+        serde_json::to_vec(&File { keys, settings }).unwrap_or_default()
     }
 }
 

@@ -190,6 +190,7 @@ impl<'a> Call<'a> {
         let began = Instant::now();
         let mut fault = None;
         let mut is_checked = false;
+        let mut held = self.intake.memory.hold();
         while let Some(bytes) = next(&mut payload, self.intake, began, body.n_wire()).await? {
             fault = decode(&mut body, &bytes).await.err();
             if fault.is_some() {
@@ -199,6 +200,8 @@ impl<'a> Call<'a> {
                 is_checked = self.check_key_of(&mut body).await?;
             }
             room.follow(body.n_held()).map_err(|full| spool_full(&full))?;
+            held.follow(body.n_held())
+                .map_err(|crowded| Refusal::later("crowded", crowded, RETRY_AFTER))?;
         }
         let received = body.finish(fault).map_err(|error| {
             if error.is_size() { Refusal::too_large(error) } else { Refusal::malformed(error) }

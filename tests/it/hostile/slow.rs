@@ -69,3 +69,45 @@ async fn two_thousand_slow_clients_hold_up_nobody_and_are_ended() {
     }
     assert!(last < all_there + Duration::from_secs(6), "{last:?} {all_there:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_large_bodies_leaves_room_for_usual_reports() {
+    let target = Target::start(&[]).await;
+    let large = format!("{{\"message\":\"large\",\"extra\":\"{}\"}}", "x".repeat(3_900_000));
+    let (most, rest) = large.split_at(3_800_000);
+    let mut crowd = Vec::new();
+    for _ in 0..40 {
+        let mut wire = Wire::connect(target.address()).await;
+        let head = format!(
+            "POST /api/{}/store/?sentry_key={} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            target.id,
+            target.key,
+            large.len()
+        );
+        wire.send(head).await;
+        wire.send(most).await;
+        crowd.push(wire);
+    }
+    // Whoever is refused is told at once, and the others wait for their client.
+    let mut n_refused = 0;
+    let mut waiting = Vec::new();
+    for mut wire in crowd {
+        match tokio::time::timeout(Duration::from_millis(50), wire.answer()).await {
+            Ok(answer) => {
+                assert_eq!(answer.expect("an answer").status, 429);
+                n_refused += 1;
+            }
+            Err(_) => waiting.push(wire),
+        }
+    }
+    assert!(n_refused > 0, "nobody was refused");
+    Answer::of(target.report("store").body(json!({"message": "usual"}).to_string())).await.ok();
+    for mut wire in waiting {
+        wire.send(rest).await;
+        let answer = wire.answer().await.expect("an answer");
+        assert!(matches!(answer.status, 200 | 429), "{answer:?}");
+    }
+    let after = Answer::of(target.report("store").body(large)).await;
+    after.ok();
+    assert_eq!(target.titles().await, ["large", "usual"]);
+}
