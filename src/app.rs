@@ -111,6 +111,10 @@ pub struct Running {
 ///
 /// # Errors
 /// [`StartError`]: what was told makes no sense, or the machine does not have it.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the wiring, in the order in which parts need each other"
+)]
 pub async fn start(
     config: Config,
     clock: Clock,

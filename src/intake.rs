@@ -10,7 +10,7 @@
 //! while the spool has room; every refusal is counted and says what to do.
 //!
 //! To add a protocol: its framing and its reading in `protocol`, its kind of report and of endpoint, a
-//! line in [`ENDPOINTS`], and a dialect if its clients want other answers.
+//! line in `ENDPOINTS`, and a dialect if its clients want other answers.
 
 mod airbrake;
 mod body;

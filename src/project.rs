@@ -127,7 +127,10 @@ pub async fn set_scrub_rules(
     id: ProjectId,
     rules: &ScrubRules,
 ) -> Result<bool, ProjectError> {
-    tested(rules)?;
+    // Patterns are compiled and run: not on a thread that serves.
+    let own = rules.clone();
+    let is_tested = tokio::task::spawn_blocking(move || tested(&own).map(|_| ())).await;
+    is_tested.unwrap_or(Err(InvalidRules::Untestable))?;
     let mut tx = store.write().await?;
     if tx.find_project_by_id(id).await?.is_none() {
         return Ok(false);

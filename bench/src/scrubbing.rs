@@ -93,6 +93,10 @@ fn hostile() {
     for piece in [
         "password",
         "password=",
+        "key=",
+        "Cookie: $",
+        "token={",
+        "token\">$",
         "key={",
         "key=\"",
         "\"token\" ",

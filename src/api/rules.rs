@@ -1,18 +1,21 @@
 //! What a project decides itself.
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpResponse, get, post, put};
+use actix_web::{HttpResponse, get, post, put, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::auth::Bearer;
 use super::extract::Json;
-use super::{Api, ApiError};
+use super::{Api, ApiError, Code};
 use crate::domain::scrub::Scrubbed;
-use crate::domain::scrub::rules::{ScrubRules, tested};
+use crate::domain::scrub::rules::{InvalidRules, ScrubRules, tested};
 use crate::domain::token::Scope;
 use crate::project;
+
+/// Bytes of the JSON that rules are tried on.
+const MOST_GIVEN_BYTES: usize = 64 * 1024;
 
 /// Something to try rules of scrubbing on.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -96,7 +99,16 @@ pub(super) async fn try_out(
         Some(rules) => rules,
         None => tx.find_scrub_rules(project.id).await?.unwrap_or_default(),
     };
-    let scrubber = tested(&rules).map_err(ApiError::invalid)?;
-    let places = scrubber.scrub_json(&mut kept);
-    Ok(HttpResponse::Ok().json(TriedScrubbing { kept, scrubbed: places }))
+    drop(tx);
+    if kept.to_string().len() > MOST_GIVEN_BYTES {
+        let detail = format!("`given` is larger than {MOST_GIVEN_BYTES} bytes");
+        return Err(ApiError::new(Code::TooLarge, detail));
+    }
+    let tried = web::block(move || {
+        let scrubber = tested(&rules)?;
+        let places = scrubber.scrub_json(&mut kept);
+        Ok::<_, InvalidRules>(TriedScrubbing { kept, scrubbed: places })
+    });
+    let tried = tried.await.map_err(|cause| ApiError::new(Code::Internal, cause))?;
+    Ok(HttpResponse::Ok().json(tried.map_err(ApiError::invalid)?))
 }

@@ -41,12 +41,13 @@ struct ProjectUsage {
 }
 
 impl ProjectUsage {
-    /// Counts from the beginning when a day or a month has begun.
+    /// Counts from the beginning when a day or a month has begun. Whoever looked at the clock just
+    /// before midnight does not turn it back.
     fn at(mut self, now: Timestamp) -> Self {
-        if self.day != now.day() {
+        if self.day < now.day() {
             (self.day, self.today) = (now.day(), 0);
         }
-        if self.month != now.month() {
+        if self.month < now.month() {
             (self.month, self.this_month) = (now.month(), 0);
         }
         self

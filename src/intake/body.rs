@@ -78,6 +78,9 @@ pub(super) enum BodyError {
     /// It became far larger by decoding than any report does.
     #[error("the body decodes to more than {0} bytes for each of its own: it is no report")]
     Ratio(u64),
+    /// It ended before it was whole.
+    #[error("the body broke off")]
+    BrokenOff,
     /// It is no envelope.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -88,7 +91,7 @@ impl BodyError {
     pub(super) fn is_size(&self) -> bool {
         match self {
             Self::Wire(_) | Self::Decoded(_) | Self::Ratio(_) => true,
-            Self::Encoding(_) | Self::Envelope(_) => false,
+            Self::Encoding(_) | Self::BrokenOff | Self::Envelope(_) => false,
         }
     }
 }

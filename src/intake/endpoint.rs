@@ -191,7 +191,16 @@ impl<'a> Call<'a> {
         let mut fault = None;
         let mut is_checked = false;
         let mut held = self.intake.memory.hold();
-        while let Some(bytes) = next(&mut payload, self.intake, began, body.n_wire()).await? {
+        let mut refusal = None;
+        loop {
+            let bytes = match next(&mut payload, self.intake, began, body.n_wire()).await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => break,
+                Err(broken) => {
+                    refusal = Some(broken);
+                    break;
+                }
+            };
             fault = decode(&mut body, &bytes).await.err();
             if fault.is_some() {
                 break;
@@ -199,9 +208,21 @@ impl<'a> Call<'a> {
             if !is_checked {
                 is_checked = self.check_key_of(&mut body).await?;
             }
-            room.follow(body.n_held()).map_err(|full| spool_full(&full))?;
-            held.follow(body.n_held())
-                .map_err(|crowded| Refusal::later("crowded", crowded, RETRY_AFTER))?;
+            let full = room.follow(body.n_held()).map_err(|full| spool_full(&full));
+            let crowded = held
+                .follow(body.n_held())
+                .map_err(|crowded| Refusal::later("crowded", crowded, RETRY_AFTER));
+            if let Err(no_room) = full.and(crowded) {
+                refusal = Some(no_room);
+                break;
+            }
+        }
+        // What arrived whole is kept, however the rest ended.
+        if let Some(refusal) = refusal {
+            return match body.finish(Some(BodyError::BrokenOff)) {
+                Ok(received) if is_checked => Ok(received),
+                Ok(_) | Err(_) => Err(refusal),
+            };
         }
         let received = body.finish(fault).map_err(|error| {
             if error.is_size() { Refusal::too_large(error) } else { Refusal::malformed(error) }

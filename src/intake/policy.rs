@@ -53,6 +53,9 @@ pub(super) fn within_limits(
     (kept, refusal)
 }
 
+/// The longest silence that a client is asked for, in seconds.
+const MOST_RETRY_SECONDS: u64 = 3600;
+
 fn category(kind: ReportKind) -> Category {
     match kind {
         ReportKind::SentryEvent | ReportKind::AirbrakeNotice | ReportKind::HoptoadNotice => {
@@ -72,7 +75,9 @@ fn limited_refusal(category: Category, limited: Limited) -> Refusal {
     // Whoever comes back a moment too early is refused again: rounded up.
     let seconds = limited.retry_after.as_micros().div_ceil(1_000_000).max(1);
     let detail = format!("the {whose}'s {what} is used up for {seconds} s");
-    let after = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
+    // A quota may be raised meanwhile, and an SDK that was told of weeks would never know.
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX).min(MOST_RETRY_SECONDS);
+    let after = std::time::Duration::from_secs(seconds);
     let limits = format!("{seconds}:{}:{whose}:{code}", category.of_sdks());
     Refusal { limits: Some(limits), ..Refusal::later(code, detail, after) }
 }

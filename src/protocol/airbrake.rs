@@ -56,7 +56,8 @@ pub(super) fn to_payload(mut notice: Object) -> Object {
         ("params", lenient::take(notice, "params")),
         // Under a name of its own, `session` would pass for a secret and be scrubbed as a whole.
         ("session_values", lenient::take(notice, "session")),
-        ("environment", environment),
+        // The scrubber knows whole environments by this name.
+        ("environ", environment),
     ] {
         if let Some(value) = value.filter(|value| *value != json!({})) {
             extra.insert(name.to_owned(), value);

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::text::is_behind_percent;
+
 /// The digits of the shortest card number.
 const LEAST_DIGITS: usize = 13;
 
@@ -36,7 +38,7 @@ pub(super) fn find_all(text: &[u8]) -> Vec<Range<usize>> {
 }
 
 fn is_part(byte: u8) -> bool {
-    byte.is_ascii_digit() || byte == b' ' || byte == b'-'
+    byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'+' | b'%')
 }
 
 /// Card numbers within digits, blanks and hyphens.
@@ -50,7 +52,11 @@ fn find_in_run(text: &[u8], run: Range<usize>, found: &mut Vec<Range<usize>>) {
         let whole = GROUPINGS.iter().find_map(|grouping| grouped(text, rest, grouping));
         let (card, n_groups) = match whole {
             Some((card, n_groups)) => (Some(card), n_groups),
-            None => (Some(group.clone()).filter(|group| is_card(text, group)), 1),
+            None => (
+                Some(group.clone())
+                    .filter(|whole| is_card(text, whole, std::slice::from_ref(group))),
+                1,
+            ),
         };
         found.extend(card);
         rest = rest.get(n_groups..).unwrap_or_default();
@@ -65,38 +71,43 @@ fn grouped(
 ) -> Option<(Range<usize>, usize)> {
     let groups = groups.get(..grouping.len())?;
     let (first, last) = (groups.first()?, groups.last()?);
-    let separator = text.get(first.end);
-    let is_even = groups.windows(2).all(|pair| {
-        matches!(pair, [one, next]
-            if next.start == one.end.saturating_add(1) && text.get(one.end) == separator)
-    });
+    let between = |one: &Range<usize>, next: &Range<usize>| text.get(one.end..next.start);
+    let separator = between(first, groups.get(1)?)?;
+    let is_even = matches!(separator, b" " | b"-" | b"+" | b"%20")
+        && groups
+            .windows(2)
+            .all(|pair| matches!(pair, [one, next] if between(one, next) == Some(separator)));
     let has_lengths = groups.iter().map(Range::len).eq(grouping.iter().copied());
     let whole = first.start..last.end;
-    (is_even && has_lengths && is_card(text, &whole)).then_some((whole, grouping.len()))
+    (is_even && has_lengths && is_card(text, &whole, groups)).then_some((whole, grouping.len()))
 }
 
-/// The runs of digits.
+/// The runs of digits, without those of bytes written as `%20`.
 fn groups(text: &[u8], run: &Range<usize>) -> Vec<Range<usize>> {
     let mut groups: Vec<Range<usize>> = Vec::new();
-    for at in run.clone() {
-        if !text.get(at).is_some_and(u8::is_ascii_digit) {
-            continue;
+    let mut at = run.start;
+    while at < run.end {
+        match text.get(at) {
+            Some(b'%') => at = at.saturating_add(2),
+            Some(byte) if byte.is_ascii_digit() => match groups.last_mut() {
+                Some(group) if group.end == at => group.end = at.saturating_add(1),
+                Some(_) | None => groups.push(at..at.saturating_add(1)),
+            },
+            Some(_) | None => {}
         }
-        match groups.last_mut().filter(|group| group.end == at) {
-            Some(group) => group.end = at.saturating_add(1),
-            None => groups.push(at..at.saturating_add(1)),
-        }
+        at = at.saturating_add(1);
     }
+    groups.retain(|group| group.end <= run.end);
     groups
 }
 
-fn is_card(text: &[u8], at: &Range<usize>) -> bool {
-    if at.len() < LEAST_DIGITS || !stands_alone(text, at) {
+/// Whether groups of digits are a card's number; `whole` is where they stand.
+fn is_card(text: &[u8], whole: &Range<usize>, groups: &[Range<usize>]) -> bool {
+    if whole.len() < LEAST_DIGITS || !stands_alone(text, whole) {
         return false;
     }
-    let bytes = text.get(at.clone()).unwrap_or_default();
-    let digits: Vec<u8> =
-        bytes.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0').collect();
+    let bytes = groups.iter().filter_map(|group| text.get(group.clone())).flatten();
+    let digits: Vec<u8> = bytes.map(|byte| byte.saturating_sub(b'0')).collect();
     is_card_number(&digits)
 }
 
@@ -107,8 +118,9 @@ fn stands_alone(text: &[u8], at: &Range<usize>) -> bool {
     let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     let is_digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
     let is_point = |byte: Option<u8>| byte == Some(b'.');
-    // The letter of an escape (`\n`) is no letter.
-    let follows_letter = is_letter(before(1)) && before(2) != Some(b'\\');
+    // The letters of an escape (`\n`, `%3D`) are no letters.
+    let is_escape = before(2) == Some(b'\\') || is_behind_percent(text, at.start);
+    let follows_letter = is_letter(before(1)) && !is_escape;
     let is_fraction = is_point(before(1)) && is_digit(before(2));
     let has_fraction = is_point(after(0)) && is_digit(after(1));
     !follows_letter && !is_letter(after(0)) && !is_fraction && !has_fraction
@@ -188,6 +200,10 @@ mod tests {
             ("amex 3782 822463 10005", "3782 822463 10005"),
             ("{\\n4111111111111111}", "4111111111111111"),
             ("'4111111111111111'", "4111111111111111"),
+            ("%7B%22number%22%3A%224111111111111111%22%7D", "4111111111111111"),
+            ("cc%3D4111111111111111", "4111111111111111"),
+            ("card=4111+1111+1111+1111&x", "4111+1111+1111+1111"),
+            ("card=4111%201111%201111%201111&x", "4111%201111%201111%201111"),
             ("💳 for 4111111111111111", "4111111111111111"),
         ] {
             assert_eq!(found(text), Some(number), "{text}");

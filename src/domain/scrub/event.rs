@@ -50,6 +50,10 @@ pub(super) fn scrub(walk: &mut Walk<'_>, event: &mut Event) {
     }
     walk.object(&Path::Field(&ROOT, "contexts"), &mut event.contexts);
     walk.object(&Path::Field(&ROOT, "extra"), &mut event.extra);
+    let path = Path::Field(&ROOT, "notes");
+    for (at, note) in event.notes.iter_mut().enumerate() {
+        walk.text(&Path::Entry(&path, at), note);
+    }
     let path = Path::Field(&ROOT, "fingerprint");
     for (at, part) in event.fingerprint.iter_mut().enumerate() {
         walk.text(&Path::Entry(&path, at), part);
@@ -83,6 +87,7 @@ fn scrub_message(walk: &mut Walk<'_>, message: &mut Message) {
 fn scrub_exception(walk: &mut Walk<'_>, here: &Path<'_>, exception: &mut Exception) {
     walk.optional_text(&Path::Field(here, "type"), &mut exception.kind);
     walk.optional_text(&Path::Field(here, "value"), &mut exception.value);
+    walk.optional_text(&Path::Field(here, "module"), &mut exception.module);
     if let Some(mechanism) = &mut exception.mechanism {
         walk.object(&Path::Field(here, "mechanism.data"), &mut mechanism.data);
     }
@@ -98,6 +103,8 @@ fn scrub_frames(walk: &mut Walk<'_>, path: &Path<'_>, frames: &mut [Frame]) {
 fn scrub_frame(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
     let kind = kind_of(frame);
     walk.optional_text(&Path::Field(here, "function"), &mut frame.function);
+    walk.optional_text(&Path::Field(here, "module"), &mut frame.module);
+    walk.optional_text(&Path::Field(here, "package"), &mut frame.package);
     walk.optional_text(&Path::Field(here, "filename"), &mut frame.filename);
     walk.optional_text(&Path::Field(here, "abs_path"), &mut frame.abs_path);
     let mut is_in_key = false;
@@ -149,6 +156,7 @@ fn scrub_request(walk: &mut Walk<'_>, request: &mut Request) {
     let headers = Path::Field(&path, "headers");
     for (name, value) in &mut request.headers {
         walk.named_text(&Path::Field(&headers, name), name, value);
+        walk.key(&headers, name);
     }
     scrub_cookies(walk, &Path::Field(&path, "cookies"), &mut request.cookies);
     walk.value(&Path::Field(&path, "data"), &mut request.data);
@@ -189,5 +197,9 @@ fn scrub_tags(walk: &mut Walk<'_>, event: &mut Event) {
     let path = Path::Field(&ROOT, "tags");
     for (name, value) in &mut event.tags {
         walk.named_text(&Path::Field(&path, name), name, value);
+    }
+    for (mut name, value) in std::mem::take(&mut event.tags) {
+        walk.key(&path, &mut name);
+        event.tags.insert(name, value);
     }
 }

@@ -22,7 +22,7 @@ pub const MOST_PATTERNS: usize = 50;
 pub const MOST_PATTERN_CHARS: usize = 500;
 
 /// Bytes that one pattern may take when compiled.
-pub const MOST_COMPILED_BYTES: usize = 256 * 1024;
+pub const MOST_COMPILED_BYTES: usize = 64 * 1024;
 
 /// Examples of one project.
 pub const MOST_EXAMPLES: usize = 50;
@@ -133,6 +133,9 @@ pub enum InvalidRules {
     /// A pattern matches the empty text, so it would match everywhere.
     #[error("the pattern {0:?} matches the empty text: require at least one character")]
     Empty(String),
+    /// Testing them ended without a result: a defect.
+    #[error("the rules cannot be tested")]
+    Untestable,
     /// An example is too large.
     #[error("example {0} is larger than {MOST_EXAMPLE_BYTES} bytes")]
     LargeExample(usize),

@@ -106,7 +106,12 @@ fn json_at_any_depth() {
             json!({"n": 1_795_226_466_700_001_u64, "f": 0.411}),
             json!({"n": 1_795_226_466_700_001_u64, "f": 0.411}),
         ),
-        (json!({"4111111111111111": 1}), json!({MARK: 1})),
+        (
+            json!({"4111111111111111": 1, "5500005555555559": 2}),
+            json!({MARK: 1, "[scrubbed] 2": 2}),
+        ),
+        (json!({"{\"password\":\"hunter2\"}": ""}), json!({"{\"password\":\"[scrubbed]\"}": ""})),
+        (json!([{"name": "pin", "value": 1}]), json!([{"name": "pin", "value": MARK}])),
         (
             json!({"has_password": true, "token": null, "password": ""}),
             json!({"has_password": true, "token": null, "password": ""}),

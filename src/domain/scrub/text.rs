@@ -19,12 +19,13 @@ mod assignment;
 mod tokens;
 
 pub(super) use assignment::Kind;
+pub(super) use tokens::is_behind_percent;
 
 /// How far back a name is looked for from a hint within it, in bytes.
 const MOST_NAME_BYTES: usize = 64;
 
 /// Matches of one of the project's patterns in one text, at most; then the rest of the text goes.
-const MOST_MATCHES: usize = 1_000;
+const MOST_MATCHES: usize = 100;
 
 /// What a place that may matter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ enum Trigger {
     Scheme,
     /// `://`
     Url,
+    /// `://`, encoded.
+    EncodedUrl,
     /// `-----BEGIN`
     Pem,
     /// `eyJ`, the beginning of a JSON object in base64.
@@ -112,17 +115,20 @@ impl Texts {
         let Some(automaton) = &self.automaton else { return found };
         let bytes = text.as_bytes();
         let mut from = 0;
+        // A form or JSON that was sent as something else arrives as one key.
+        let has_structure = text.contains(['{', '=', '&']);
         let mut reader = assignment::Reader::new(names, bytes, kind);
         while let Some(hit) = automaton.find(Input::new(text).span(from..text.len())) {
             let trigger = self.triggers.get(hit.pattern().as_usize());
             let trigger = trigger.copied().unwrap_or(Trigger::Hint);
             from = hit.end();
             let one = match trigger {
-                Trigger::Hint if kind == Kind::Key => None,
+                Trigger::Hint if kind == Kind::Key && !has_structure => None,
                 Trigger::Hint => reader.read(hit.range(), &mut found),
                 Trigger::Scheme => tokens::credentials(bytes, hit.range())
                     .or_else(|| reader.read(hit.range(), &mut found)),
                 Trigger::Url => tokens::url_password(bytes, hit.end()),
+                Trigger::EncodedUrl => tokens::encoded_url_password(bytes, hit.end()),
                 Trigger::Pem => tokens::private_key(text, hit.start()),
                 Trigger::Jwt => tokens::jwt(bytes, hit.start()),
                 Trigger::Prefix(least) => tokens::prefixed(bytes, hit.range(), least),
@@ -205,9 +211,12 @@ pub(super) fn looks_like_key(value: &str) -> bool {
     value.len() >= 16 && n_digits >= 4 && n_letters >= 4 && is_one_piece
 }
 
-/// The class of a name, or of none that could matter.
+/// The class of a name in a text.
 fn class_of(names: &Names, name: &str) -> Class {
-    if name.len() > MOST_NAME_BYTES { Class::Plain } else { names.class_of(name) }
+    let name = name.trim_end_matches(['.', '-', '_']);
+    // A long name is judged by its end.
+    let start = name.len().saturating_sub(MOST_NAME_BYTES);
+    names.class_of(name.get(start..).unwrap_or(name))
 }
 
 #[cfg(test)]

@@ -91,8 +91,10 @@ impl<'s> Walk<'s> {
         if marked == *text {
             return;
         }
-        for (at, one) in found.iter().enumerate() {
-            if !found.iter().take(at).any(|earlier| earlier.rule == one.rule) {
+        let mut noted: Vec<&Rule> = Vec::new();
+        for one in &found {
+            if !noted.contains(&&one.rule) {
+                noted.push(&one.rule);
                 self.note(path, &one.rule);
             }
         }
@@ -193,6 +195,11 @@ impl<'s> Walk<'s> {
             self.environment(path, object);
             return;
         }
+        if self.is_secret_pair(object)
+            && let Some(value) = object.get_mut("value")
+        {
+            self.all(&Path::Field(path, "value"), value, &Rule::Name);
+        }
         let mut has_secret_keys = false;
         for (name, value) in object.iter_mut() {
             let here = Path::Field(path, name);
@@ -200,6 +207,15 @@ impl<'s> Walk<'s> {
             has_secret_keys |= self.is_secret_text(name);
         }
         self.keys(path, object, has_secret_keys);
+    }
+
+    /// `{"name": "password", "value": "abc"}`: forms and headers as lists of pairs.
+    fn is_secret_pair(&self, object: &Map<String, Value>) -> bool {
+        let name = object.get("name").or_else(|| object.get("key")).and_then(Value::as_str);
+        object.contains_key("value")
+            && name.is_some_and(|name| {
+                matches!(self.class_of(name), Class::Secret | Class::SecretLine)
+            })
     }
 
     fn named(&mut self, here: &Path<'_>, name: &str, value: &mut Value) {
@@ -223,11 +239,21 @@ impl<'s> Walk<'s> {
         if !has_secret_keys {
             return;
         }
-        let scrubbed = std::mem::take(object).into_iter().map(|(mut name, value)| {
-            self.text_of_kind(&Path::Field(path, "a key"), &mut name, Kind::Key);
-            (name, value)
-        });
-        *object = scrubbed.collect();
+        for (mut name, value) in std::mem::take(object) {
+            self.key(path, &mut name);
+            // What two keys become the same, stays two.
+            let mut number = 2;
+            while object.contains_key(&name) {
+                name = format!("{name} {number}");
+                number += 1;
+            }
+            object.insert(name, value);
+        }
+    }
+
+    /// Scrubs what is a name itself.
+    pub(super) fn key(&mut self, path: &Path<'_>, name: &mut String) {
+        self.text_of_kind(&Path::Field(path, "a key"), name, Kind::Key);
     }
 
     /// Scrubs the variables of a process's environment: all that are not known to be harmless.

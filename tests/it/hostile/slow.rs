@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::Target;
-use crate::support::{Answer, Wire, pause};
+use crate::support::{Answer, Wire, pause, until};
 
 /// Clients that hang, of all kinds together.
 const N_SLOW: usize = 2_000;
@@ -88,6 +88,10 @@ async fn a_crowd_of_large_bodies_leaves_room_for_usual_reports() {
         wire.send(most).await;
         crowd.push(wire);
     }
+    until("somebody to be refused", async || {
+        target.get("/status.json").await["refused_24h"].as_u64().is_some_and(|n| n > 0)
+    })
+    .await;
     // Whoever is refused is told at once, and the others wait for their client.
     let mut n_refused = 0;
     let mut waiting = Vec::new();
@@ -110,4 +114,30 @@ async fn a_crowd_of_large_bodies_leaves_room_for_usual_reports() {
     let after = Answer::of(target.report("store").body(large)).await;
     after.ok();
     assert_eq!(target.titles().await, ["large", "usual"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_arrived_whole_is_kept_when_the_rest_never_comes() {
+    let target = Target::start(&["--body-timeout", "1"]).await;
+    let send = async |title: &str| {
+        let mut wire = Wire::connect(target.address()).await;
+        let event = json!({ "message": title }).to_string();
+        let body = format!(
+            "{{}}\n{{\"type\":\"event\",\"length\":{}}}\n{event}\n{{\"type\":\"attachment\",\"length\":9000000}}\nabc",
+            event.len()
+        );
+        let head = format!(
+            "POST /api/{}/envelope/?sentry_key={} HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n",
+            target.id, target.key
+        );
+        wire.send(head).await;
+        wire.send(body).await;
+        wire
+    };
+    // The process ends in the middle of an attachment, or its network is too slow for it.
+    drop(send("hung up").await);
+    let mut slow = send("too slow").await;
+    assert_eq!(slow.answer().await.expect("an answer").status, 200);
+    until("both events to be issues", async || target.titles().await == ["hung up", "too slow"])
+        .await;
 }

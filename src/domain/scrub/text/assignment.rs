@@ -25,6 +25,15 @@ pub(super) struct Reader<'a> {
     kind: Kind,
 }
 
+/// A placeholder is no longer than this, in bytes.
+const MOST_PLACEHOLDER_BYTES: usize = 64;
+
+/// A service's key is no longer than this, in bytes.
+const MOST_KEY_BYTES: usize = 512;
+
+/// So far back a line is looked at for the quote that opens a string, in bytes.
+const MOST_LINE_BYTES: usize = 2048;
+
 /// How a value is written.
 enum Shape {
     /// In quotes.
@@ -155,6 +164,8 @@ impl<'a> Reader<'a> {
             1
         } else if self.starts_with(at, "%3D") || self.starts_with(at, "%3A") {
             3
+        } else if let Some(value) = self.behind_value_key(at).filter(|_| is_quoted) {
+            return Some((Form::Assigned, value));
         } else if self.byte(at) == Some(b',') && opens_call {
             return Some((Form::Pair, self.behind_blanks(at.saturating_add(1))));
         } else if is_quoted && self.n_line_ends(closed).1 >= 2 {
@@ -168,6 +179,22 @@ impl<'a> Reader<'a> {
         };
         let form = if is_element { Form::Element } else { Form::Assigned };
         Some((form, self.behind_blanks(at.saturating_add(n))))
+    }
+
+    /// `"name": "password", "value": "abc"`: behind the name, where the value starts.
+    fn behind_value_key(&self, comma: usize) -> Option<usize> {
+        if self.byte(comma) != Some(b',') {
+            return None;
+        }
+        let is_filler = |byte| matches!(byte, b' ' | b'\n' | b'\t' | b'"' | b'\'' | b'\\');
+        let filler = |at: usize| at.saturating_add(run(self.bytes, at, is_filler).min(16));
+        let key = filler(comma.saturating_add(1));
+        if !self.starts_with(key, "value") {
+            return None;
+        }
+        let colon = filler(key.saturating_add("value".len()));
+        matches!(self.byte(colon), Some(b':' | b'='))
+            .then(|| self.behind_blanks(colon.saturating_add(1)))
     }
 
     fn behind_blanks(&self, at: usize) -> usize {
@@ -232,7 +259,9 @@ impl<'a> Reader<'a> {
             return Some((start..self.closing(start), Shape::Enclosed));
         }
         let end = self.bare(start, class);
-        (end > start).then_some((start..end, Shape::Bare))
+        let is_short = end <= start.saturating_add(MOST_KEY_BYTES);
+        (end > start && (is_short || class != Class::Suspicious))
+            .then_some((start..end, Shape::Bare))
     }
 
     /// The inside of quotes that open at `start`, perhaps behind a prefix or escaped.
@@ -268,7 +297,14 @@ impl<'a> Reader<'a> {
     /// Where `close` begins from `start` on; else the end.
     fn find(&self, start: usize, close: &[u8]) -> usize {
         let rest = self.bytes.get(start..).unwrap_or_default();
-        let at = rest.windows(close.len().max(1)).position(|window| window == close);
+        // One backslash more, and the quote belongs to the value.
+        let closes = |at: usize, window: &[u8]| {
+            let is_escaped = close.first() == Some(&b'\\')
+                && at.checked_sub(1).and_then(|before| rest.get(before)) == Some(&b'\\');
+            window == close && !is_escaped
+        };
+        let mut windows = rest.windows(close.len().max(1)).enumerate();
+        let at = windows.find(|(at, window)| closes(*at, window)).map(|(at, _)| at);
         start.saturating_add(at.unwrap_or(rest.len()))
     }
 
@@ -291,27 +327,34 @@ impl<'a> Reader<'a> {
     /// The end of a value without quotes.
     fn bare(&self, start: usize, class: Class) -> usize {
         if class == Class::SecretLine && self.kind == Kind::Prose {
-            let n = run(self.bytes, start, |byte| {
-                !matches!(byte, b'\r' | b'\n' | b'"' | b'\'' | b'<' | b'\\' | b'`')
+            // Within a string the line ends with it; a header's own quotes belong to its value.
+            let is_in_string = self.is_in_string(start);
+            let n = run(self.bytes, start, |byte| match byte {
+                b'\r' | b'\n' | b'<' | b'\\' => false,
+                b'"' | b'\'' | b'`' => !is_in_string,
+                _ => true,
             });
             return start.saturating_add(n);
         }
-        let end = self.bare_word(start);
+        let most = if class == Class::Suspicious { MOST_KEY_BYTES } else { usize::MAX };
+        let end = self.bare_word(start, most);
         let is_scheme = ["bearer", "basic", "digest", "token"].iter().any(|scheme| {
             self.bytes
                 .get(start..end)
                 .is_some_and(|word| word.eq_ignore_ascii_case(scheme.as_bytes()))
         });
         if is_scheme && self.byte(end) == Some(b' ') {
-            return self.bare_word(end.saturating_add(1));
+            return self.bare_word(end.saturating_add(1), usize::MAX);
         }
         end
     }
 
-    fn bare_word(&self, start: usize) -> usize {
+    /// The end of a word, or a place beyond `most` bytes of it.
+    fn bare_word(&self, start: usize, most: usize) -> usize {
         let mut end = start;
         while let Some(byte) = self.byte(end) {
-            let ends = byte.is_ascii_whitespace()
+            let ends = end.saturating_sub(start) > most
+                || byte.is_ascii_whitespace()
                 || matches!(
                     byte,
                     b'&' | b','
@@ -349,10 +392,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a place of a line of source is within a string.
+    /// Whether a place is within a string of its line.
     fn is_in_string(&self, at: usize) -> bool {
         let mut open = None;
-        let mut bytes = self.bytes.get(..at).unwrap_or_default().iter();
+        let before = self.bytes.get(at.saturating_sub(MOST_LINE_BYTES)..at).unwrap_or_default();
+        let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let mut bytes = line.iter();
         while let Some(byte) = bytes.next() {
             match (byte, open) {
                 (b'\\', _) => {
@@ -381,11 +426,27 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a value is filled in elsewhere: `%s`, `{}`, `{password}`, `$1`, `${PASSWORD}`, `?`.
+/// Whether a value is filled in elsewhere: `%s`, `{}`, `{password}`, `$1`, `$PASSWORD`, `${name}`,
+/// `?`. A text that only begins like one (`$2b$12$…`) is a value.
 fn is_placeholder(value: &str) -> bool {
     let value = value.trim_matches(['"', '\'', ' ']);
+    if value.len() > MOST_PLACEHOLDER_BYTES {
+        return false;
+    }
+    let is_name =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_constant = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let within = |open: &str, close: &str| {
+        value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close))
+    };
     matches!(value, "?" | "%s" | "%d" | "%r" | "%v" | "{}")
-        || value.starts_with("%(")
-        || value.starts_with('$')
-        || value.starts_with('{') && value.ends_with('}') && !value.contains([':', '"', '\''])
+        || within("%(", ")s").is_some_and(is_name)
+        || within("${", "}").is_some_and(is_name)
+        || value.strip_prefix('$').is_some_and(is_constant)
+        || within("{", "}").is_some_and(is_name)
 }

@@ -32,8 +32,26 @@ fn values_of_secret_names() {
         ("Config(api_key='abc', debug=True)", "Config(api_key='[scrubbed]', debug=True)"),
         ("Gateway key=FAKE-live-0123456789 timeout=3", "Gateway key=[scrubbed] timeout=3"),
         (
-            "Authorization: Digest username=\"x\"\nHost: y",
-            "Authorization: [scrubbed]\"x\"\nHost: y",
+            "Authorization: Digest username=\"x\", response=\"y\"\nHost: z",
+            "Authorization: [scrubbed]\nHost: z",
+        ),
+        ("curl -H 'Cookie: a=b' https://h", "curl -H 'Cookie: [scrubbed]' https://h"),
+        ("password=$ecret1 {hunter2}", "password=[scrubbed] {hunter2}"),
+        (r#"{"password": "$2b$12$KIXQ"}"#, r#"{"password": "[scrubbed]"}"#),
+        (r#"{\"password\":\"hun\\\"ter2\"}"#, r#"{\"password\":\"[scrubbed]\"}"#),
+        (
+            r#"[{"name": "password", "value": "hunter2"}]"#,
+            r#"[{"name": "password", "value": "[scrubbed]"}]"#,
+        ),
+        ("next=postgres%3A%2F%2Fu%3Apw%40db", "next=postgres%3A%2F%2Fu%3A[scrubbed]%40db"),
+        ("h=%20Bearer%20abc123", "h=%20Bearer%20[scrubbed]"),
+        (
+            "spring.cloud.config.server.vault.authentication.approle.datasource.password=hunter2",
+            "spring.cloud.config.server.vault.authentication.approle.datasource.password=[scrubbed]",
+        ),
+        (
+            "password.........................................................: hunter2",
+            "password.........................................................: [scrubbed]",
         ),
         ("Cookie: a=b; c=d\r\nHost: x", "Cookie: [scrubbed]\r\nHost: x"),
         ("{'Cookie': 'a=b; c=d', 'x': 1}", "{'Cookie': '[scrubbed]', 'x': 1}"),

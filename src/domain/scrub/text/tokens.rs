@@ -53,7 +53,12 @@ const LEAST_LONE_USER_BYTES: usize = 16;
 
 pub(super) fn triggers() -> impl Iterator<Item = (String, Trigger)> {
     let schemes = ["bearer", "basic"].map(|scheme| (scheme.to_owned(), Trigger::Scheme));
-    let fixed = [("://", Trigger::Url), ("-----BEGIN", Trigger::Pem), ("eyJ", Trigger::Jwt)];
+    let fixed = [
+        ("://", Trigger::Url),
+        ("%3A%2F%2F", Trigger::EncodedUrl),
+        ("-----BEGIN", Trigger::Pem),
+        ("eyJ", Trigger::Jwt),
+    ];
     schemes
         .into_iter()
         .chain(fixed.map(|(text, trigger)| (text.to_owned(), trigger)))
@@ -74,10 +79,18 @@ pub(super) fn run(bytes: &[u8], start: usize, is: impl Fn(u8) -> bool) -> usize 
     bytes.get(start..).unwrap_or_default().iter().take_while(|byte| is(**byte)).count()
 }
 
-/// Whether a word can begin at `at`: the letter of an escape (`\n`) is no letter.
+/// Whether a word can begin at `at`: the letters of an escape (`\n`, `%3D`) are no letters.
 fn begins(bytes: &[u8], at: usize) -> bool {
     let before = |n: usize| at.checked_sub(n).and_then(|place| bytes.get(place)).copied();
-    !before(1).is_some_and(|byte| byte.is_ascii_alphanumeric()) || before(2) == Some(b'\\')
+    is_behind_percent(bytes, at)
+        || !before(1).is_some_and(|byte| byte.is_ascii_alphanumeric())
+        || before(2) == Some(b'\\')
+}
+
+/// Whether a byte written as `%HH` ends before `at`.
+pub(in crate::domain::scrub) fn is_behind_percent(bytes: &[u8], at: usize) -> bool {
+    let escape = at.checked_sub(3).and_then(|start| bytes.get(start..at));
+    matches!(escape, Some([b'%', high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
 }
 
 /// `Bearer abc123`, `Basic c2hvcDpodW50ZXIy`: what follows the scheme.
@@ -135,6 +148,24 @@ pub(super) fn url_password(bytes: &[u8], start: usize) -> Option<Found> {
     let port = authority.get(colon.saturating_add(1)..).unwrap_or_default();
     let is_port = port.iter().all(u8::is_ascii_digit);
     if is_port { None } else { found(colon.saturating_add(1), at) }
+}
+
+/// The same in an address that is itself part of one: `scheme%3A%2F%2Fuser%3Apassword%40host`.
+pub(super) fn encoded_url_password(bytes: &[u8], start: usize) -> Option<Found> {
+    let rest = bytes.get(start..).unwrap_or_default();
+    let window = rest.get(..MOST_AUTHORITY_BYTES.min(rest.len())).unwrap_or_default();
+    let is_end = |byte: &u8| !is_token(*byte) && *byte != b'%';
+    let window = window.split(is_end).next().unwrap_or_default();
+    let find = |escape: &[u8]| {
+        window.windows(escape.len()).position(|three| three.eq_ignore_ascii_case(escape))
+    };
+    let (colon, at) = (find(b"%3A")?, find(b"%40")?);
+    let from = colon.saturating_add(3);
+    let is_password = from < at && find(b"%2F").is_none_or(|slash| slash > at);
+    is_password.then(|| Found {
+        at: start.saturating_add(from)..start.saturating_add(at),
+        rule: Rule::UrlPassword,
+    })
 }
 
 /// A private key in PEM; to the end of the text when its own end is cut off.
