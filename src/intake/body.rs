@@ -170,6 +170,14 @@ impl Body {
         self.n_wire
     }
 
+    /// There is no memory for more: what comes beyond `most_bytes` of an event is cut.
+    pub(super) fn keep_at_most(&mut self, most_bytes: usize) {
+        self.limits.most_event_bytes = self.limits.most_event_bytes.min(most_bytes);
+        if let Content::Envelope(splitter) = &mut self.content {
+            splitter.keep_at_most(most_bytes);
+        }
+    }
+
     /// Bytes that are held in memory.
     pub(super) fn n_held(&self) -> u64 {
         match &self.content {

@@ -11,6 +11,7 @@ use super::Intake;
 use super::body::{Body, BodyError, Received};
 use super::cors::{preflight, with_cors};
 use super::dialect::Dialect;
+use super::memory::{FREE_BYTES, Held};
 use super::policy::{check_origin, within_limits};
 use super::refusal::{RETRY_AFTER, Refusal};
 use super::reports::reports;
@@ -141,7 +142,9 @@ impl<'a> Call<'a> {
         }
         let body = self.body()?;
         let mut room = self.admit()?;
-        let received = self.read(payload, body, &mut room).await?;
+        // Until the report is on disk.
+        let mut held = self.intake.memory.hold();
+        let received = self.read(payload, body, &mut room, &mut held).await?;
         let now = self.intake.clock.now();
         let sender = self.sender.as_ref().ok_or_else(|| no_key(self.kind.dialect()))?;
         // An envelope may have named its key itself.
@@ -186,11 +189,11 @@ impl<'a> Call<'a> {
         mut payload: web::Payload,
         mut body: Body,
         room: &mut Room,
+        held: &mut Held,
     ) -> Result<Received, Refusal> {
         let began = Instant::now();
         let mut fault = None;
         let mut is_checked = false;
-        let mut held = self.intake.memory.hold();
         let mut refusal = None;
         loop {
             let bytes = match next(&mut payload, self.intake, began, body.n_wire()).await {
@@ -208,12 +211,11 @@ impl<'a> Call<'a> {
             if !is_checked {
                 is_checked = self.check_key_of(&mut body).await?;
             }
-            let full = room.follow(body.n_held()).map_err(|full| spool_full(&full));
-            let crowded = held
-                .follow(body.n_held())
-                .map_err(|crowded| Refusal::later("crowded", crowded, RETRY_AFTER));
-            if let Err(no_room) = full.and(crowded) {
-                refusal = Some(no_room);
+            if !held.follow(body.n_held()) {
+                body.keep_at_most(FREE_BYTES);
+            }
+            if let Err(full) = room.follow(body.n_held()) {
+                refusal = Some(spool_full(&full));
                 break;
             }
         }

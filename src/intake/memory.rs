@@ -2,6 +2,7 @@
 //!
 //! Every body has a limit of its own, but a crowd of clients that each send a large one slowly would
 //! add up to anything. Small bodies are never counted: usual reports pass, whoever fills the rest.
+//! Beyond the limit nobody is refused; events are cut at what is free.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const MOST_LARGE_BYTES: u64 = 128 * 1024 * 1024;
 
 /// So many bytes of each body are not counted: nearly every report is smaller.
-const FREE_BYTES: u64 = 256 * 1024;
+pub(super) const FREE_BYTES: usize = 256 * 1024;
 
 /// A step in which a body is counted, so that counting is rare.
 const STEP_BYTES: u64 = 256 * 1024;
@@ -26,11 +27,6 @@ pub(super) struct Held {
     n_counted: u64,
 }
 
-/// There are too many large bodies at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many large reports are arriving at once: send it again later, or a smaller one")]
-pub(super) struct Crowded;
-
 impl Memory {
     /// The share of a body that holds nothing yet.
     pub(super) fn hold(&self) -> Held {
@@ -39,18 +35,18 @@ impl Memory {
 }
 
 impl Held {
-    /// The body holds `n_bytes` now.
-    pub(super) fn follow(&mut self, n_bytes: u64) -> Result<(), Crowded> {
-        let wanted = n_bytes.saturating_sub(FREE_BYTES).next_multiple_of(STEP_BYTES);
+    /// The body holds `n_bytes` now; false when that is more than there is memory for.
+    pub(super) fn follow(&mut self, n_bytes: u64) -> bool {
+        let wanted = n_bytes.saturating_sub(FREE_BYTES as u64).next_multiple_of(STEP_BYTES);
         let more = wanted.saturating_sub(self.n_counted);
-        if more == 0 {
-            return Ok(());
-        }
         let take = |sum: u64| sum.checked_add(more).filter(|sum| *sum <= MOST_LARGE_BYTES);
         let counter = &self.memory.0;
-        counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|_| Crowded)?;
-        self.n_counted = wanted;
-        Ok(())
+        let is_taken =
+            more == 0 || counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        if is_taken {
+            self.n_counted = self.n_counted.max(wanted);
+        }
+        is_taken
     }
 }
 
@@ -70,14 +66,14 @@ mod tests {
         let mut large: Vec<Held> = Vec::new();
         while large.len() < 1_000 {
             let mut held = memory.hold();
-            if held.follow(4 * 1024 * 1024).is_err() {
+            if !held.follow(4 * 1024 * 1024) {
                 break;
             }
             large.push(held);
         }
         assert_eq!(large.len(), 34);
-        assert_eq!(memory.hold().follow(FREE_BYTES), Ok(()));
-        assert_eq!(memory.hold().follow(2 * 1024 * 1024), Err(Crowded));
+        assert!(memory.hold().follow(FREE_BYTES as u64));
+        assert!(!memory.hold().follow(2 * 1024 * 1024));
         large.clear();
         assert_eq!(memory.0.load(Ordering::Relaxed), 0);
     }

@@ -37,7 +37,7 @@ pub(super) async fn reports(
             }
             id = envelope.header.event_id;
             let items = std::mem::take(&mut envelope.items);
-            found.add_items(&envelope, items);
+            found.add_items(&envelope, items).await;
         }
     }
     let id = id.or(found.reports.first().map(|report| report.meta.event_id));
@@ -84,11 +84,6 @@ impl Found<'_> {
                 let (payload, _) = event_id_of(payload, n_cut > 0).await?;
                 self.add(ReportKind::AirbrakeNotice, None, payload, n_cut);
             }
-            Kind::Security if n_cut > 0 => {
-                let most = self.call.intake.limits.most_event_bytes;
-                let detail = format!("the reports are larger than {most} bytes");
-                return Err(Refusal::too_large(detail));
-            }
             Kind::Security => self.add_security(None, &payload)?,
             Kind::XmlNotice => self.add(ReportKind::HoptoadNotice, None, payload, n_cut),
         }
@@ -97,6 +92,10 @@ impl Found<'_> {
 
     /// Adds a browser's reports; the first gets the id that is given.
     fn add_security(&mut self, given: Option<EventId>, body: &[u8]) -> Result<(), Refusal> {
+        if body.len() > MOST_SECURITY_BYTES {
+            let detail = format!("the reports are larger than {MOST_SECURITY_BYTES} bytes");
+            return Err(Refusal::too_large(detail));
+        }
         let reports = security::split(body, &surroundings_of(self.call))
             .map_err(|cause| Refusal::malformed(format!("these are no reports: {cause}")))?;
         if reports.n_left_out > 0 {
@@ -110,7 +109,7 @@ impl Found<'_> {
         Ok(())
     }
 
-    fn add_items(&mut self, envelope: &Envelope, items: Vec<Item>) {
+    async fn add_items(&mut self, envelope: &Envelope, items: Vec<Item>) {
         for (kind, n) in &envelope.skipped {
             self.call.count(Outcome::Skipped(kind.clone()), *n);
         }
@@ -125,16 +124,23 @@ impl Found<'_> {
             let given = if self.reports.is_empty() { envelope.header.event_id } else { None };
             if item.kind == "raw_security" {
                 if let Err(refusal) = self.add_security(given, &item.payload) {
-                    tracing::debug!(detail = %refusal.detail, "a part of an envelope was refused");
+                    tracing::debug!(code = refusal.code, "a part of an envelope was refused");
                     self.call.count(Outcome::Refused("malformed_item".to_owned()), 1);
                 }
                 continue;
             }
-            let id = given.or_else(|| skim::event_id(&item.payload).ok().flatten());
-            self.add(ReportKind::SentryEvent, id, item.payload, item.n_cut);
+            let (payload, id) = match given {
+                Some(id) => (item.payload, Some(id)),
+                None => skimmed(item.payload).await,
+            };
+            self.add(ReportKind::SentryEvent, id, payload, item.n_cut);
         }
     }
 }
+
+/// Reports of a browser in one body, in bytes: browsers send a few of some kilobytes each, and they
+/// are parted on a server thread.
+const MOST_SECURITY_BYTES: usize = 512 * 1024;
 
 /// What the request says of a browser's reports.
 fn surroundings_of(call: &Call<'_>) -> Surroundings {
@@ -162,6 +168,20 @@ fn count_discarded(call: &Call<'_>, payload: &[u8]) {
 
 /// Reading more bytes than this takes so long that it does not belong on a server thread.
 const MOST_INLINE_BYTES: usize = 128 * 1024;
+
+/// The id in an event, if it can be read. Gives the event back.
+async fn skimmed(payload: Vec<u8>) -> (Vec<u8>, Option<EventId>) {
+    let n_bytes = payload.len();
+    let read = move || {
+        let id = skim::event_id(&payload).ok().flatten();
+        (payload, id)
+    };
+    if n_bytes <= MOST_INLINE_BYTES {
+        return read();
+    }
+    let done = tokio::task::spawn_blocking(read).await;
+    done.expect("looking for an id does not panic, and the runtime runs as long as its requests")
+}
 
 /// The id in the JSON object of an event that comes alone; an error for what is no object. Gives
 /// the event back.

@@ -204,6 +204,11 @@ impl Splitter {
         }
     }
 
+    /// From now on at most `most_bytes` of an item are kept; what is kept already stays.
+    pub fn keep_at_most(&mut self, most_bytes: usize) {
+        self.most_item_bytes = self.most_item_bytes.min(most_bytes);
+    }
+
     /// The envelope's header, once it has arrived.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {

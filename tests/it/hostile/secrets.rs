@@ -42,6 +42,9 @@ async fn no_secret_of_a_report_gets_into_the_log() {
         ("envelope", format!("{{}}\n{{\"type\":\"event\"}}\n{{\"message\":{SECRET}}}\n")),
         ("envelope", format!("{{}}\n{{\"type\":\"event\"}}\n[\"{SECRET}\"]\n")),
         ("envelope", long_line),
+        ("envelope", format!("{{}}\n{{\"type\":\"raw_security\"}}\n[\"{SECRET}\n")),
+        ("security", format!("{{\"csp-report\":{{\"blocked-uri\":\"{SECRET}\"}}}}")),
+        ("security", format!("[{SECRET}")),
     ] {
         for encoding in ["", "gzip", SECRET] {
             let request = target.report(endpoint).query(&[("password", SECRET)]);
@@ -50,6 +53,20 @@ async fn no_secret_of_a_report_gets_into_the_log() {
             Answer::of(request.header("User-Agent", SECRET).body(body.clone())).await;
         }
     }
+    for (path, body) in [
+        ("/api/v3/projects/1/notices", format!("{{\"errors\":[{{\"type\":\"{SECRET}\"}}]}}")),
+        ("/api/v3/projects/1/notices", format!("{{\"errors\":{SECRET}")),
+        ("/notifier_api/v2/notices", format!("<notice><api-key>{SECRET}</api-key><{SECRET}>")),
+        ("/notifier_api/v2/notices", format!("<notice>{SECRET}<api-key>")),
+        ("/tunnel", format!("{{\"dsn\":\"{SECRET}\"}}\n")),
+    ] {
+        let url = format!("{}{path}", target.server.url);
+        let request = target.client.post(url).query(&[("key", target.key.as_str())]);
+        Answer::of(request.header("X-Airbrake-Token", &target.key).body(body)).await;
+    }
+    let rules = json!({"given": SECRET, "rules": {"patterns": [{"name": "x", "regex": SECRET}]}});
+    let url = format!("{}/api/v1/projects/shop/rules/scrubbing/try", target.server.url);
+    Answer::of(target.client.post(url).bearer_auth(TOKEN).json(&rules)).await.ok();
     // Keys that are none, and tokens.
     for key in [format!("{SECRET}{SECRET}"), format!("{SECRET}/../x")] {
         let url = format!("{}/api/{}/store/", target.server.url, target.id);
