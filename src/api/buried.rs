@@ -13,7 +13,7 @@ use super::{Api, ApiError};
 use crate::digest::bury::{self, Retried};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
-use crate::store::buried::Buried;
+use crate::store::buried::BuriedSummary;
 
 /// A report that was set aside. Its bytes may hold secrets and are not shown.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,7 +28,7 @@ pub(super) struct BuriedResponse {
     /// How often it was tried again.
     tries: i64,
     /// How large it is.
-    bytes: usize,
+    bytes: u64,
 }
 
 /// What became of another try.
@@ -55,15 +55,15 @@ pub(super) async fn list(
     let mut tx = api.store.read().await?;
     let project = bearer.project(&mut tx, &slug).await?;
     let buried = tx.list_buried(project.id, after, limit + 1).await?;
-    let response = |one: Buried| BuriedResponse {
+    let response = |one: BuriedSummary| BuriedResponse {
         id: one.id.simple().to_string(),
         buried_at: one.buried_at,
         kept_until: one.buried_at.plus(bury::KEPT_FOR),
         reason: one.reason,
         tries: one.n_tries,
-        bytes: one.record.len(),
+        bytes: one.n_bytes,
     };
-    let cursor = |one: &Buried| one.id.simple().to_string();
+    let cursor = |one: &BuriedSummary| one.id.simple().to_string();
     Ok(HttpResponse::Ok().json(page(buried, limit, cursor, response)))
 }
 

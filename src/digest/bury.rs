@@ -24,31 +24,55 @@ pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 /// store. Beyond it they are counted and logged, and their bytes are dropped.
 pub const MOST_BURIED: u64 = 10_000;
 
+/// A project's grave holds at most so many bytes.
+pub const MOST_BURIED_BYTES: u64 = 64 * 1024 * 1024;
+
 /// The longest reason, in characters.
 const MOST_REASON_CHARS: usize = 500;
 
-/// Sets a report aside. The same record again changes nothing.
+/// Sets reports of one project aside, in one transaction: a flood of garbage must not hold up what
+/// can be understood. The same record again changes nothing.
 ///
 /// # Errors
 /// [`StoreError`] of the database.
-pub async fn bury(store: &Store, clock: &Clock, poison: &Poison) -> Result<(), StoreError> {
-    let project = poison.project_id();
+pub async fn bury(
+    store: &Store,
+    clock: &Clock,
+    project: ProjectId,
+    poisons: &[Poison],
+) -> Result<(), StoreError> {
     let now = clock.now();
-    let buried = Buried {
-        id: id_of(&poison.record),
-        buried_at: now,
-        reason: bounded(&poison.reason, MOST_REASON_CHARS),
-        n_tries: 0,
-        record: poison.record.clone(),
-    };
-    tracing::warn!(%project, id = %buried.id, reason = %buried.reason, "a report was buried");
     let mut tx = store.write().await?;
-    if tx.count_buried_of(project).await? >= MOST_BURIED {
-        tracing::error!(%project, "the grave is full: the bytes of a report are dropped");
-        let outcome = Outcome::Refused("grave_full".to_owned());
-        tx.add_outcome(project, now.hour(), &outcome, 1).await?;
-    } else if tx.insert_buried(project, &buried).await? {
-        tx.add_outcome(project, now.hour(), &Outcome::Buried, 1).await?;
+    let mut grave = tx.sum_buried_of(project).await?;
+    let (mut n_buried, mut n_dropped) = (0, 0);
+    for poison in poisons {
+        let n_bytes = poison.record.len() as u64;
+        if grave.n_reports >= MOST_BURIED || grave.n_bytes + n_bytes > MOST_BURIED_BYTES {
+            n_dropped += 1;
+            continue;
+        }
+        let buried = Buried {
+            id: id_of(&poison.record),
+            buried_at: now,
+            reason: bounded(&poison.reason, MOST_REASON_CHARS),
+            n_tries: 0,
+            record: poison.record.clone(),
+        };
+        tracing::warn!(%project, id = %buried.id, reason = %buried.reason, "a report was buried");
+        if tx.insert_buried(project, &buried).await? {
+            n_buried += 1;
+            grave.n_reports += 1;
+            grave.n_bytes += n_bytes;
+        }
+    }
+    if n_dropped > 0 {
+        tracing::error!(%project, n_dropped, "the grave is full: the bytes of reports are dropped");
+    }
+    let dropped = Outcome::Refused("grave_full".to_owned());
+    for (outcome, n) in [(Outcome::Buried, n_buried), (dropped, n_dropped)] {
+        if n > 0 {
+            tx.add_outcome(project, now.hour(), &outcome, n).await?;
+        }
     }
     tx.commit().await
 }

@@ -212,7 +212,8 @@ impl Digest {
         for record in records {
             let meta = Report::read(&record).ok().map(|(meta, _)| meta);
             let reason = "digesting it panicked; the log says where".to_owned();
-            self.bury(&Poison { meta, record, reason }, stop).await?;
+            let poison = Poison { meta, record, reason };
+            self.bury(poison.project_id(), vec![poison], stop).await?;
         }
         Ok(())
     }
@@ -240,6 +241,7 @@ impl Digest {
         let prepared = tokio::task::spawn_blocking(prepare).await;
         let prepared = prepared.map_err(|cause| StepError::Panicked(cause.to_string()))?;
         let mut projects: BTreeMap<ProjectId, Vec<Prepared>> = BTreeMap::new();
+        let mut graves: BTreeMap<ProjectId, Vec<Poison>> = BTreeMap::new();
         for mut result in prepared {
             let (meta, n_bytes) = match &mut result {
                 Ok(report) => (Some(&mut report.meta), report.record.len()),
@@ -250,8 +252,11 @@ impl Digest {
             }
             match result {
                 Ok(report) => projects.entry(report.meta.project_id).or_default().push(report),
-                Err(poison) => self.bury(&poison, stop).await?,
+                Err(poison) => graves.entry(poison.project_id()).or_default().push(*poison),
             }
+        }
+        for (project, poisons) in graves {
+            self.bury(project, poisons, stop).await?;
         }
         for (project, reports) in projects {
             self.store_all(project, reports, stop).await?;
@@ -316,7 +321,7 @@ impl Digest {
                         let reason = format!("the store refused it: {cause}");
                         let meta = Some(report.meta);
                         let poison = Poison { meta, record: report.record, reason };
-                        self.bury(&poison, stop).await?;
+                        self.bury(project, vec![poison], stop).await?;
                     }
                 }
             }
@@ -338,19 +343,27 @@ impl Digest {
         metrics::histogram!("airlock_digest_commit_seconds").record(held);
     }
 
+    /// Buries reports of one project. What the store refuses for good together is tried one by one.
     async fn bury(
         &self,
-        poison: &Poison,
+        project: ProjectId,
+        poisons: Vec<Poison>,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
-        metrics::counter!("airlock_digest_buried_total").increment(1);
+        metrics::counter!("airlock_digest_buried_total").increment(poisons.len() as u64);
         let mut pause_for = self.limits.least_pause;
-        // What is neither stored nor buried is never acknowledged: there is no giving up here.
-        while let Err(cause) =
-            until_stored!(self, stop, bury::bury(&self.store, &self.clock, poison))
-        {
-            tracing::error!(%cause, reason = %poison.reason, "a report cannot be buried");
+        let mut parts: Vec<&[Poison]> = vec![&poisons];
+        while let Some(part) = parts.pop() {
+            let bury = || bury::bury(&self.store, &self.clock, project, part);
+            let Err(cause) = until_stored!(self, stop, bury()) else { continue };
+            if part.len() > 1 {
+                parts.extend(part.chunks(1).rev());
+                continue;
+            }
+            // What is neither stored nor buried is never acknowledged: there is no giving up here.
+            tracing::error!(%cause, "a report cannot be buried");
             self.away(cause.to_string(), &mut pause_for, stop).await?;
+            parts.push(part);
         }
         Ok(())
     }

@@ -23,6 +23,51 @@ pub struct Buried {
     pub record: Vec<u8>,
 }
 
+/// What is told of a report set aside; its bytes are not.
+#[derive(Debug, Clone)]
+pub struct BuriedSummary {
+    /// Its id.
+    pub id: Uuid,
+    /// When it was set aside.
+    pub buried_at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// How often it was tried again.
+    pub n_tries: i64,
+    /// How many bytes it has.
+    pub n_bytes: u64,
+}
+
+/// What a project's grave holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grave {
+    /// Reports.
+    pub n_reports: u64,
+    /// Their bytes.
+    pub n_bytes: u64,
+}
+
+#[derive(FromRow)]
+struct SummaryRow {
+    id: Uuid,
+    buried_at: i64,
+    reason: String,
+    n_tries: i64,
+    n_bytes: i64,
+}
+
+impl From<SummaryRow> for BuriedSummary {
+    fn from(row: SummaryRow) -> Self {
+        Self {
+            id: row.id,
+            buried_at: Timestamp::from_micros(row.buried_at),
+            reason: row.reason,
+            n_tries: row.n_tries,
+            n_bytes: row.n_bytes.unsigned_abs(),
+        }
+    }
+}
+
 #[derive(FromRow)]
 struct BuriedRow {
     id: Uuid,
@@ -48,16 +93,20 @@ const INSERT: &str = "INSERT INTO buried (project_id, id, buried_at, reason, n_t
     VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (project_id, id) DO NOTHING";
 const FIND: &str = "SELECT id, buried_at, reason, n_tries, record FROM buried
     WHERE project_id = $1 AND id = $2";
-const LIST: &str = "SELECT id, buried_at, reason, n_tries, record FROM buried
+const LIST: &str = "SELECT id, buried_at, reason, n_tries,
+        CAST(length(record) AS BIGINT) AS n_bytes
+    FROM buried
     WHERE project_id = $1 AND (CAST($2 AS UUID) IS NULL OR id > $2) ORDER BY id LIMIT $3";
 const UPDATE: &str =
     "UPDATE buried SET reason = $3, n_tries = n_tries + 1 WHERE project_id = $1 AND id = $2";
 const DELETE: &str = "DELETE FROM buried WHERE project_id = $1 AND id = $2";
 const DELETE_BEFORE: &str = "DELETE FROM buried WHERE buried_at < $1";
 const COUNT: &str = "SELECT COUNT(*) FROM buried";
-const COUNT_OF_PROJECT: &str = "SELECT COUNT(*) FROM buried WHERE project_id = $1";
+const SUM_OF_PROJECT: &str =
+    "SELECT COUNT(*), CAST(COALESCE(SUM(length(record)), 0) AS BIGINT) FROM buried
+    WHERE project_id = $1";
 
-statements!(INSERT, FIND, LIST, UPDATE, DELETE, DELETE_BEFORE, COUNT, COUNT_OF_PROJECT);
+statements!(INSERT, FIND, LIST, UPDATE, DELETE, DELETE_BEFORE, COUNT, SUM_OF_PROJECT);
 
 impl Tx {
     /// Sets a report aside. The same report again changes nothing.
@@ -104,13 +153,13 @@ impl Tx {
         project: ProjectId,
         after: Option<Uuid>,
         limit: i64,
-    ) -> Result<Vec<Buried>, StoreError> {
-        let rows: Vec<BuriedRow> = on!(self, |c| sqlx::query_as(LIST)
+    ) -> Result<Vec<BuriedSummary>, StoreError> {
+        let rows: Vec<SummaryRow> = on!(self, |c| sqlx::query_as(LIST)
             .bind(project.0)
             .bind(after)
             .bind(limit)
             .fetch_all(c))?;
-        Ok(rows.into_iter().map(Buried::from).collect())
+        Ok(rows.into_iter().map(BuriedSummary::from).collect())
     }
 
     /// Notes another try that did not succeed.
@@ -147,14 +196,14 @@ impl Tx {
         Ok(execute!(self, sqlx::query(DELETE_BEFORE).bind(before.as_micros()))?)
     }
 
-    /// How many reports of a project are set aside.
+    /// What a project's grave holds.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn count_buried_of(&mut self, project: ProjectId) -> Result<u64, StoreError> {
-        let (n,): (i64,) =
-            on!(self, |c| sqlx::query_as(COUNT_OF_PROJECT).bind(project.0).fetch_one(c))?;
-        Ok(n.unsigned_abs())
+    pub async fn sum_buried_of(&mut self, project: ProjectId) -> Result<Grave, StoreError> {
+        let (n_reports, n_bytes): (i64, i64) =
+            on!(self, |c| sqlx::query_as(SUM_OF_PROJECT).bind(project.0).fetch_one(c))?;
+        Ok(Grave { n_reports: n_reports.unsigned_abs(), n_bytes: n_bytes.unsigned_abs() })
     }
 
     /// How many reports are set aside, in all projects.

@@ -129,3 +129,22 @@ both!(a_buried_report_is_nobody_elses, |engine: Engine| async move {
     assert_eq!(buried(&app).await[0]["tries"], 0);
     app.stop().await;
 });
+
+both!(a_flood_of_large_garbage_fills_a_bounded_grave, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    let garbage = "x".repeat(3_000_000);
+    for number in 0..25 {
+        let body = format!("{{}}\n{{\"type\":\"event\"}}\n{number} {garbage}\n");
+        Answer::of(app.report(&shop, "envelope").body(body)).await.ok();
+    }
+    app.send_event(&shop, &json!({"message": "among garbage"})).await.ok();
+    app.digested().await;
+    let list = app.all("/api/v1/projects/shop/buried").await;
+    assert_eq!(list.len(), 22, "64 MiB hold so many");
+    let outcomes = app.get("/api/v1/projects/shop/outcomes").await.ok();
+    assert_eq!(outcomes["totals"]["buried"], 22, "{outcomes}");
+    assert_eq!(outcomes["totals"]["refused"]["grave_full"], 3, "{outcomes}");
+    assert_eq!(app.issue("SHOP-1").await["title"], "among garbage");
+    app.stop().await;
+});

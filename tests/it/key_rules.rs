@@ -188,10 +188,16 @@ async fn limits_and_origins_are_known_while_the_store_is_away() {
     let shop = app.create_project("shop").await;
     set(&app, &shop, json!({"rate_limit": {"events": 1, "seconds": 60}})).await.ok();
     change_key(&app, &shop, json!({"origins": ["shop.example"]})).await.ok();
-    let file = std::fs::read_to_string(app.data().join("keys.json")).expect("keys");
-    let kept: Value = serde_json::from_str(&file).expect("JSON");
-    assert_eq!(kept["settings"][0][1]["rate_limit"], json!({"events": 1, "seconds": 60}));
-    assert_eq!(kept["keys"][0]["origins"], json!(["shop.example"]));
+    // Started anew without its database, the service knows both from the copy beside the spool.
+    let away = "postgres://nobody@127.0.0.1:9/none".to_owned();
+    let app = app.restart_with(|config| config.database = Some(away)).await;
+    let send = async |origin: &str| {
+        let request = app.report(&shop, "store").header("Origin", origin);
+        Answer::of(request.body(r#"{"message":"x"}"#)).await
+    };
+    assert_eq!(send("https://other.example").await.json()["causes"], json!(["origin"]));
+    send("https://shop.example").await.ok();
+    assert_eq!(send("https://shop.example").await.json()["causes"], json!(["rate_limited"]));
     app.stop().await;
 }
 

@@ -139,7 +139,13 @@ impl TestApp {
 
     /// Stops the server and starts it again in the same folder, perhaps on another port.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.running.stop().await;
+        change(&mut self.config);
         Self::start_in(self.folder, self.config, self.clock).await
     }
 
