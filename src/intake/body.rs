@@ -186,6 +186,11 @@ impl Body {
         }
     }
 
+    /// Bytes that decoding holds in memory beside them.
+    pub(super) fn window_bytes(&self) -> u64 {
+        self.decoder.window_bytes()
+    }
+
     /// The envelope's header, as soon as it is there.
     pub(super) fn header(&self) -> Option<&Header> {
         match &self.content {

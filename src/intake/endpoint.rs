@@ -172,8 +172,7 @@ impl<'a> Call<'a> {
     /// Looks for room in the spool, before the body is read.
     fn admit(&self) -> Result<Room, Refusal> {
         let limits = &self.intake.limits;
-        let announced: Option<u64> =
-            header(self.request, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        let announced = self.announced();
         if announced.is_some_and(|length| length > limits.most_wire_bytes) {
             return Err(Refusal::too_large(BodyError::Wire(limits.most_wire_bytes)));
         }
@@ -211,8 +210,15 @@ impl<'a> Call<'a> {
             if !is_checked {
                 is_checked = self.check_key_of(&mut body).await?;
             }
-            if !held.follow(body.n_held()) {
+            let window_bytes = if self.is_all_there(&body) { 0 } else { body.window_bytes() };
+            if !held.follow(body.n_held() + window_bytes) {
                 body.keep_at_most(FREE_BYTES);
+                // What has come can be cut, but the decoder's window cannot.
+                if window_bytes > FREE_BYTES as u64 {
+                    let detail = "too many large encoded reports arrive at once: send it later";
+                    refusal = Some(Refusal::later("crowded", detail, RETRY_AFTER));
+                    break;
+                }
             }
             if let Err(full) = room.follow(body.n_held()) {
                 refusal = Some(spool_full(&full));
@@ -235,6 +241,16 @@ impl<'a> Call<'a> {
             check_dsn(self, envelope.header.dsn.as_deref()).await?;
         }
         Ok(received)
+    }
+
+    /// Whether nothing more of the body is to come.
+    fn is_all_there(&self, body: &Body) -> bool {
+        self.announced().is_some_and(|length| body.n_wire() >= length)
+    }
+
+    /// The length that the request announces.
+    fn announced(&self) -> Option<u64> {
+        header(self.request, &CONTENT_LENGTH).and_then(|length| length.parse().ok())
     }
 
     /// Checks the key that the body names, if it has come so far; whether it has.

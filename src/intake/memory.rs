@@ -2,7 +2,8 @@
 //!
 //! Every body has a limit of its own, but a crowd of clients that each send a large one slowly would
 //! add up to anything. Small bodies are never counted: usual reports pass, whoever fills the rest.
-//! Beyond the limit nobody is refused; events are cut at what is free.
+//! Beyond the limit events are cut at what is free; only who needs a large window for decoding is
+//! refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -224,6 +224,23 @@ impl Decoder {
         }
     }
 
+    /// The bytes of decoded text that it keeps in memory to look back at, until the body is over.
+    #[must_use]
+    pub fn window_bytes(&self) -> u64 {
+        match &self.kind {
+            Kind::Brotli(state, Member::Inside) => {
+                u64::try_from(state.ringbuffer_size).unwrap_or_default()
+            }
+            // The library does not tell how much of it a frame asked for.
+            Kind::Zstd(_, Member::Inside) => 1 << MOST_ZSTD_WINDOW_LOG,
+            Kind::Gzip(..) | Kind::Deflate(..) => 1 << GZIP_WINDOW_LOG,
+            Kind::Identity
+            | Kind::DeflateStart(_)
+            | Kind::Brotli(_, Member::Over)
+            | Kind::Zstd(_, Member::Over) => 0,
+        }
+    }
+
     /// The body is over.
     ///
     /// # Errors

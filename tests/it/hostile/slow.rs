@@ -131,3 +131,32 @@ async fn an_event_that_arrived_whole_is_kept_when_the_rest_never_comes() {
     until("both events to be issues", async || target.titles().await == ["hung up", "too slow"])
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_wide_decoders_leaves_room_for_usual_reports() {
+    let target = Target::start(&[]).await;
+    let report = json!({"message": "usual"}).to_string();
+    let usual = zstd::bulk::compress(report.as_bytes(), 3).expect("zstd in memory");
+    let large = zstd::bulk::compress(&report.repeat(1_000).into_bytes(), 3).expect("zstd");
+    let beginning = &large[..large.len() - 4];
+    let mut crowd = Vec::new();
+    for _ in 0..40 {
+        let mut wire = Wire::connect(target.address()).await;
+        let head = format!(
+            "POST /api/{}/store/?sentry_key={} HTTP/1.1\r\nHost: a\r\nContent-Encoding: zstd\r\n\
+             Content-Length: 1000\r\n\r\n",
+            target.id, target.key
+        );
+        wire.send(head).await;
+        wire.send(beginning).await;
+        crowd.push(wire);
+    }
+    until("somebody to be refused", async || {
+        target.get("/status.json").await["refused_24h"].as_u64().is_some_and(|n| n >= 20)
+    })
+    .await;
+    let sent = target.report("store").header("Content-Encoding", "zstd").body(usual);
+    Answer::of(sent).await.ok();
+    assert_eq!(target.titles().await, ["usual"]);
+    drop(crowd);
+}
