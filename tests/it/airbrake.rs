@@ -277,3 +277,24 @@ async fn a_body_counted_in_characters_is_answered_and_ends_the_connection() {
     assert_eq!(issues["items"][0]["title"], "Boom: für Müller");
     app.stop().await;
 }
+
+both!(a_notice_beyond_the_limit_is_told_when_to_come_again, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    let limit = json!({"settings": {"rate_limit": {"events": 1, "seconds": 60}}});
+    app.patch("/api/v1/projects/shop", &limit).await.ok();
+    let path = format!("{}?key={}", notices(&shop), shop.key);
+    assert_eq!(Answer::of(post(&app, &path)).await.status, 201);
+    for (agent, delay) in [("airbrake-js", Some("60")), ("Python-urllib/3.11", None)] {
+        let answer = Answer::of(post(&app, &path).header("User-Agent", agent)).await;
+        let words = "the project's rate limit is used up for 60 s".to_owned();
+        assert_eq!(refusal(&answer), (429, words));
+        assert_eq!(answer.header("retry-after"), Some("60"));
+        assert_eq!(answer.header("x-ratelimit-delay"), delay, "{agent}");
+    }
+    // What browsers say of policies has limits of its own.
+    let report = json!({"csp-report": {"violated-directive": "script-src", "blocked-uri": "x"}});
+    let security = format!("/api/{}/security/?sentry_key={}", shop.id, shop.key);
+    Answer::of(app.request(Method::POST, &security).body(report.to_string())).await.ok();
+    app.stop().await;
+});
