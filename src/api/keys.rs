@@ -102,7 +102,11 @@ fn checked_key(public_key: &str) -> Result<(), ApiError> {
     if is_key { Ok(()) } else { Err(missing(public_key)) }
 }
 
-async fn project_of(api: &Api, bearer: &Bearer, slug: &str) -> Result<ProjectId, ApiError> {
+pub(super) async fn project_of(
+    api: &Api,
+    bearer: &Bearer,
+    slug: &str,
+) -> Result<ProjectId, ApiError> {
     let mut tx = api.store.read().await?;
     Ok(bearer.project(&mut tx, slug).await?.id)
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::auth::Bearer;
 use super::extract::Json;
+use super::keys::project_of;
 use super::{Api, ApiError, Code};
 use crate::domain::scrub::Scrubbed;
 use crate::domain::scrub::rules::{InvalidRules, ScrubRules, tested};
@@ -69,11 +70,8 @@ pub(super) async fn update(
     body: Json<ScrubRules>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Admin)?;
-    let project = {
-        let mut tx = api.store.read().await?;
-        bearer.project(&mut tx, &slug).await?
-    };
-    let is_there = project::set_scrub_rules(&api.store, &api.clock, project.id, &body.0).await?;
+    let project = project_of(&api, &bearer, &slug).await?;
+    let is_there = project::set_scrub_rules(&api.store, &api.clock, project, &body.0).await?;
     if is_there {
         Ok(HttpResponse::Ok().json(body.0))
     } else {

@@ -1,7 +1,7 @@
 //! Taking secrets out of an event, before anything of it is stored.
 //!
 //! Two kinds of evidence: a *name* that says that its value is secret (`password`, `api_key`; see
-//! [`names`]), and a *value* that cannot be mistaken (a card number, a private key, a bearer token;
+//! `names`), and a *value* that cannot be mistaken (a card number, a private key, a bearer token;
 //! see `text`). Names count wherever they stand: as keys of maps at any depth, in headers and
 //! cookies, and inside texts: query strings, forms, JSON and XML within strings, log messages,
 //! printed objects, lines of source.
@@ -25,7 +25,7 @@ use super::event::Event;
 mod cards;
 mod environ;
 mod event;
-pub mod names;
+mod names;
 pub mod rules;
 mod text;
 mod walk;
@@ -126,19 +126,14 @@ impl Scrubber {
         }
     }
 
-    /// Scrubs an event; what was scrubbed before stays listed.
+    /// Scrubs an event, and lists what was scrubbed in it.
     pub fn scrub(&self, event: &mut Event) {
         if self.is_off {
             return;
         }
         let mut walk = Walk::new(self);
         event::scrub(&mut walk, event);
-        let mut places = walk.into_places();
-        if places.is_empty() {
-            return;
-        }
-        places.splice(0..0, std::mem::take(&mut event.scrubbed));
-        event.scrubbed = places;
+        event.scrubbed.extend(walk.into_places());
     }
 
     /// Whether a number is that of a card.

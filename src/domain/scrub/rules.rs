@@ -133,9 +133,6 @@ pub enum InvalidRules {
     /// A pattern matches the empty text, so it would match everywhere.
     #[error("the pattern {0:?} matches the empty text: require at least one character")]
     Empty(String),
-    /// Testing them ended without a result: a defect.
-    #[error("the rules cannot be tested")]
-    Untestable,
     /// An example is too large.
     #[error("example {0} is larger than {MOST_EXAMPLE_BYTES} bytes")]
     LargeExample(usize),

@@ -117,7 +117,7 @@ impl Texts {
         let mut from = 0;
         // A form or JSON that was sent as something else arrives as one key.
         let has_structure = text.contains(['{', '=', '&']);
-        let mut reader = assignment::Reader::new(names, bytes, kind);
+        let reader = assignment::Reader::new(names, bytes, kind);
         while let Some(hit) = automaton.find(Input::new(text).span(from..text.len())) {
             let trigger = self.triggers.get(hit.pattern().as_usize());
             let trigger = trigger.copied().unwrap_or(Trigger::Hint);

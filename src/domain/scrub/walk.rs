@@ -109,7 +109,11 @@ impl<'s> Walk<'s> {
 
     /// Scrubs the text that stands under a name.
     pub(super) fn named_text(&mut self, path: &Path<'_>, name: &str, text: &mut String) {
-        match self.class_of(name) {
+        self.text_of_class(path, self.class_of(name), text);
+    }
+
+    fn text_of_class(&mut self, path: &Path<'_>, class: Class, text: &mut String) {
+        match class {
             Class::Secret | Class::SecretLine => self.whole_text(path, text, &Rule::Name),
             Class::Suspicious if text::looks_like_key(text.trim_matches(['"', '\''])) => {
                 self.whole_text(path, text, &Rule::Name);
@@ -221,9 +225,7 @@ impl<'s> Walk<'s> {
     fn named(&mut self, here: &Path<'_>, name: &str, value: &mut Value) {
         match (self.class_of(name), &mut *value) {
             (Class::Secret | Class::SecretLine, value) => self.all(here, value, &Rule::Name),
-            (Class::Plain | Class::Suspicious | Class::IpAddress, Value::String(text)) => {
-                self.named_text(here, name, text);
-            }
+            (class, Value::String(text)) => self.text_of_class(here, class, text),
             (_, Value::Object(object)) if environ::is_name(name) => self.environment(here, object),
             (_, value) => self.value(here, value),
         }

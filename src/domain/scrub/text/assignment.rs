@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads around a hint; more than one value only where a format string is filled in behind.
-    pub(super) fn read(&mut self, hint: Range<usize>, found: &mut Vec<Found>) -> Option<Found> {
+    pub(super) fn read(&self, hint: Range<usize>, found: &mut Vec<Found>) -> Option<Found> {
         let name_at = self.name_around(hint);
         let (form, start) = self.form(&name_at)?;
         let name = std::str::from_utf8(self.bytes.get(name_at)?).ok()?;
