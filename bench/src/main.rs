@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Machines differ and are noisy, so what counts are ratios of CPU time, as medians of several runs
-//! that take turns.
+//! that take turns. A benchmark whose goal is missed fails.
 
 #![expect(clippy::print_stdout, reason = "its output is the result")]
 

@@ -103,7 +103,8 @@ impl ServeArgs {
     }
 
     fn start_log(&self) -> Result<(), String> {
-        let filter = EnvFilter::try_new(&self.log)
+        // It calls every client that sends no HTTP an error: strangers would fill the log.
+        let filter = EnvFilter::try_new(format!("actix_http::h1=off,{}", self.log))
             .map_err(|cause| format!("--log {:?} is no filter: {cause}", self.log))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         let started = match self.log_format {

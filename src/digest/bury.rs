@@ -121,7 +121,7 @@ pub async fn retry(
     let Some(buried) = store.read().await?.find_buried(project, id).await? else {
         return Ok(Retried::NotFound);
     };
-    let scrubbers = Scrubbers::default().refreshed(store).await?;
+    let scrubbers = Scrubbers::for_project(store, project).await?;
     let mut prepared = prepare::prepare_all(vec![buried.record], &scrubbers, 1).pop();
     let mut is_allowed = true;
     if let Some(Ok(prepared)) = &mut prepared

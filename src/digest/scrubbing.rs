@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::id::ProjectId;
 use crate::domain::scrub::Scrubber;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 
 /// Which scrubber each project wants. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,29 @@ pub struct Scrubbers {
 struct Own {
     version: i64,
     scrubber: Arc<Scrubber>,
+}
+
+impl Own {
+    /// None when the project has no rules of its own.
+    async fn load(
+        tx: &mut Tx,
+        project: ProjectId,
+        version: i64,
+    ) -> Result<Option<Self>, StoreError> {
+        let rules = match tx.find_scrub_rules(project).await {
+            Ok(Some(rules)) => Scrubber::new(&rules).map_err(|cause| cause.to_string()),
+            Ok(None) => return Ok(None),
+            Err(cause @ StoreError::Corrupt { .. }) => Err(cause.to_string()),
+            Err(cause) => return Err(cause),
+        };
+        let scrubber = rules.unwrap_or_else(|cause| {
+            // They were tested when they were saved. The usual ones are better than none, and other
+            // projects must not wait.
+            tracing::error!(%project, cause, "rules of scrubbing cannot be used");
+            Scrubber::default()
+        });
+        Ok(Some(Self { version, scrubber: Arc::new(scrubber) }))
+    }
 }
 
 impl Scrubbers {
@@ -39,26 +62,24 @@ impl Scrubbers {
         let mut own = BTreeMap::new();
         for (project, version) in versions {
             let known = self.own.get(&project).filter(|own| own.version == version);
-            let made = if let Some(known) = known {
-                known.clone()
-            } else {
-                let rules = match tx.find_scrub_rules(project).await {
-                    Ok(Some(rules)) => Scrubber::new(&rules).map_err(|cause| cause.to_string()),
-                    Ok(None) => continue,
-                    Err(cause @ StoreError::Corrupt { .. }) => Err(cause.to_string()),
-                    Err(cause) => return Err(cause),
-                };
-                let scrubber = rules.unwrap_or_else(|cause| {
-                    // They were tested when they were saved. The usual ones are better than none,
-                    // and other projects must not wait.
-                    tracing::error!(%project, cause, "rules of scrubbing cannot be used");
-                    Scrubber::default()
-                });
-                Own { version, scrubber: Arc::new(scrubber) }
+            let made = match known {
+                Some(known) => Some(known.clone()),
+                None => Own::load(&mut tx, project, version).await?,
             };
-            own.insert(project, made);
+            own.extend(made.map(|made| (project, made)));
         }
         Ok(Self { usual: Arc::clone(&self.usual), own: Arc::new(own) })
+    }
+
+    /// As the store has them for one project; others are not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn for_project(store: &Store, project: ProjectId) -> Result<Self, StoreError> {
+        let mut tx = store.read().await?;
+        let made = Own::load(&mut tx, project, 0).await?;
+        let own = made.into_iter().map(|made| (project, made)).collect();
+        Ok(Self { usual: Arc::default(), own: Arc::new(own) })
     }
 
     /// The scrubber of a project.

@@ -114,9 +114,9 @@ fn the_docs_name_the_versions_that_are_tested() {
         include_str!("../clients/python/requirements/sentry-1.txt"),
         include_str!("../clients/python/requirements/sentry-0.txt"),
         include_str!("../clients/python/requirements/web.txt"),
-        include_str!("../clients/python/requirements/pybrake.txt"),
+        include_str!("../clients/python/requirements/airbrake.txt"),
     ];
-    let named = ["sentry-sdk", "Flask", "Django", "pybrake"];
+    let named = ["sentry-sdk", "Flask", "Django", "airbrake", "pybrake"];
     let mut pins: Vec<(String, String)> = python
         .iter()
         .flat_map(|requirements| requirements.lines())
@@ -124,7 +124,7 @@ fn the_docs_name_the_versions_that_are_tested() {
         .filter(|(name, _)| named.contains(name))
         .map(|(name, version)| (name.to_owned(), version.to_owned()))
         .collect();
-    assert_eq!(pins.len(), 6, "{pins:?}");
+    assert_eq!(pins.len(), 7, "{pins:?}");
     for package in [
         include_str!("../clients/node/package.json"),
         include_str!("../clients/node-7/package.json"),

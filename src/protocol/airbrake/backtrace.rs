@@ -33,7 +33,8 @@ impl Layout {
         let root =
             root.map(|root| root.trim().trim_end_matches('/')).filter(|root| !root.is_empty());
         Self {
-            root: root.map(|root| format!("{root}/")),
+            root: root
+                .map(|root| if notifier.cuts_root() { "/".to_owned() } else { format!("{root}/") }),
             is_outermost_first: notifier.is_outermost_first(),
         }
     }

@@ -47,8 +47,13 @@ pub(super) fn put(
     let mut values: Vec<Value> = Vec::with_capacity(errors.len());
     for (position, mut error) in errors.into_iter().enumerate() {
         let mut value = Object::new();
-        put_value(&mut value, "type", lenient::take_text(&mut error, "type"));
-        put_value(&mut value, "value", lenient::take(&mut error, "message"));
+        let kind = lenient::take_text(&mut error, "type");
+        let mut message = lenient::take(&mut error, "message");
+        if let (Some(kind), Some(Value::String(message))) = (&kind, &mut message) {
+            cut_kind(message, kind);
+        }
+        put_value(&mut value, "type", kind);
+        put_value(&mut value, "value", message);
         if let Some((_, mechanism)) = unhandled.filter(|_| position == 0) {
             let mechanism = json!({"type": mechanism, "handled": false});
             value.insert("mechanism".to_owned(), mechanism);
@@ -66,10 +71,46 @@ fn is_untyped(error: &Object) -> bool {
     error.get("type").is_none_or(|kind| kind.as_str().is_none_or(|kind| kind.trim().is_empty()))
 }
 
+/// Takes the error's type away from the beginning of its message, also with the modules it is in.
+///
+/// Source: `airbrake` from `PyPI` sends the last line of a traceback, and Ruby's gems up to version 4
+/// send `type: message`.
+fn cut_kind(message: &mut String, kind: &str) {
+    let is_kind = |name: &str| {
+        name.strip_suffix(kind).is_some_and(|modules| modules.is_empty() || modules.ends_with('.'))
+    };
+    if let Some((name, rest)) = message.split_once(": ")
+        && is_kind(name)
+    {
+        *message = rest.to_owned();
+    }
+}
+
 fn put_frames(owner: &mut Object, error: &mut Object, layout: &Layout) {
     let backtrace = lenient::take(error, "backtrace");
     let frames = backtrace.map(|backtrace| frames(backtrace, layout)).unwrap_or_default();
     if !frames.is_empty() {
         owner.insert("stacktrace".to_owned(), json!({"frames": frames}));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_does_not_begin_with_its_type() {
+        for (message, kind, expected) in [
+            ("KeyError: 'total'", "KeyError", "'total'"),
+            ("shop.cart.CheckoutError: sold: out", "CheckoutError", "sold: out"),
+            ("Shop::SoldOut: no tea", "Shop::SoldOut", "no tea"),
+            ("MyKeyError: 'total'", "KeyError", "MyKeyError: 'total'"),
+            ("KeyError", "KeyError", "KeyError"),
+            ("a: b", "", "a: b"),
+        ] {
+            let mut message = message.to_owned();
+            cut_kind(&mut message, kind);
+            assert_eq!(message, expected);
+        }
     }
 }

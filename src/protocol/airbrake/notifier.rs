@@ -42,6 +42,9 @@ const PLATFORMS: &[(&str, &str)] = &[
     ("elixir", "elixir"),
 ];
 
+/// The whole name of the notifier of npm that sends XML; others only begin with it.
+const NPM_NAME: &str = "airbrake";
+
 impl Notifier {
     pub(super) fn read(mut claimed: Object) -> Self {
         Self {
@@ -55,6 +58,11 @@ impl Notifier {
         self.name.as_deref().is_some_and(|name| OUTERMOST_FIRST.contains(&name))
     }
 
+    /// Whether it cuts the application's folder off the paths of all files within.
+    pub(super) fn cuts_root(&self) -> bool {
+        self.name.as_deref() == Some(NPM_NAME)
+    }
+
     /// The platform, from the notifier and the language it names.
     pub(super) fn platform(&self, language: Option<&str>) -> &'static str {
         let by = |word: Option<&str>| {
@@ -66,6 +74,9 @@ impl Notifier {
             };
             PLATFORMS.iter().find(begins).map(|(_, platform)| *platform)
         };
+        if self.cuts_root() {
+            return "node";
+        }
         by(self.name.as_deref()).or_else(|| by(language)).unwrap_or("other")
     }
 
@@ -86,6 +97,9 @@ mod tests {
             (Some("airbrake-js/node"), Some("JavaScript"), "node"),
             (Some("pybrake"), Some("Python/3.11.7"), "python"),
             (Some("gobrake"), Some("go1.22.1"), "go"),
+            (Some("airbrake"), None, "node"),
+            (Some("Airbrake Notifier"), None, "ruby"),
+            (Some("airbrake-of-my-own"), Some("Ruby/3.3"), "ruby"),
             (Some("made-at-home"), Some("go1.22.1"), "go"),
             (Some("made-at-home"), Some("PHP 8.3"), "php"),
             (None, Some("Java"), "java"),

@@ -57,13 +57,8 @@ pub(super) fn to_version_3(notice: &Element) -> Object {
     ])
 }
 
-/// Messages begin with the class, which version 3 has apart.
 fn error(error: &Element) -> Value {
-    let class = error.text_of("class");
-    let message = error.text_of("message").map(|message| {
-        let rest = class.and_then(|class| message.strip_prefix(class)?.strip_prefix(": "));
-        rest.unwrap_or(message)
-    });
+    let (class, message) = (error.text_of("class"), error.text_of("message"));
     let lines = error.child("backtrace").map_or(&[][..], |backtrace| &backtrace.children);
     let lines: Vec<Value> = lines.iter().map(|line| json!(line.attributes)).collect();
     json!({"type": class, "message": message, "backtrace": lines})

@@ -29,7 +29,10 @@ class Notifier(pybrake.Notifier):
 
     def _send_notice_sync(self, notice):
         sent = super()._send_notice_sync(notice)
-        print(sent["id"] if "id" in sent else f"airbrake: {sent.get('error')}", flush=True)
+        told = sent["id"] if "id" in sent else f"airbrake: {sent.get('error')}"
+        # Two may go out at once: a line is written as a whole.
+        sys.stdout.write(f"{told}\n")
+        sys.stdout.flush()
         return sent
 
 

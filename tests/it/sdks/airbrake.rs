@@ -54,6 +54,29 @@ async fn a_python_program_logs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_python_program_whose_backtraces_begin_with_the_outermost_call_crashes() {
+    for (how, title, culprit) in [
+        ("unhandled", "KeyError: 'total'", "shop/cart.py in checkout"),
+        ("handled", "CheckoutError: order 1007 could not be placed", "shop/cart.py in place_order"),
+    ] {
+        let (app, shop) = shop(Engine::Sqlite).await;
+        let issues = crashes(&app, &shop, Client::AirbrakePython, &[how]).await;
+        assert_eq!(issues.len(), 1, "{how} {issues:?}");
+        assert_has(
+            &issues[0],
+            &json!({
+                "title": title,
+                "culprit": culprit,
+                "level": "error",
+                "platform": "python",
+                "environments": ["production"],
+            }),
+        );
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_program_crashes() {
     for how in ["unhandled", "rejection"] {
         let (app, shop) = shop(Engine::Sqlite).await;
@@ -90,6 +113,40 @@ async fn a_node_program_notifies_and_learns_that_no_statistics_are_wanted() {
     let event = latest(&app, &issues[0]).await;
     assert_eq!(event["user"]["id"], "7");
     assert_eq!(event["extra"]["params"]["order"], 1007);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_program_that_sends_xml_crashes() {
+    let (app, shop) = shop(Engine::Sqlite).await;
+    let issues = crashes(&app, &shop, Client::AirbrakeXml, &["unhandled"]).await;
+    assert_eq!(issues.len(), 1, "{issues:?}");
+    assert_has(
+        &issues[0],
+        &json!({
+            "title": "Error: Cannot read properties of undefined (reading 'amount')",
+            "culprit": "cart.js in checkout",
+            "level": "error",
+            "platform": "node",
+            "environments": ["production"],
+            "releases": {"first": "1.4.2", "last": "1.4.2"},
+        }),
+    );
+    // It sends all variables of its environment along.
+    let event = latest(&app, &issues[0]).await;
+    assert_eq!(event["request"]["env"]["AIRBRAKE_PROJECT_KEY"], "[scrubbed]", "{event}");
+    assert_eq!(newest_frame(&event)["in_app"], true, "{event}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn xml_that_its_client_cuts_is_kept_as_far_as_it_goes() {
+    let (app, shop) = shop(Engine::Sqlite).await;
+    let issues = crashes(&app, &shop, Client::AirbrakeXml, &["cut"]).await;
+    assert_eq!(issues.len(), 1, "{issues:?}");
+    assert_eq!(issues[0]["title"], "Error: drei Tassen für Jürgen: 茶茶茶");
+    let event = latest(&app, &issues[0]).await;
+    assert!(event["notes"].to_string().contains("the XML cannot be read further"), "{event}");
     app.stop().await;
 }
 

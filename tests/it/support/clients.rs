@@ -21,6 +21,8 @@ pub(crate) enum Client {
     Python0,
     /// `pybrake`.
     Pybrake,
+    /// `airbrake` of Python.
+    AirbrakePython,
     /// `@sentry/node`.
     Node,
     /// `@sentry/node`, within Express.
@@ -31,6 +33,8 @@ pub(crate) enum Client {
     Node7Web,
     /// `@airbrake/node`.
     AirbrakeNode,
+    /// `airbrake` of npm, which sends XML.
+    AirbrakeXml,
     /// `sentry-cli`, in a shell script.
     Shell,
     /// The `sentry` crate.
@@ -88,12 +92,21 @@ impl Client {
             Self::PythonWeb => python("web.py", Some("AIRLOCK_TEST_PYTHON_WEB")),
             Self::Python1 => python("crash.py", Some("AIRLOCK_TEST_PYTHON_SENTRY_1")),
             Self::Python0 => python("crash.py", Some("AIRLOCK_TEST_PYTHON_SENTRY_0")),
-            Self::Pybrake => python("notices.py", Some("AIRLOCK_TEST_PYTHON_PYBRAKE")),
+            Self::Pybrake => python("notices.py", Some("AIRLOCK_TEST_PYTHON_AIRBRAKE")),
+            Self::AirbrakePython => {
+                python("plain_notices.py", Some("AIRLOCK_TEST_PYTHON_AIRBRAKE"))
+            }
             Self::Node => node("crash.js", "AIRLOCK_TEST_NODE_PATH"),
             Self::NodeWeb => node("web.js", "AIRLOCK_TEST_NODE_PATH"),
             Self::Node7 => node("crash.js", "AIRLOCK_TEST_NODE_7_PATH"),
             Self::Node7Web => node("web.js", "AIRLOCK_TEST_NODE_7_PATH"),
             Self::AirbrakeNode => node("notices.js", "AIRLOCK_TEST_NODE_PATH"),
+            Self::AirbrakeXml => {
+                let mut command = node("xml_notices.js", "AIRLOCK_TEST_NODE_PATH");
+                // As Node.js was in its day: what it cuts off is answered as well, with 400.
+                command.env("NODE_OPTIONS", "--insecure-http-parser");
+                command
+            }
             Self::Shell => {
                 let mut command = Command::new("bash");
                 command.arg(programs("shell").join("crash.sh"));
