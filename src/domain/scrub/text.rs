@@ -16,6 +16,7 @@ use super::rules::ScrubRules;
 use super::{MARK, Rule, cards};
 
 mod assignment;
+mod statement;
 mod tokens;
 
 pub(super) use assignment::Kind;
@@ -38,6 +39,8 @@ enum Trigger {
     Url,
     /// `://`, encoded.
     EncodedUrl,
+    /// `@tcp(`, behind user and password in Go's addresses of databases.
+    GoAddress,
     /// `-----BEGIN`
     Pem,
     /// `eyJ`, the beginning of a JSON object in base64.
@@ -127,6 +130,7 @@ impl Texts {
                 Trigger::Hint => reader.read(hit.range(), &mut found),
                 Trigger::Scheme => tokens::credentials(bytes, hit.range())
                     .or_else(|| reader.read(hit.range(), &mut found)),
+                Trigger::GoAddress => tokens::password_before(bytes, hit.start()),
                 Trigger::Url => tokens::url_password(bytes, hit.end()),
                 Trigger::EncodedUrl => tokens::encoded_url_password(bytes, hit.end()),
                 Trigger::Pem => tokens::private_key(text, hit.start()),

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::statement::Statement;
 use super::tokens::run;
 use super::{Class, Found, MOST_NAME_BYTES, Names, class_of, is_nothing, looks_like_key};
 use crate::domain::scrub::{MARK, Rule};
@@ -21,7 +22,7 @@ pub(in crate::domain::scrub) enum Kind {
 /// Reads assignments in one text.
 pub(super) struct Reader<'a> {
     names: &'a Names,
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
     kind: Kind,
 }
 
@@ -33,6 +34,18 @@ const MOST_KEY_BYTES: usize = 512;
 
 /// So far back a line is looked at for the quote that opens a string, in bytes.
 const MOST_LINE_BYTES: usize = 2048;
+
+/// What stands between a name and its sign (`"`, `]`, `[first]`) is no longer than this, in bytes.
+const MOST_CLOSING_BYTES: usize = 96;
+
+/// Blanks before and behind a sign, at most: columns are padded.
+const MOST_BLANKS: usize = 128;
+
+/// The attributes of an element are no longer than this, in bytes.
+const MOST_TAG_BYTES: usize = 512;
+
+/// Opens a text of XML that is taken as it is.
+const CDATA: &str = "<![CDATA[";
 
 /// How a value is written.
 enum Shape {
@@ -46,13 +59,15 @@ enum Shape {
 
 /// How a name is given its value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     /// `name=value`, `"name": "value"`.
     Assigned,
     /// `("name", "value")`: only a value in quotes counts.
     Pair,
     /// `<name>value</name>`
     Element,
+    /// `<name><![CDATA[value]]></name>`
+    Cdata,
     /// A part of a multipart form: the value is a line of its own.
     Part,
     /// `--name value`
@@ -67,13 +82,23 @@ impl<'a> Reader<'a> {
     /// Reads around a hint; more than one value only where a format string is filled in behind.
     pub(super) fn read(&self, hint: Range<usize>, found: &mut Vec<Found>) -> Option<Found> {
         let name_at = self.name_around(hint);
-        let (form, start) = self.form(&name_at)?;
-        let name = std::str::from_utf8(self.bytes.get(name_at)?).ok()?;
+        let form = self.form(&name_at);
+        if form.is_none() && self.kind != Kind::Source {
+            return None;
+        }
+        let name = std::str::from_utf8(self.bytes.get(name_at.clone())?).ok()?;
         let class = class_of(self.names, name);
         match class {
             Class::Plain => return None,
+            Class::Secret | Class::SecretLine if self.kind == Kind::Source => {
+                let statement = Statement::behind(self, &name_at, name, form);
+                if let Some(last) = statement.and_then(|statement| statement.literals(found)) {
+                    return Some(last);
+                }
+            }
             Class::Secret | Class::SecretLine | Class::Suspicious | Class::IpAddress => {}
         }
+        let (form, start) = form?;
         let (at, shape) = self.value(form, start, class)?;
         let value = std::str::from_utf8(self.bytes.get(at.clone())?).ok()?;
         if is_placeholder(value) {
@@ -92,11 +117,11 @@ impl<'a> Reader<'a> {
         is_secret.then_some(Found { at, rule })
     }
 
-    fn byte(&self, at: usize) -> Option<u8> {
+    pub(super) fn byte(&self, at: usize) -> Option<u8> {
         self.bytes.get(at).copied()
     }
 
-    fn starts_with(&self, at: usize, text: &str) -> bool {
+    pub(super) fn starts_with(&self, at: usize, text: &str) -> bool {
         let rest = self.bytes.get(at..).unwrap_or_default();
         rest.get(..text.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(text.as_bytes()))
     }
@@ -136,6 +161,8 @@ impl<'a> Reader<'a> {
                 }
                 Some(b']') => 1,
                 Some(b'%') if self.starts_with(at, "%5D") => 3,
+                Some(b'[') => self.index(at, 1, "]")?,
+                Some(b'%') if self.starts_with(at, "%5B") => self.index(at, 3, "%5D")?,
                 Some(b'%') if self.starts_with(at, "%22") => {
                     is_quoted = true;
                     3
@@ -147,13 +174,17 @@ impl<'a> Reader<'a> {
                 _ => break,
             };
             at = at.saturating_add(n);
-            if at > name.end.saturating_add(12) {
+            if at > name.end.saturating_add(MOST_CLOSING_BYTES) {
                 return None;
             }
         }
         let closed = at;
-        at = at.saturating_add(run(self.bytes, at, |byte| byte == b' ' || byte == b'\t').min(8));
-        let is_element = self.byte(at) == Some(b'>') && (is_quoted || before(1) == Some(b'<'));
+        at = self.behind_blanks(at);
+        let is_tag = self.is_tag(name.start);
+        if is_tag && at > closed {
+            at = self.end_of_tag(at)?;
+        }
+        let is_element = self.byte(at) == Some(b'>') && (is_quoted || is_tag);
         let opens_call = is_quoted && matches!(self.before_quote(name.start), Some(b'(' | b'['));
         let n = if self.starts_with(at, "=>")
             || self.starts_with(at, ":=")
@@ -177,8 +208,42 @@ impl<'a> Reader<'a> {
         } else {
             return None;
         };
-        let form = if is_element { Form::Element } else { Form::Assigned };
-        Some((form, self.behind_blanks(at.saturating_add(n))))
+        let start = self.behind_blanks(at.saturating_add(n));
+        Some(match (is_element, self.starts_with(start, CDATA)) {
+            (true, true) => (Form::Cdata, start.saturating_add(CDATA.len())),
+            (true, false) => (Form::Element, start),
+            (false, _) => (Form::Assigned, start),
+        })
+    }
+
+    /// How many bytes `[first]` takes, `n_open` of them its bracket; none when it is no index.
+    fn index(&self, at: usize, n_open: usize, close: &str) -> Option<usize> {
+        let is_index = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        let inside = at.saturating_add(n_open);
+        let n = run(self.bytes, inside, is_index);
+        let end = inside.saturating_add(n);
+        (n <= MOST_NAME_BYTES && self.starts_with(end, close))
+            .then(|| n_open.saturating_add(n).saturating_add(close.len()))
+    }
+
+    /// Whether a name is that of an element: `<name`, `<prefix:name`.
+    fn is_tag(&self, start: usize) -> bool {
+        let before = self.bytes.get(start.saturating_sub(MOST_NAME_BYTES)..start);
+        let before = before.unwrap_or_default();
+        let prefix = before.strip_suffix(b":").unwrap_or(before);
+        let is_prefix = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+        let n = prefix.iter().rev().take_while(is_prefix).count();
+        let open = prefix.len().checked_sub(n.saturating_add(1)).and_then(|at| prefix.get(at));
+        (prefix.len() < before.len() || n == 0) && open == Some(&b'<')
+    }
+
+    /// Where the `>` behind an element's attributes is; none when it holds nothing.
+    fn end_of_tag(&self, at: usize) -> Option<usize> {
+        let end = at.saturating_add(MOST_TAG_BYTES).min(self.bytes.len());
+        let rest = self.bytes.get(at..end)?;
+        let close = rest.iter().position(|byte| matches!(byte, b'<' | b'>'))?;
+        let is_empty = close.checked_sub(1).and_then(|before| rest.get(before)) == Some(&b'/');
+        (rest.get(close) == Some(&b'>') && !is_empty).then(|| at.saturating_add(close))
     }
 
     /// `"name": "password", "value": "abc"`: behind the name, where the value starts.
@@ -197,9 +262,9 @@ impl<'a> Reader<'a> {
             .then(|| self.behind_blanks(colon.saturating_add(1)))
     }
 
-    fn behind_blanks(&self, at: usize) -> usize {
-        let n_blanks = run(self.bytes, at, |byte| byte == b' ' || byte == b'\t').min(16);
-        at.saturating_add(n_blanks)
+    pub(super) fn behind_blanks(&self, at: usize) -> usize {
+        let n_blanks = run(self.bytes, at, |byte| byte == b' ' || byte == b'\t');
+        at.saturating_add(n_blanks.min(MOST_BLANKS))
     }
 
     /// The byte before the quote that opens a name.
@@ -241,6 +306,7 @@ impl<'a> Reader<'a> {
         let enclosed = |n: usize| Some((start..start.saturating_add(n), Shape::Enclosed));
         match form {
             Form::Element => return enclosed(run(self.bytes, start, |byte| byte != b'<')),
+            Form::Cdata => return Some((start..self.find(start, b"]]>"), Shape::Enclosed)),
             Form::Part => {
                 let is_line = |byte| !matches!(byte, b'\r' | b'\n' | b'\\');
                 return enclosed(run(self.bytes, start, is_line));
@@ -265,7 +331,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The inside of quotes that open at `start`, perhaps behind a prefix or escaped.
-    fn quoted(&self, start: usize) -> Option<Range<usize>> {
+    pub(super) fn quoted(&self, start: usize) -> Option<Range<usize>> {
         let n_prefix =
             run(self.bytes, start, |byte| matches!(byte, b'b' | b'r' | b'u' | b'f')).min(3);
         let at = start.saturating_add(n_prefix);
@@ -326,9 +392,9 @@ impl<'a> Reader<'a> {
 
     /// The end of a value without quotes.
     fn bare(&self, start: usize, class: Class) -> usize {
-        if class == Class::SecretLine && self.kind == Kind::Prose {
+        let is_in_string = class == Class::SecretLine && self.is_in_string(start);
+        if class == Class::SecretLine && (self.kind == Kind::Prose || is_in_string) {
             // Within a string the line ends with it; a header's own quotes belong to its value.
-            let is_in_string = self.is_in_string(start);
             let n = run(self.bytes, start, |byte| match byte {
                 b'\r' | b'\n' | b'<' | b'\\' => false,
                 b'"' | b'\'' | b'`' => !is_in_string,
@@ -393,7 +459,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether a place is within a string of its line.
-    fn is_in_string(&self, at: usize) -> bool {
+    pub(super) fn is_in_string(&self, at: usize) -> bool {
         let mut open = None;
         let before = self.bytes.get(at.saturating_sub(MOST_LINE_BYTES)..at).unwrap_or_default();
         let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -428,7 +494,7 @@ impl<'a> Reader<'a> {
 
 /// Whether a value is filled in elsewhere: `%s`, `{}`, `{password}`, `$1`, `$PASSWORD`, `${name}`,
 /// `?`. A text that only begins like one (`$2b$12$…`) is a value.
-fn is_placeholder(value: &str) -> bool {
+pub(super) fn is_placeholder(value: &str) -> bool {
     let value = value.trim_matches(['"', '\'', ' ']);
     if value.len() > MOST_PLACEHOLDER_BYTES {
         return false;

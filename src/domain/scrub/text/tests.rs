@@ -76,6 +76,23 @@ fn values_of_secret_names() {
         ("password=größe💳", "password=[scrubbed]"),
         ("&quot;password&quot;:&quot;hunter2&quot;", "&quot;password&quot;:&quot;[scrubbed]&quot;"),
         ("password='unclosed", "password='[scrubbed]"),
+        ("form[plainPassword][first]=hunter2&a=1", "form[plainPassword][first]=[scrubbed]&a=1"),
+        (
+            "form%5BplainPassword%5D%5Bfirst%5D=hunter2&a=1",
+            "form%5BplainPassword%5D%5Bfirst%5D=[scrubbed]&a=1",
+        ),
+        ("password[]=hunter2&a=1", "password[]=[scrubbed]&a=1"),
+        (
+            "<wsse:Password Type=\"#PasswordText\">hunter2</wsse:Password>",
+            "<wsse:Password Type=\"#PasswordText\">[scrubbed]</wsse:Password>",
+        ),
+        ("<soap:Password>x1</soap:Password>", "<soap:Password>[scrubbed]</soap:Password>"),
+        ("<password type=\"p\">x1</password>", "<password type=\"p\">[scrubbed]</password>"),
+        (
+            "<password><![CDATA[hun<ter2]]></password>",
+            "<password><![CDATA[[scrubbed]]]></password>",
+        ),
+        ("datasource.password           = hunter2", "datasource.password           = [scrubbed]"),
     ] {
         assert_eq!(scrub(text), expected, "{text}");
         assert_eq!(scrub(expected), expected, "again: {text}");
@@ -91,6 +108,12 @@ fn values_that_give_themselves_away() {
         ("cut eyJhbGciOiJIUzI1NiJ9eyJzd…", "cut [scrubbed]…"),
         ("postgres://shop:hunter2@db.example/shop", "postgres://shop:[scrubbed]@db.example/shop"),
         ("redis://:p/w#1@cache:6379", "redis://:[scrubbed]@cache:6379"),
+        (
+            "{\"dsn\":\"mysql:\\/\\/root:hunter2@db\\/shop\"}",
+            "{\"dsn\":\"mysql:\\/\\/root:[scrubbed]@db\\/shop\"}",
+        ),
+        ("shop:hun@ter2@tcp(db:3306)/x", "shop:[scrubbed]@tcp(db:3306)/x"),
+        ("dsn=shop:hunter2@unix(/run/db)/x", "dsn=shop:[scrubbed]@unix(/run/db)/x"),
         ("https://ghp_0123456789abcdefghij@github.com/x", "https://[scrubbed]@github.com/x"),
         ("id AKIAIOSFODNN7EXAMPLE!", "id [scrubbed]!"),
         ("sk_live_abc123def456 and ghp_abcdefghij0123456789", "[scrubbed] and [scrubbed]"),
@@ -125,6 +148,9 @@ fn texts_without_secrets_stay() {
         "key=value",
         "sk-learn and sk-very-long-words-with-hyphens",
         "passed: 12, failed: 3",
+        "<password type=\"p\"/><b>x</b>",
+        "dial tcp(db:3306): refused, see user@tcp(db:3306)",
+        "json:\\/\\/example.com\\/a",
     ] {
         assert_eq!(scrub(text), text);
     }
@@ -148,6 +174,48 @@ fn lines_of_source() {
             "{\"nested\": [{\"authorization\": \"[scrubbed]\"}]}",
         ),
         ("PASSWORD=hunter2 ./run", "PASSWORD=[scrubbed] ./run"),
+        ("password: str = \"hunter2\"", "password: str = \"[scrubbed]\""),
+        ("password: Optional[str] = 'hunter2'", "password: Optional[str] = '[scrubbed]'"),
+        ("const password: string = 'hunter2';", "const password: string = '[scrubbed]';"),
+        (
+            "let password: &'static str = \"hunter2\";",
+            "let password: &'static str = \"[scrubbed]\";",
+        ),
+        ("    user.set_password(\"hunter2\")", "    user.set_password(\"[scrubbed]\")"),
+        ("ds.setPassword(\"hunter2\");", "ds.setPassword(\"[scrubbed]\");"),
+        (
+            "requests.get(url, auth=(\"admin\", \"hunter2\"), timeout=\"3\")",
+            "requests.get(url, auth=(\"[scrubbed]\", \"[scrubbed]\"), timeout=\"3\")",
+        ),
+        (
+            "auth = HTTPBasicAuth('admin', 'hunter2')",
+            "auth = HTTPBasicAuth('[scrubbed]', '[scrubbed]')",
+        ),
+        ("secret = String::from(\"hunter2\");", "secret = String::from(\"[scrubbed]\");"),
+        ("PASSWORDS = [\"hunter2\", 'b2']", "PASSWORDS = [\"[scrubbed]\", '[scrubbed]']"),
+        (
+            "passwords = {\"shop\": \"hunter2\", \"b\": 1}",
+            "passwords = {\"shop\": \"[scrubbed]\", \"b\": 1}",
+        ),
+        (
+            "const pwSecret = process.env.PW || 'hunter2';",
+            "const pwSecret = process.env.PW || '[scrubbed]';",
+        ),
+        (
+            "password = os.environ.get(\"SHOP_PW\", \"hunter2\")",
+            "password = os.environ.get(\"SHOP_PW\", \"[scrubbed]\")",
+        ),
+        (
+            "config[\"password\"] = given or b'hunter2'",
+            "config[\"password\"] = given or b'[scrubbed]'",
+        ),
+        ("passwords[user] = \"hunter2\"", "passwords[user] = \"[scrubbed]\""),
+        ("if password == \"hunter2\":", "if password == \"[scrubbed]\":"),
+        (
+            "h = ['Authorization: ApiKey s3cr3t', 'X: y']",
+            "h = ['Authorization: [scrubbed]', 'X: y']",
+        ),
+        ("h.add(\"Cookie: a=b; c=d\");", "h.add(\"Cookie: [scrubbed]\");"),
     ] {
         assert_eq!(scrub_kind(text, Kind::Source), expected, "{text}");
     }
@@ -158,6 +226,16 @@ fn lines_of_source() {
         "def login(user: User, password: str) -> Token:",
         "    if token == expected:",
         "    amount = cart[\"total\"]",
+        "    password = get_password(\"shop\")",
+        "    secret = System.getenv(\"SHOP_SECRET\");",
+        "    let token = std::env::var(\"SHOP_TOKEN\")?;",
+        "    password = os.environ[\"SHOP_PASSWORD\"]  # not 'hunter2'",
+        "    raise TokenError(\"it has expired\")",
+        "    password = form.cleaned_data['password'], name = 'x'",
+        "    if token in (\"a\", \"b\"): pass",
+        "  const { token } = await import('./token.js');",
+        "import { token } from './auth';",
+        "fn token(&self) -> &str { \"x\" }",
     ] {
         assert_eq!(scrub_kind(text, Kind::Source), text);
     }

@@ -55,6 +55,10 @@ pub(super) fn triggers() -> impl Iterator<Item = (String, Trigger)> {
     let schemes = ["bearer", "basic"].map(|scheme| (scheme.to_owned(), Trigger::Scheme));
     let fixed = [
         ("://", Trigger::Url),
+        // As JSON may write it.
+        (":\\/\\/", Trigger::Url),
+        ("@tcp(", Trigger::GoAddress),
+        ("@unix(", Trigger::GoAddress),
         ("%3A%2F%2F", Trigger::EncodedUrl),
         ("-----BEGIN", Trigger::Pem),
         ("eyJ", Trigger::Jwt),
@@ -148,6 +152,19 @@ pub(super) fn url_password(bytes: &[u8], start: usize) -> Option<Found> {
     let port = authority.get(colon.saturating_add(1)..).unwrap_or_default();
     let is_port = port.iter().all(u8::is_ascii_digit);
     if is_port { None } else { found(colon.saturating_add(1), at) }
+}
+
+/// The password in `user:password@tcp(host)`; `at` is where the `@` is.
+/// Source: go-sql-driver/mysql, "DSN (Data Source Name)".
+pub(super) fn password_before(bytes: &[u8], at: usize) -> Option<Found> {
+    let first = at.saturating_sub(MOST_AUTHORITY_BYTES);
+    let before = bytes.get(first..at)?;
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
+    let word = before.rsplit(is_end).next().unwrap_or_default();
+    let user = word.rsplit(|byte| *byte == b'=').next().unwrap_or_default();
+    let colon = user.iter().position(|byte| *byte == b':')?;
+    let start = at.saturating_sub(user.len()).saturating_add(colon).saturating_add(1);
+    (start < at).then_some(Found { at: start..at, rule: Rule::UrlPassword })
 }
 
 /// The same in an address that is itself part of one: `scheme%3A%2F%2Fuser%3Apassword%40host`.
