@@ -24,8 +24,9 @@ const ASKS: &[&str] = &[
     "is", "load", "lookup", "param", "prompt", "query", "read", "require",
 ];
 
-/// What ends in these is told something about a secret: `TokenError("expired")`.
-const TELLS: &[&str] = &["error", "exception", "fault", "warning"];
+/// What ends in these is told something about a secret: `TokenError("expired")`,
+/// `start_session(mode="test")`.
+const TELLS: &[&str] = &["error", "exception", "fault", "session", "warning"];
 
 /// What stands before a place in a line.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -231,6 +231,7 @@ fn lines_of_source() {
         "    let token = std::env::var(\"SHOP_TOKEN\")?;",
         "    password = os.environ[\"SHOP_PASSWORD\"]  # not 'hunter2'",
         "    raise TokenError(\"it has expired\")",
+        "    with track_session(scope, session_mode=\"application\"):",
         "    password = form.cleaned_data['password'], name = 'x'",
         "    if token in (\"a\", \"b\"): pass",
         "  const { token } = await import('./token.js');",
