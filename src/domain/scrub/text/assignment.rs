@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::tokens::run;
-use super::{Class, Found, MOST_NAME_BYTES, Names, class_of, is_nothing, looks_like_key};
+use super::{Class, Found, MOST_NAME_BYTES, Names, can_be_key, class_of, is_nothing};
 use crate::domain::scrub::{MARK, Rule};
 
 /// What kind of text it is.
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let is_secret = match class {
-            Class::Suspicious => looks_like_key(value),
+            Class::Suspicious => can_be_key(name, value),
             Class::Plain | Class::Secret | Class::SecretLine | Class::IpAddress => {
                 !is_nothing(value) && self.can_be_literal(&shape, at.start, value)
             }
@@ -435,11 +435,11 @@ fn is_placeholder(value: &str) -> bool {
     }
     let is_name =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    // With digits behind its letters it is rather a password: `$UMMER2024`.
     let is_constant = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        let is_argument = text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_name = text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        !text.is_empty() && (is_argument || is_name)
     };
     let within = |open: &str, close: &str| {
         value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close))
