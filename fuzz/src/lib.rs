@@ -42,6 +42,9 @@ pub fn check(mut event: Event) {
     let read: Event = serde_json::from_str(&text).expect("events are read again");
     assert_eq!(read, event, "what is stored is what was understood");
     SCRUBBER.with(|scrubber| scrubber.scrub(&mut event));
+    // A mark is longer than the shortest secret; no text grows by more.
+    let n_bytes = serde_json::to_string(&event).expect("events are JSON").len();
+    assert!(n_bytes < 4 * MOST_EVENT_BYTES, "{n_bytes} bytes when scrubbed");
     assert!(title::title(&event).chars().count() <= title::MOST_TITLE_CHARS);
     let _ = title::culprit(&event);
     let once = fingerprint::fingerprint(&event, Config::NEWEST);

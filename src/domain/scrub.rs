@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::event::Event;
 
+mod addresses;
 mod cards;
 mod environ;
 mod event;
@@ -71,6 +72,8 @@ pub(crate) enum Rule {
     Environment,
     /// An IP address, where a project wants none.
     IpAddress,
+    /// An IP address, of which the network is kept.
+    IpNetwork,
     /// A project's own pattern.
     Pattern(Arc<str>),
 }
@@ -86,7 +89,7 @@ impl Rule {
             Self::UrlPassword => "url_password",
             Self::ServiceKey => "service_key",
             Self::Environment => "environment",
-            Self::IpAddress => "ip_address",
+            Self::IpAddress | Self::IpNetwork => "ip_address",
             Self::Pattern(name) => name,
         }
     }

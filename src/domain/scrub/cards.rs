@@ -10,6 +10,9 @@ const LEAST_DIGITS: usize = 13;
 /// The digits of the longest.
 const MOST_DIGITS: usize = 19;
 
+/// A word that is glued to a card number is shorter than this, in bytes.
+const MOST_GLUED_BYTES: usize = 20;
+
 /// How card numbers are printed in groups.
 const GROUPINGS: &[&[usize]] = &[&[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 4, 3]];
 
@@ -38,10 +41,10 @@ pub(super) fn find_all(text: &[u8]) -> Vec<Range<usize>> {
 }
 
 fn is_part(byte: u8) -> bool {
-    byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'+' | b'%')
+    byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'+' | b'%' | b'.')
 }
 
-/// Card numbers within digits, blanks and hyphens.
+/// Card numbers within digits and what separates them.
 fn find_in_run(text: &[u8], run: Range<usize>, found: &mut Vec<Range<usize>>) {
     if run.len() < LEAST_DIGITS {
         return;
@@ -73,7 +76,7 @@ fn grouped(
     let (first, last) = (groups.first()?, groups.last()?);
     let between = |one: &Range<usize>, next: &Range<usize>| text.get(one.end..next.start);
     let separator = between(first, groups.get(1)?)?;
-    let is_even = matches!(separator, b" " | b"-" | b"+" | b"%20")
+    let is_even = matches!(separator, b" " | b"-" | b"+" | b"." | b"%20")
         && groups
             .windows(2)
             .all(|pair| matches!(pair, [one, next] if between(one, next) == Some(separator)));
@@ -103,7 +106,16 @@ fn groups(text: &[u8], run: &Range<usize>) -> Vec<Range<usize>> {
 
 /// Whether groups of digits are a card's number; `whole` is where they stand.
 fn is_card(text: &[u8], whole: &Range<usize>, groups: &[Range<usize>]) -> bool {
-    if whole.len() < LEAST_DIGITS || !stands_alone(text, whole) {
+    if whole.len() < LEAST_DIGITS {
+        return false;
+    }
+    let n_digits: usize = groups.iter().map(Range::len).sum();
+    let is_placed = match surroundings(text, whole) {
+        Surroundings::Free => true,
+        Surroundings::Word => matches!(n_digits, 15 | 16),
+        Surroundings::Larger => false,
+    };
+    if !is_placed {
         return false;
     }
     let bytes = groups.iter().filter_map(|group| text.get(group.clone())).flatten();
@@ -111,19 +123,70 @@ fn is_card(text: &[u8], whole: &Range<usize>, groups: &[Range<usize>]) -> bool {
     is_card_number(&digits)
 }
 
-/// Whether the digits belong to nothing larger: an identifier, a decimal number.
-fn stands_alone(text: &[u8], at: &Range<usize>) -> bool {
+/// What digits stand in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Surroundings {
+    /// Nothing.
+    Free,
+    /// Words are glued to them: `VISA4111…`, `4111…USD`.
+    Word,
+    /// Something larger: an identifier, a decimal number.
+    Larger,
+}
+
+fn surroundings(text: &[u8], at: &Range<usize>) -> Surroundings {
     let before = |n: usize| at.start.checked_sub(n).and_then(|place| text.get(place)).copied();
-    let after = |n: usize| text.get(at.end.saturating_add(n)).copied();
-    let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     let is_digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
-    let is_point = |byte: Option<u8>| byte == Some(b'.');
-    // The letters of an escape (`\n`, `%3D`) are no letters.
-    let is_escape = before(2) == Some(b'\\') || is_behind_percent(text, at.start);
-    let follows_letter = is_letter(before(1)) && !is_escape;
-    let is_fraction = is_point(before(1)) && is_digit(before(2));
-    let has_fraction = is_point(after(0)) && is_digit(after(1));
-    !follows_letter && !is_letter(after(0)) && !is_fraction && !has_fraction
+    let is_fraction = before(1) == Some(b'.') && is_digit(before(2));
+    if is_fraction || has_fraction(text, at.end) {
+        return Surroundings::Larger;
+    }
+    // The letters of an escape (`\n`, `%3D`) are no letters, nor is that of a card's track (`%B4111…`).
+    let is_escape = matches!((before(2), before(1)), (Some(b'\\'), _) | (Some(b'%'), Some(b'B')))
+        || is_behind_percent(text, at.start);
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric();
+    let first = at.start.saturating_sub(MOST_GLUED_BYTES);
+    let start = if is_escape { at.start } else { first };
+    let ahead = text.get(start..at.start).unwrap_or_default();
+    let n_ahead = ahead.iter().rev().take_while(|byte| is_word(byte)).count();
+    let ahead = ahead.get(ahead.len().saturating_sub(n_ahead)..).unwrap_or_default();
+    let behind = text.get(at.end..).unwrap_or_default();
+    let behind = behind.get(..MOST_GLUED_BYTES.min(behind.len())).unwrap_or_default();
+    let n_behind = behind.iter().take_while(|byte| is_word(byte)).count();
+    let behind = behind.get(..n_behind).unwrap_or_default();
+    match (ahead, behind) {
+        ([], []) => Surroundings::Free,
+        _ if can_be_glued(without_escape(text, at.start, ahead)) && can_be_glued(behind) => {
+            Surroundings::Word
+        }
+        _ => Surroundings::Larger,
+    }
+}
+
+/// A word without the letters of the escape it follows.
+fn without_escape<'a>(text: &[u8], end: usize, word: &'a [u8]) -> &'a [u8] {
+    let start = end.saturating_sub(word.len());
+    let is_behind = start.checked_sub(1).and_then(|place| text.get(place)) == Some(&b'%');
+    word.get(if is_behind { 2 } else { 0 }..).unwrap_or_default()
+}
+
+/// Whether letters can be a word beside a card number, rather than a part of an identifier.
+fn can_be_glued(word: &[u8]) -> bool {
+    word.is_empty()
+        || (2..MOST_GLUED_BYTES).contains(&word.len())
+            && word.iter().all(u8::is_ascii_alphabetic)
+            && !word.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether a decimal fraction follows; one of zeros (`.0`, `.00`) is how tables print whole numbers.
+fn has_fraction(text: &[u8], end: usize) -> bool {
+    let Some((b'.', rest)) = text.get(end..).unwrap_or_default().split_first() else {
+        return false;
+    };
+    let rest = rest.get(..3.min(rest.len())).unwrap_or_default();
+    let n_digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_zero = rest.iter().take(n_digits).all(|byte| *byte == b'0');
+    n_digits > 0 && !(is_zero && n_digits <= 2)
 }
 
 /// Whether these digits are the number of a card: an issuer's, of its length, with the right check
@@ -205,6 +268,16 @@ mod tests {
             ("card=4111+1111+1111+1111&x", "4111+1111+1111+1111"),
             ("card=4111%201111%201111%201111&x", "4111%201111%201111%201111"),
             ("💳 for 4111111111111111", "4111111111111111"),
+            ("VISA4111111111111111", "4111111111111111"),
+            ("4111111111111111USD", "4111111111111111"),
+            ("cc%3DVISA4111111111111111", "4111111111111111"),
+            ("%B4111111111111111^DOE/JOHN^2512", "4111111111111111"),
+            (";4111111111111111=2512101", "4111111111111111"),
+            ("4111.1111.1111.1111", "4111.1111.1111.1111"),
+            ("paid with 4111.1111.1111.1111.", "4111.1111.1111.1111"),
+            ("4111111111111111.00", "4111111111111111"),
+            ("4111111111111111.0,", "4111111111111111"),
+            ("total 1.50 4111111111111111", "4111111111111111"),
         ] {
             assert_eq!(found(text), Some(number), "{text}");
         }
@@ -222,6 +295,20 @@ mod tests {
             "41111111111111111111111",
             "4111 11111111 1111",
             "4444444444444448x",
+            "4111111111111111.001",
+            "1.4111.1111.1111.1111",
+            "4111.1111.1111.1111.5",
+            "411.11111.1111.1111",
+            "deadbeef4111111111111111",
+            "4111111111111111cafe",
+            "x4111111111111111USD",
+            "id4111111111111111k7",
+            "7VISA4111111111111111",
+            "0x4111111111111111",
+            "T4222222222222",
+            "IMG4222222222222",
+            "4111111111111111aaaaaaaaaaaaaaaaaaaaaaaaaazz",
+            "0f4b-4111111111111111a",
             "",
             "123",
         ] {

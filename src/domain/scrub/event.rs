@@ -14,7 +14,7 @@ const DATA_FILES: &[&str] =
 
 const ROOT: Path<'static> = Path::Root;
 
-/// Scrubs all of an event that comes from the application. What identifies (ids, release,
+/// Scrubs all of an event that comes from the application. What identifies it (its id, release,
 /// environment, level, platform, SDK, modules) stays as it is.
 pub(super) fn scrub(walk: &mut Walk<'_>, event: &mut Event) {
     walk.optional_text(&Path::Field(&ROOT, "logger"), &mut event.logger);
@@ -30,6 +30,7 @@ pub(super) fn scrub(walk: &mut Walk<'_>, event: &mut Event) {
     let path = Path::Field(&ROOT, "threads");
     for (at, thread) in event.threads.iter_mut().enumerate() {
         let here = Path::Entry(&path, at);
+        walk.optional_text(&Path::Field(&here, "id"), &mut thread.id);
         walk.optional_text(&Path::Field(&here, "name"), &mut thread.name);
         scrub_frames(walk, &Path::Field(&here, "frames"), &mut thread.frames);
     }
@@ -45,6 +46,7 @@ pub(super) fn scrub(walk: &mut Walk<'_>, event: &mut Event) {
     for (at, breadcrumb) in event.breadcrumbs.iter_mut().enumerate() {
         let here = Path::Entry(&path, at);
         walk.optional_text(&Path::Field(&here, "message"), &mut breadcrumb.message);
+        walk.optional_text(&Path::Field(&here, "type"), &mut breadcrumb.kind);
         walk.optional_text(&Path::Field(&here, "category"), &mut breadcrumb.category);
         walk.object(&Path::Field(&here, "data"), &mut breadcrumb.data);
     }
@@ -88,7 +90,10 @@ fn scrub_exception(walk: &mut Walk<'_>, here: &Path<'_>, exception: &mut Excepti
     walk.optional_text(&Path::Field(here, "type"), &mut exception.kind);
     walk.optional_text(&Path::Field(here, "value"), &mut exception.value);
     walk.optional_text(&Path::Field(here, "module"), &mut exception.module);
+    walk.optional_text(&Path::Field(here, "thread_id"), &mut exception.thread_id);
     if let Some(mechanism) = &mut exception.mechanism {
+        walk.text(&Path::Field(here, "mechanism.type"), &mut mechanism.kind);
+        walk.optional_text(&Path::Field(here, "mechanism.source"), &mut mechanism.source);
         walk.object(&Path::Field(here, "mechanism.data"), &mut mechanism.data);
     }
     scrub_frames(walk, &Path::Field(here, "frames"), &mut exception.frames);
@@ -107,6 +112,8 @@ fn scrub_frame(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
     walk.optional_text(&Path::Field(here, "package"), &mut frame.package);
     walk.optional_text(&Path::Field(here, "filename"), &mut frame.filename);
     walk.optional_text(&Path::Field(here, "abs_path"), &mut frame.abs_path);
+    walk.optional_text(&Path::Field(here, "platform"), &mut frame.platform);
+    walk.optional_text(&Path::Field(here, "instruction_addr"), &mut frame.instruction_addr);
     let mut is_in_key = false;
     let lines = |lines: &mut [String], name: &str, walk: &mut Walk<'_>, is_in_key: &mut bool| {
         let path = Path::Field(here, name);
@@ -152,6 +159,7 @@ fn kind_of(frame: &Frame) -> Kind {
 fn scrub_request(walk: &mut Walk<'_>, request: &mut Request) {
     let path = Path::Field(&ROOT, "request");
     walk.optional_text(&Path::Field(&path, "url"), &mut request.url);
+    walk.optional_text(&Path::Field(&path, "method"), &mut request.method);
     walk.optional_text(&Path::Field(&path, "query_string"), &mut request.query_string);
     let headers = Path::Field(&path, "headers");
     for (name, value) in &mut request.headers {

@@ -40,6 +40,7 @@ const ANYWHERE: &[&str] = &[
     "sshkey",
     "token",
     "xamzsignature",
+    "xgoogsignature",
     "xsrf",
 ];
 
@@ -48,6 +49,12 @@ const LAST: &[&str] = &[
     "auth", "cred", "creds", "cvc", "cvv", "iban", "jwt", "oauth", "otp", "pass", "pin", "pwd",
     "sess", "session", "sid", "ssn",
 ];
+
+/// Behind one of [`LAST`] these still name the secret: `pin_code`, `passHash`, `auth_header`.
+const CARRIERS: &[&str] = &["code", "hash", "header", "value"];
+
+/// The number of a session or a pass counts; that of one of these is the secret.
+const NUMBERED: &[&str] = &["cvc", "cvv", "iban", "otp", "pin", "ssn"];
 
 /// A name that ends in one of these tells about a secret, not the secret.
 const ABOUT: &[&str] = &[
@@ -64,7 +71,6 @@ const ABOUT: &[&str] = &[
     "expiry",
     "field",
     "file",
-    "header",
     "host",
     "in",
     "issuer",
@@ -131,38 +137,45 @@ pub(super) const HINTS: &[&str] = &[
     "security-code",
     "sess",
     "sid",
+    "sig",
     "socialsecurity",
     "social_security",
     "social-security",
     "ssn",
     "token",
-    "x-amz-signature",
     "xsrf",
 ];
 
-/// Names under which addresses of people's machines come.
+/// Names under which addresses of people's machines come, beside those that end in `ip`,
+/// `ip_address` and `ip_addr`.
 const IP_NAMES: &[&str] = &[
-    "cfconnectingip",
     "clientaddr",
+    "clientaddress",
     "clientip",
-    "fastlyclientip",
-    "flyclientip",
     "forwarded",
-    "httpclientip",
+    "forwardedfor",
     "httpforwarded",
-    "httpxclientip",
     "httpxforwardedfor",
-    "httpxrealip",
-    "ip",
+    "ipaddr",
     "ipaddress",
+    "ipaddresses",
+    "ips",
+    "ipv4",
+    "ipv6",
+    "peeraddr",
+    "peeraddress",
     "remoteaddr",
+    "remoteaddress",
     "remoteip",
+    "sourceaddress",
+    "sourceip",
     "trueclientip",
-    "xclientip",
-    "xclusterclientip",
+    "userip",
     "xforwardedfor",
-    "xrealip",
 ];
+
+/// Names of signatures, which stand for who signed; functions and crashes have such names too.
+const SIGNATURES: &[&str] = &["sig", "signature"];
 
 /// What a name says of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,10 +186,19 @@ pub(super) enum Class {
     Secret,
     /// It is secret, and runs to the end of the line when nothing quotes it: headers.
     SecretLine,
-    /// It is secret if it looks like one: `key`.
+    /// It is secret if it looks like one: `key`, `signature`.
     Suspicious,
     /// It is an address of somebody's machine.
     IpAddress,
+}
+
+/// What a name tells about that sounds like a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// How many tokens there are; where it holds texts, they are the tokens.
+    Tokens,
+    /// A secret's type, place, age, …
+    Other,
 }
 
 /// The names that count for a project.
@@ -205,30 +227,47 @@ impl Names {
         if collapsed.is_empty() || self.safe.contains(&collapsed) {
             return Class::Plain;
         }
-        let is_own =
-            |secret: &Vec<String>| words.windows(secret.len().max(1)).any(|at| at == secret);
-        if self.secret.iter().any(is_own) {
+        if self.is_own_of(&words) {
             return Class::Secret;
         }
-        if self.has_ip_rule && IP_NAMES.contains(&collapsed.as_str()) {
+        if self.has_ip_rule && is_ip_name(&words, &collapsed) {
             return Class::IpAddress;
         }
-        if !self.has_defaults || HARMLESS.contains(&collapsed.as_str()) {
-            return Class::Plain;
-        }
-        let last = words.last().map_or("", String::as_str);
-        if words.len() > 1 && ABOUT.contains(&last) {
+        if !self.has_defaults || tells_about(&words, &collapsed) {
             return Class::Plain;
         }
         if collapsed.ends_with("authorization") || collapsed.ends_with("cookie") {
             return Class::SecretLine;
         }
-        if LAST.contains(&last.trim_end_matches(|digit: char| digit.is_ascii_digit()))
-            || ANYWHERE.iter().any(|part| collapsed.contains(part))
-        {
+        if is_secret(&words, &collapsed) {
             return Class::Secret;
         }
-        if last == "key" { Class::Suspicious } else { Class::Plain }
+        let last = words.last().map_or("", String::as_str);
+        if last == "key" || SIGNATURES.contains(&last) { Class::Suspicious } else { Class::Plain }
+    }
+
+    /// Whether a name only tells about a secret, and what its value may be all the same.
+    pub(super) fn about(&self, name: &str) -> Option<About> {
+        let words = words(name);
+        let collapsed = words.concat();
+        if !self.has_defaults || self.safe.contains(&collapsed) || collapsed == "publickey" {
+            return None;
+        }
+        if HARMLESS.contains(&collapsed.as_str()) {
+            let is_tokens = collapsed.ends_with("tokens");
+            return Some(if is_tokens { About::Tokens } else { About::Other });
+        }
+        let (_, what) = words.split_last().filter(|_| tells_about(&words, &collapsed))?;
+        is_secret(what, &what.concat()).then_some(About::Other)
+    }
+
+    /// Whether the project says that this name is secret.
+    pub(super) fn is_own(&self, name: &str) -> bool {
+        !self.secret.is_empty() && self.is_own_of(&words(name)) && !self.is_safe(name)
+    }
+
+    fn is_own_of(&self, words: &[String]) -> bool {
+        self.secret.iter().any(|own| words.windows(own.len().max(1)).any(|at| at == own))
     }
 
     /// Whether the built-in names count.
@@ -244,6 +283,41 @@ impl Names {
     /// Whether [`Self::class_of`] need not be asked: nothing beyond the hints counts.
     pub(super) fn has_only_hints(&self) -> bool {
         !self.has_ip_rule
+    }
+}
+
+/// Whether a name ends as a signature's does.
+pub(super) fn is_signature(name: &str) -> bool {
+    words(name).last().is_some_and(|last| SIGNATURES.contains(&last.as_str()))
+}
+
+fn is_ip_name(words: &[String], collapsed: &str) -> bool {
+    let ends = match words {
+        [.., before, last] if before == "ip" => matches!(last.as_str(), "address" | "addr"),
+        _ => false,
+    };
+    ends || words.last().is_some_and(|last| last == "ip") || IP_NAMES.contains(&collapsed)
+}
+
+fn tells_about(words: &[String], collapsed: &str) -> bool {
+    let ends = words.last().is_some_and(|last| ABOUT.contains(&last.as_str()));
+    HARMLESS.contains(&collapsed) || words.len() > 1 && ends
+}
+
+fn is_secret(words: &[String], collapsed: &str) -> bool {
+    ends_secret(words) || ANYWHERE.iter().any(|part| collapsed.contains(part))
+}
+
+/// Whether a name ends in a secret's: `userPin`, `cvv2`, `pin_code`.
+fn ends_secret(words: &[String]) -> bool {
+    let is_among = |names: &[&str], word: &str| {
+        names.contains(&word.trim_end_matches(|digit: char| digit.is_ascii_digit()))
+    };
+    match words {
+        [.., before, last] if CARRIERS.contains(&last.as_str()) && is_among(LAST, before) => true,
+        [.., before, last] if last == "number" && is_among(NUMBERED, before) => true,
+        [.., last] => is_among(LAST, last),
+        [] => false,
     }
 }
 
@@ -320,6 +394,16 @@ mod tests {
             "oauth",
             "private_key",
             "client_credentials",
+            "cvv_code",
+            "pin_code",
+            "otpCode",
+            "passHash",
+            "auth_code",
+            "ssn_number",
+            "auth_header",
+            "authorization_header",
+            "X-Goog-Signature",
+            "x_amz_signature",
         ] {
             assert_eq!(class(name), Class::Secret, "{name}");
         }
@@ -351,10 +435,23 @@ mod tests {
             "authors",
             "TOTAL_TOKENS",
             "card",
+            "tokens",
+            "status_code",
+            "spin_code",
+            "author_code",
+            "content_hash",
+            "session_number",
+            "pass_number",
+            "header",
+            "design",
+            "signal",
+            "signature_version",
         ] {
             assert_eq!(class(name), Class::Plain, "{name}");
         }
-        assert_eq!(class("cache_key"), Class::Suspicious);
+        for name in ["cache_key", "sig", "signature", "X-Hub-Signature"] {
+            assert_eq!(class(name), Class::Suspicious, "{name}");
+        }
     }
 
     #[test]
@@ -373,6 +470,13 @@ mod tests {
             ("session", Class::Plain),
             ("user_session", Class::Secret),
             ("X-Forwarded-For", Class::IpAddress),
+            ("HTTP_X_REAL_IP", Class::IpAddress),
+            ("source_ip", Class::IpAddress),
+            ("user.ip", Class::IpAddress),
+            ("client.address", Class::IpAddress),
+            ("clientIpAddress", Class::IpAddress),
+            ("zip", Class::Plain),
+            ("address", Class::Plain),
             ("shipment", Class::Plain),
         ] {
             assert_eq!(names.class_of(name), expected, "{name}");

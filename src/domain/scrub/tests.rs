@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::super::event::{Exception, Frame, Message, Request, User};
+use super::super::event::{
+    Breadcrumb, Exception, Frame, Mechanism, Message, Request, Thread, User,
+};
 use super::super::fingerprint::tests::event;
 use super::rules::{Example, InvalidRules, Pattern, tested};
 use super::*;
@@ -128,8 +130,175 @@ fn json_at_any_depth() {
             json!({"x": {"PATH": "/bin", "HOME": "/root", "PWD": "/", "OTHER": "x"}}),
             json!({"x": {"PATH": "/bin", "HOME": "/root", "PWD": "/", "OTHER": MARK}}),
         ),
+        (
+            json!({"h": ["Host", "x", "X-Api-Key", "abc123", "Accept", "token"]}),
+            json!({"h": ["Host", "x", "X-Api-Key", MARK, "Accept", "token"]}),
+        ),
+        (
+            json!({"tokens": {"access": "opaque", "n": 5}, "token": 1}),
+            json!({"tokens": {"access": MARK, "n": 5}, "token": MARK}),
+        ),
+        (json!({"tokens": ["opaque", 12, "12"]}), json!({"tokens": [MARK, 12, "12"]})),
+        (
+            json!({"tokens": "abcdefghijklmnopq", "token_in": "0123456789abcdef0123"}),
+            json!({"tokens": MARK, "token_in": MARK}),
+        ),
+        (
+            json!({"auth_header": "Token 9944b0", "signature": "kX9%2Bab%3D", "sig": "t=1,v1=ab"}),
+            json!({"auth_header": MARK, "signature": MARK, "sig": MARK}),
+        ),
+        (json!({"card": 4_111_111_111_111_111.0_f64}), json!({"card": MARK})),
     ] {
         assert_eq!(scrubbed(&given), expected);
+    }
+}
+
+#[test]
+fn harmless_json_stays() {
+    for value in [
+        json!({"usage": {"total_tokens": 100, "max_tokens": "512", "tokens": 7}}),
+        json!({"tokens": "512", "token_type": "bearer", "token_count": 3, "tokenized": ["a", "fox"]}),
+        json!({"token_url": "https://auth.example/oauth2/token", "secret_name": "db-main-2024-01-02"}),
+        json!({"password_file": "/run/secrets/0123456789abcdef0123", "session_count": "12"}),
+        json!({"cookie_names": ["theme", "lang"], "password_policy": {"kind": "strong"}}),
+        json!({"public_key": "ssh-ed25519AAAAC3NzaC1lZDI1NTE5AAAAI0123"}),
+        json!({"deployment_name": "0123456789abcdef0123", "content_path": "0123456789abcdef0123"}),
+        json!({"sig": 11, "signature": "(self, name, value=1)"}),
+        json!({"signature": "RSA-SHA256", "signature_version": "s3v4"}),
+        json!(["a", "b", "c", "d"]),
+        json!(["password", "username", "x"]),
+        json!(["a=1", "b=2", "c=3"]),
+        json!({"env": "production", "environment": {"name": "prod", "region": "eu"}}),
+        json!({"user": "x", "path": "/", "lang": "de", "home": "y", "other": "z"}),
+        json!({"USER": "x", "PATH": "y", "name": "shop"}),
+        json!({"f": 411.5, "n": -4.0, "big": 1e300}),
+        json!("{'PATH': '/bin', 'name': 'shop', 'x': 'y'}"),
+        json!("{\"Id\": \"7\", \"Name\": \"shop\"}"),
+    ] {
+        assert_eq!(scrubbed(&value), value);
+    }
+}
+
+#[test]
+fn environments_in_any_shape() {
+    for (given, expected) in [
+        (
+            json!({"env": {"STRIPE_LIVE": "s3cr3t", "NODE_ENV": "production"}}),
+            json!({"env": {"STRIPE_LIVE": MARK, "NODE_ENV": "production"}}),
+        ),
+        (
+            json!({"process.env": {"A": "x"}, "Env-Vars": {"B": "y"}, "environmentVariables": {"C": "z"}}),
+            json!({"process.env": {"A": MARK}, "Env-Vars": {"B": MARK}, "environmentVariables": {"C": MARK}}),
+        ),
+        (
+            json!({"x": ["PATH=/bin", "HOME=/root", "STRIPE_LIVE=s3=cr3t", "EMPTY=", "[cut] 5 more"]}),
+            json!({"x": ["PATH=/bin", "HOME=/root", "STRIPE_LIVE=[scrubbed]", "EMPTY=", "[cut] 5 more"]}),
+        ),
+        (
+            json!({"Config": {"Env": ["STRIPE_LIVE=s3cr3t", "TZ=UTC"]}}),
+            json!({"Config": {"Env": ["STRIPE_LIVE=[scrubbed]", "TZ=UTC"]}}),
+        ),
+        (
+            json!("environ({'PATH': '/bin', 'STRIPE_LIVE': 's3\\'cr3t', 'LANG': 'C', 'X': 'cu"),
+            json!(
+                "environ({'PATH': '/bin', 'STRIPE_LIVE': '[scrubbed]', 'LANG': 'C', 'X': '[scrubbed]"
+            ),
+        ),
+        (
+            json!("{'PATH': '/bin', 'HOME': '/root', 'STRIPE_LIVE': \"s3cr3t\"}"),
+            json!("{'PATH': '/bin', 'HOME': '/root', 'STRIPE_LIVE': \"[scrubbed]\"}"),
+        ),
+        (
+            json!({"x": {"Path": "C:", "USERNAME": "a", "APPDATA": "b", "SystemRoot": "c", "LIVE": "d"}}),
+            json!({"x": {"Path": "C:", "USERNAME": "a", "APPDATA": "b", "SystemRoot": "c", "LIVE": MARK}}),
+        ),
+    ] {
+        assert_eq!(scrubbed(&given), expected);
+        assert_eq!(scrubbed(&expected), expected, "again");
+    }
+}
+
+#[test]
+fn a_projects_own_keys_come_first() {
+    let keys = ["hostname", "request method", "число"].map(str::to_owned).to_vec();
+    let scrubber = Scrubber::new(&ScrubRules { keys, ..ScrubRules::default() }).expect("rules");
+    for (given, expected) in [
+        (
+            json!({"environ": {"HOSTNAME": "h", "REQUEST_METHOD": "m", "PATH": "/bin"}}),
+            json!({"environ": {"HOSTNAME": MARK, "REQUEST_METHOD": MARK, "PATH": "/bin"}}),
+        ),
+        (
+            json!({"Число": "1", "ЧИСЛО": 2, "Дата": 3}),
+            json!({"Число": MARK, "ЧИСЛО": MARK, "Дата": 3}),
+        ),
+        (json!("Число=17, Дата=3"), json!("Число=[scrubbed], Дата=3")),
+    ] {
+        let mut value = given;
+        scrubber.scrub_json(&mut value);
+        assert_eq!(value, expected);
+    }
+}
+
+#[test]
+fn many_keys_that_become_the_same_stay_many_and_short() {
+    let key = |n: usize| format!("sk_live_{n:08}abc");
+    let mut value: Value =
+        (0..1_000).map(|n| (key(n), json!(n))).collect::<serde_json::Map<_, _>>().into();
+    value["[scrubbed] 7"] = json!("was there");
+    let value = scrubbed(&value);
+    let object = value.as_object().expect("a map");
+    assert_eq!(object.len(), 1_001);
+    assert!(object.contains_key(MARK) && object.contains_key("[scrubbed] 1001"));
+    assert_eq!(object.keys().map(String::len).max(), Some("[scrubbed] 1001".len()));
+}
+
+#[test]
+fn texts_that_are_no_messages_are_looked_at_too() {
+    let mut event = event();
+    let secret = || Some("password=hunter2".to_owned());
+    event.exceptions = vec![Exception {
+        thread_id: secret(),
+        mechanism: Some(Mechanism {
+            kind: "password=hunter2".to_owned(),
+            source: secret(),
+            ..Mechanism::default()
+        }),
+        frames: vec![Frame { platform: secret(), instruction_addr: secret(), ..Frame::default() }],
+        ..Exception::default()
+    }];
+    event.threads = vec![Thread { id: secret(), ..Thread::default() }];
+    event.request = Some(Request { method: secret(), ..Request::default() });
+    event.breadcrumbs = vec![Breadcrumb { kind: secret(), ..Breadcrumb::default() }];
+    Scrubber::default().scrub(&mut event);
+    assert_eq!(event.scrubbed.len(), 8, "{:?}", places(&event));
+    assert!(!serde_json::to_string(&event).expect("JSON").contains("hunter2"));
+}
+
+#[test]
+fn addresses_within_texts_go_if_a_project_says_so() {
+    for (ip_addresses, given, expected) in [
+        (IpAddresses::Keep, json!("from 203.0.113.7"), json!("from 203.0.113.7")),
+        (IpAddresses::Scrub, json!("from 203.0.113.7"), json!("from [scrubbed]")),
+        (IpAddresses::Truncate, json!("from 203.0.113.7:80"), json!("from 203.0.113.0:80")),
+        (IpAddresses::Truncate, json!("[2001:db8:1:2::3]"), json!("[2001:db8:1::]")),
+        (IpAddresses::Scrub, json!("/a?ip=203.0.113.7&b=1"), json!("/a?ip=[scrubbed]&b=1")),
+        (
+            IpAddresses::Scrub,
+            json!({"data": "{\"client_ip\":\"203.0.113.7\"}", "203.0.113.7": 1, "n": "1.2.3"}),
+            json!({"data": "{\"client_ip\":\"[scrubbed]\"}", MARK: 1, "n": "1.2.3"}),
+        ),
+        (
+            IpAddresses::Truncate,
+            json!({"source_ip": "203.0.113.7", "client.address": "203.0.113.7", "user.ip": "x"}),
+            json!({"source_ip": "203.0.113.0", "client.address": "203.0.113.0", "user.ip": MARK}),
+        ),
+    ] {
+        let rules = ScrubRules { ip_addresses, ..ScrubRules::default() };
+        let scrubber = Scrubber::new(&rules).expect("rules");
+        let mut value = given;
+        scrubber.scrub_json(&mut value);
+        assert_eq!(value, expected);
+        assert_eq!(scrubber.scrub_json(&mut value), [], "once is enough");
     }
 }
 

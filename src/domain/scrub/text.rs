@@ -12,8 +12,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, Input, Matc
 use regex::Regex;
 
 use super::names::{self, Class, Names};
-use super::rules::ScrubRules;
-use super::{MARK, Rule, cards};
+use super::rules::{IpAddresses, ScrubRules};
+use super::{MARK, Rule, addresses, cards};
 
 mod assignment;
 mod statement;
@@ -64,6 +64,8 @@ pub(super) struct Texts {
     automaton: Option<AhoCorasick>,
     triggers: Vec<Trigger>,
     has_cards: bool,
+    ip_rule: Option<Rule>,
+    has_wide_keys: bool,
     patterns: Vec<(Arc<str>, Regex)>,
 }
 
@@ -76,8 +78,8 @@ impl Texts {
         }
         // A name may be written with any separators, or none: its first word is the hint.
         let first_word = |key: &String| names::words(key).into_iter().next();
-        let own = rules.keys.iter().filter_map(first_word).map(|word| (word, Trigger::Hint));
-        beginnings.extend(own);
+        let own = rules.keys.iter().filter_map(first_word).flat_map(spellings);
+        beginnings.extend(own.map(|word| (word, Trigger::Hint)));
         let (texts, triggers): (Vec<String>, Vec<Trigger>) = beginnings.into_iter().unzip();
         let automaton = AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
@@ -86,14 +88,22 @@ impl Texts {
             .build(&texts)
             .ok()
             .filter(|_| !texts.is_empty());
-        Self { automaton, triggers, has_cards: rules.defaults, patterns }
+        let ip_rule = match rules.ip_addresses {
+            IpAddresses::Keep => None,
+            IpAddresses::Truncate => Some(Rule::IpNetwork),
+            IpAddresses::Scrub => Some(Rule::IpAddress),
+        };
+        let has_wide_keys = !rules.keys.iter().all(|key| key.is_ascii());
+        Self { automaton, triggers, has_cards: rules.defaults, ip_rule, has_wide_keys, patterns }
     }
 
     /// Whether a name holds nothing that could matter, so that it need not be looked at.
     pub(super) fn is_dull(&self, name: &str) -> bool {
-        !self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(name))
-            && name.len() < 13
-            && self.patterns.is_empty()
+        let least = if self.ip_rule.is_some() { addresses::LEAST_BYTES } else { 13 };
+        // The automaton knows the cases of ASCII alone.
+        let is_readable = !self.has_wide_keys || name.is_ascii();
+        let has_hit = || self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(name));
+        name.len() < least && self.patterns.is_empty() && is_readable && !has_hit()
     }
 
     /// What is to be taken out of a text: in order, without overlaps.
@@ -102,6 +112,10 @@ impl Texts {
         if self.has_cards && text.len() >= 13 {
             let cards = cards::find_all(text.as_bytes()).into_iter();
             found.extend(cards.map(|at| Found { at, rule: Rule::CardNumber }));
+        }
+        if let Some(rule) = &self.ip_rule {
+            let addresses = addresses::find_all(text).into_iter();
+            found.extend(addresses.map(|at| Found { at, rule: rule.clone() }));
         }
         for (name, regex) in &self.patterns {
             find_matches(text, name, regex, &mut found);
@@ -147,6 +161,19 @@ impl Texts {
     }
 }
 
+/// A word as it may be written: the automaton knows the cases of ASCII alone.
+fn spellings(word: String) -> Vec<String> {
+    if word.is_ascii() {
+        return vec![word];
+    }
+    let mut letters = word.chars();
+    let capitalised = letters.next().map(|first| first.to_uppercase().chain(letters).collect());
+    let mut all = vec![word.to_uppercase()];
+    all.extend(capitalised);
+    all.push(word);
+    all
+}
+
 fn find_matches(text: &str, name: &Arc<str>, regex: &Regex, found: &mut Vec<Found>) {
     for (n, captures) in regex.captures_iter(text).enumerate() {
         let Some(hit) = captures.get(1).or_else(|| captures.get(0)) else { continue };
@@ -160,7 +187,7 @@ fn find_matches(text: &str, name: &Arc<str>, regex: &Regex, found: &mut Vec<Foun
 }
 
 /// Joins what overlaps; the first rule names it.
-fn merge(found: &mut Vec<Found>) {
+pub(super) fn merge(found: &mut Vec<Found>) {
     found.retain(|found| !found.at.is_empty());
     found.dedup_by(|later, earlier| {
         let overlaps = later.at.start < earlier.at.end;
@@ -175,9 +202,13 @@ fn merge(found: &mut Vec<Found>) {
 pub(super) fn marked(text: &str, found: &[Found]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
-    for Found { at, .. } in found {
+    for Found { at, rule } in found {
         out.push_str(text.get(done..at.start).unwrap_or_default());
-        out.push_str(MARK);
+        if *rule == Rule::IpNetwork {
+            out.push_str(&addresses::network(text.get(at.clone()).unwrap_or_default()));
+        } else {
+            out.push_str(MARK);
+        }
         done = at.end;
     }
     out.push_str(text.get(done..).unwrap_or_default());
@@ -213,6 +244,40 @@ pub(super) fn looks_like_key(value: &str) -> bool {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/' | b'=' | b'.')
     });
     value.len() >= 16 && n_digits >= 4 && n_letters >= 4 && is_one_piece
+}
+
+/// Whether the value of a suspicious name can be a secret.
+pub(super) fn can_be_key(name: &str, value: &str) -> bool {
+    if names::is_signature(name) { looks_like_signature(value) } else { looks_like_key(value) }
+}
+
+/// Names of methods of signing: a short value that holds one is no signature.
+const ALGORITHMS: &[&str] = &["25519", "dsa", "md5", "rsa", "sha"];
+
+/// Whether a value can be a signature: of one piece, and neither a word nor the number of a signal.
+fn looks_like_signature(value: &str) -> bool {
+    let is_one_piece = value.bytes().all(|byte| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'+' | b'/' | b'=' | b'.' | b'~' | b'%' | b',')
+    });
+    let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
+    let has_letter = value.bytes().any(|byte| byte.is_ascii_alphabetic());
+    if !is_one_piece || !has_letter || value.len() < 6 {
+        return false;
+    }
+    if value.len() >= 20 {
+        return has_digit || value.len() >= 32;
+    }
+    let value = value.to_ascii_lowercase();
+    has_digit && !ALGORITHMS.iter().any(|name| value.contains(name))
+}
+
+/// Whether a value is a secret whatever its name tells about: letters and digits mixed in one run.
+pub(super) fn is_opaque(value: &str) -> bool {
+    let is_run = |run: &str| run.len() >= 16 && looks_like_key(run);
+    looks_like_key(value)
+        && !value.contains('/')
+        && value.split(|character: char| !character.is_ascii_alphanumeric()).any(is_run)
 }
 
 /// The class of a name in a text.

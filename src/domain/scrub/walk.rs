@@ -1,13 +1,15 @@
 //! Walking through JSON and texts of an event, remembering where one is.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::addresses::network;
 use super::environ::{self, Variable};
-use super::names::Class;
+use super::names::{About, Class};
 use super::rules::IpAddresses;
-use super::text::{self, Kind};
+use super::text::{self, Found, Kind};
 use super::{MARK, MOST_PLACES, Rule, Scrubbed, Scrubber};
 use crate::domain::text::bounded;
 
@@ -83,7 +85,8 @@ impl<'s> Walk<'s> {
     }
 
     pub(super) fn text_of_kind(&mut self, path: &Path<'_>, text: &mut String, kind: Kind) {
-        let found = self.scrubber.texts.find(&self.scrubber.names, text, kind);
+        let mut found = self.scrubber.texts.find(&self.scrubber.names, text, kind);
+        self.find_variables(text, &mut found);
         if found.is_empty() {
             return;
         }
@@ -101,6 +104,20 @@ impl<'s> Walk<'s> {
         *text = marked;
     }
 
+    /// Finds the variables of an environment that was printed.
+    fn find_variables(&self, text: &str, found: &mut Vec<Found>) {
+        let n = found.len();
+        for (name, at) in environ::printed(text) {
+            let value = text.get(at.clone()).unwrap_or_default();
+            let rule = self.rule_of_variable(name).filter(|_| !text::is_nothing(value));
+            found.extend(rule.map(|rule| Found { at, rule }));
+        }
+        if found.len() > n {
+            found.sort_by_key(|found| (found.at.start, std::cmp::Reverse(found.at.end)));
+            text::merge(found);
+        }
+    }
+
     pub(super) fn optional_text(&mut self, path: &Path<'_>, text: &mut Option<String>) {
         if let Some(text) = text {
             self.text(path, text);
@@ -109,17 +126,71 @@ impl<'s> Walk<'s> {
 
     /// Scrubs the text that stands under a name.
     pub(super) fn named_text(&mut self, path: &Path<'_>, name: &str, text: &mut String) {
-        self.text_of_class(path, self.class_of(name), text);
+        let (class, about) = self.judged(name);
+        self.judged_text(path, name, (class, about), text);
     }
 
-    fn text_of_class(&mut self, path: &Path<'_>, class: Class, text: &mut String) {
+    /// What a name says of its value; and of a secret that it only tells about.
+    fn judged(&self, name: &str) -> (Class, Option<About>) {
+        let Scrubber { names, texts, .. } = self.scrubber;
+        if names.has_only_hints() && texts.is_dull(name) {
+            return (Class::Plain, None);
+        }
+        let class = names.class_of(name);
+        (class, (class == Class::Plain).then(|| names.about(name)).flatten())
+    }
+
+    fn judged_text(
+        &mut self,
+        path: &Path<'_>,
+        name: &str,
+        (class, about): (Class, Option<About>),
+        text: &mut String,
+    ) {
+        self.text_of_class(path, name, class, text);
+        if let Some(about) = about {
+            self.opaque_text(path, about, text);
+        }
+    }
+
+    fn text_of_class(&mut self, path: &Path<'_>, name: &str, class: Class, text: &mut String) {
         match class {
             Class::Secret | Class::SecretLine => self.whole_text(path, text, &Rule::Name),
-            Class::Suspicious if text::looks_like_key(text.trim_matches(['"', '\''])) => {
+            Class::Suspicious if text::can_be_key(name, text.trim_matches(['"', '\''])) => {
                 self.whole_text(path, text, &Rule::Name);
             }
             Class::Plain | Class::Suspicious => self.text(path, text),
             Class::IpAddress => self.ip_address(path, text),
+        }
+    }
+
+    /// Scrubs a text under a name that only tells about a secret, if the text is one all the same.
+    fn opaque_text(&mut self, path: &Path<'_>, about: About, text: &mut String) {
+        let value = text.trim_matches(['"', '\'']);
+        let is_token = about == About::Tokens && value.len() >= 16 && !value.contains(' ');
+        if text::is_opaque(value) || is_token && !is_number(value) && value != MARK {
+            self.whole_text(path, text, &Rule::Name);
+        }
+    }
+
+    /// Scrubs the secrets in a list or map whose name only tells about some: of `tokens`, all texts.
+    fn opaque(&mut self, path: &Path<'_>, about: About, value: &mut Value) {
+        match value {
+            Value::String(text) if about == About::Tokens && !is_number(text) => {
+                self.whole_text(path, text, &Rule::Name);
+            }
+            Value::String(text) => self.opaque_text(path, about, text),
+            Value::Array(list) => {
+                for (at, entry) in list.iter_mut().enumerate() {
+                    self.opaque(&Path::Entry(path, at), about, entry);
+                }
+            }
+            Value::Object(object) => {
+                for (name, value) in object.iter_mut() {
+                    self.opaque(&Path::Field(path, name), about, value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
@@ -152,7 +223,11 @@ impl<'s> Walk<'s> {
         match value {
             Value::String(text) => self.text(path, text),
             Value::Number(number) => {
-                let digits = number.as_u64().map(|number| number.to_string());
+                let whole = || number.as_f64().filter(|number| number.fract() == 0.0);
+                let digits = match number.as_u64() {
+                    Some(number) => Some(number.to_string()),
+                    None => whole().map(|number| format!("{number:.0}")),
+                };
                 let is_card = digits.is_some_and(|digits| self.scrubber.has_card(&digits));
                 if is_card {
                     *value = Value::from(MARK);
@@ -166,9 +241,15 @@ impl<'s> Walk<'s> {
     }
 
     pub(super) fn list(&mut self, path: &Path<'_>, list: &mut [Value]) {
-        // `["Authorization", "Bearer abc"]`: a header, as a pair; `["--token", "abc"]`: a command.
+        if environ::is_list(list, |_| false) {
+            self.environment_list(path, list);
+            return;
+        }
+        // `["Authorization", "Bearer abc"]`: a header, as a pair, and more of them in a flat list;
+        // `["--token", "abc"]`: a command.
         let mut is_named = false;
         let n = list.len();
+        let are_pairs = n.is_multiple_of(2) && list.iter().all(Value::is_string);
         for (at, entry) in list.iter_mut().enumerate() {
             let here = Path::Entry(path, at);
             if is_named {
@@ -176,9 +257,10 @@ impl<'s> Walk<'s> {
                 is_named = false;
                 continue;
             }
+            let is_first = n == 2 || are_pairs && at.is_multiple_of(2);
             is_named = match entry {
                 Value::String(name)
-                    if at.saturating_add(1) < n && (n == 2 || name.starts_with("--")) =>
+                    if at.saturating_add(1) < n && (is_first || name.starts_with("--")) =>
                 {
                     let is_name = !name.contains(['=', ' ', ':']);
                     is_name && matches!(self.class_of(name), Class::Secret | Class::SecretLine)
@@ -223,11 +305,24 @@ impl<'s> Walk<'s> {
     }
 
     fn named(&mut self, here: &Path<'_>, name: &str, value: &mut Value) {
-        match (self.class_of(name), &mut *value) {
+        let (class, about) = self.judged(name);
+        match (class, &mut *value) {
             (Class::Secret | Class::SecretLine, value) => self.all(here, value, &Rule::Name),
-            (class, Value::String(text)) => self.text_of_class(here, class, text),
-            (_, Value::Object(object)) if environ::is_name(name) => self.environment(here, object),
-            (_, value) => self.value(here, value),
+            (_, Value::String(text)) => self.judged_text(here, name, (class, about), text),
+            (_, Value::Object(object))
+                if environ::is_named(name, object.keys().map(String::as_str)) =>
+            {
+                self.environment(here, object);
+            }
+            (_, Value::Array(list)) if is_environment_list(name, list) => {
+                self.environment_list(here, list);
+            }
+            (_, value) => {
+                self.value(here, value);
+                if let Some(about) = about {
+                    self.opaque(here, about, value);
+                }
+            }
         }
     }
 
@@ -241,13 +336,20 @@ impl<'s> Walk<'s> {
         if !has_secret_keys {
             return;
         }
+        // What many keys become the same, stays many: each next one has the next number.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
         for (mut name, value) in std::mem::take(object) {
             self.key(path, &mut name);
-            // What two keys become the same, stays two.
-            let mut number = 2;
-            while object.contains_key(&name) {
-                name = format!("{name} {number}");
-                number += 1;
+            if object.contains_key(&name) {
+                let number = numbers.entry(name.clone()).or_insert(1);
+                let base = name;
+                name = loop {
+                    *number = number.saturating_add(1);
+                    let numbered = format!("{base} {number}");
+                    if !object.contains_key(&numbered) {
+                        break numbered;
+                    }
+                };
             }
             object.insert(name, value);
         }
@@ -260,25 +362,54 @@ impl<'s> Walk<'s> {
 
     /// Scrubs the variables of a process's environment: all that are not known to be harmless.
     pub(super) fn environment(&mut self, path: &Path<'_>, object: &mut Map<String, Value>) {
-        let is_strict = self.scrubber.names.has_defaults();
         let mut has_secret_keys = false;
         for (name, value) in object.iter_mut() {
-            let here = Path::Field(path, name);
-            let header = name.strip_prefix("HTTP_").unwrap_or(name);
-            let is_safe = self.scrubber.names.is_safe(name);
-            match environ::variable(name) {
-                Variable::Harmless => self.value(&here, value),
-                Variable::OfRequest => self.named(&here, header, value),
-                Variable::Unknown if !is_strict || is_safe => self.named(&here, name, value),
-                Variable::Unknown => {
-                    let is_named = matches!(self.class_of(name), Class::Secret | Class::SecretLine);
-                    let rule = if is_named { Rule::Name } else { Rule::Environment };
-                    self.all(&here, value, &rule);
-                }
-            }
+            self.variable(&Path::Field(path, name), name, value);
             has_secret_keys |= self.is_secret_text(name);
         }
         self.keys(path, object, has_secret_keys);
+    }
+
+    /// Scrubs an environment that is a list of `NAME=value`.
+    fn environment_list(&mut self, path: &Path<'_>, list: &mut [Value]) {
+        for (at, entry) in list.iter_mut().enumerate() {
+            let here = Path::Entry(path, at);
+            let Some((name, value)) = environ::assignment(entry) else {
+                self.value(&here, entry);
+                continue;
+            };
+            let mut scrubbed = Value::from(value);
+            self.variable(&Path::Field(&here, name), name, &mut scrubbed);
+            if let Some(scrubbed) = scrubbed.as_str().filter(|scrubbed| *scrubbed != value) {
+                *entry = Value::from(format!("{name}={scrubbed}"));
+            }
+        }
+    }
+
+    fn variable(&mut self, here: &Path<'_>, name: &str, value: &mut Value) {
+        if let Some(rule) = self.rule_of_variable(name) {
+            self.all(here, value, &rule);
+            return;
+        }
+        match environ::variable(name) {
+            Variable::Harmless => self.value(here, value),
+            Variable::OfRequest => self.named(here, header(name), value),
+            Variable::Unknown => self.named(here, name, value),
+        }
+    }
+
+    /// The rule by which a whole variable is scrubbed, whatever it holds.
+    fn rule_of_variable(&self, name: &str) -> Option<Rule> {
+        let names = &self.scrubber.names;
+        let is_secret = |name| matches!(self.class_of(name), Class::Secret | Class::SecretLine);
+        match environ::variable(name) {
+            _ if names.is_own(name) => Some(Rule::Name),
+            Variable::Harmless => None,
+            Variable::OfRequest => is_secret(header(name)).then_some(Rule::Name),
+            Variable::Unknown if !names.has_defaults() || names.is_safe(name) => None,
+            Variable::Unknown if is_secret(name) => Some(Rule::Name),
+            Variable::Unknown => Some(Rule::Environment),
+        }
     }
 
     /// Scrubs a value as a whole, unless it says nothing.
@@ -297,19 +428,15 @@ impl<'s> Walk<'s> {
     }
 }
 
-/// The network of an address; [`MARK`] for what is no address.
-fn network(text: &str) -> String {
-    let text = text.trim();
-    match text.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(address)) => {
-            let [a, b, c, _] = address.octets();
-            std::net::Ipv4Addr::new(a, b, c, 0).to_string()
-        }
-        Ok(std::net::IpAddr::V6(address)) => {
-            let [a, b, c, ..] = address.segments();
-            std::net::Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).to_string()
-        }
-        Err(_) if text::is_nothing(text) => text.to_owned(),
-        Err(_) => MARK.to_owned(),
-    }
+/// The name of a request's header, without what servers put before it.
+fn header(name: &str) -> &str {
+    name.strip_prefix("HTTP_").unwrap_or(name)
+}
+
+fn is_environment_list(name: &str, list: &[Value]) -> bool {
+    environ::is_list(list, |names| environ::is_named(name, names.iter().copied()))
+}
+
+fn is_number(text: &str) -> bool {
+    text.trim().parse::<f64>().is_ok()
 }

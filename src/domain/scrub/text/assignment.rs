@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::statement::Statement;
 use super::tokens::run;
-use super::{Class, Found, MOST_NAME_BYTES, Names, class_of, is_nothing, looks_like_key};
+use super::{Class, Found, MOST_NAME_BYTES, Names, can_be_key, class_of, is_nothing};
 use crate::domain::scrub::{MARK, Rule};
 
 /// What kind of text it is.
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let is_secret = match class {
-            Class::Suspicious => looks_like_key(value),
+            Class::Suspicious => can_be_key(name, value),
             Class::Plain | Class::Secret | Class::SecretLine | Class::IpAddress => {
                 !is_nothing(value) && self.can_be_literal(&shape, at.start, value)
             }
@@ -418,6 +418,15 @@ impl<'a> Reader<'a> {
     /// The end of a word, or a place beyond `most` bytes of it.
     fn bare_word(&self, start: usize, most: usize) -> usize {
         let mut end = start;
+        // `${NAME}`
+        if self.starts_with(start, "${") {
+            let inside = start.saturating_add(2);
+            let n = run(self.bytes, inside, |byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let close = inside.saturating_add(n);
+            if self.byte(close) == Some(b'}') {
+                end = close.saturating_add(1);
+            }
+        }
         while let Some(byte) = self.byte(end) {
             let ends = end.saturating_sub(start) > most
                 || byte.is_ascii_whitespace()
@@ -501,11 +510,11 @@ pub(super) fn is_placeholder(value: &str) -> bool {
     }
     let is_name =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    // With digits behind its letters it is rather a password: `$UMMER2024`.
     let is_constant = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        let is_argument = text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_name = text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        !text.is_empty() && (is_argument || is_name)
     };
     let within = |open: &str, close: &str| {
         value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close))

@@ -93,6 +93,19 @@ fn values_of_secret_names() {
             "<password><![CDATA[[scrubbed]]]></password>",
         ),
         ("datasource.password           = hunter2", "datasource.password           = [scrubbed]"),
+        ("password=$UMMER2024", "password=[scrubbed]"),
+        (r#"{"password": "$UMMER2024"}"#, r#"{"password": "[scrubbed]"}"#),
+        ("otpCode=123456&cvv_code=123", "otpCode=[scrubbed]&cvv_code=[scrubbed]"),
+        ("auth_header: Token 9944b0", "auth_header: [scrubbed]"),
+        (
+            "https://x.blob.example/a?sv=2020-08-04&sp=r&sig=kXq%2BfA%2F9bw%3D&b=1",
+            "https://x.blob.example/a?sv=2020-08-04&sp=r&sig=[scrubbed]&b=1",
+        ),
+        (
+            "?X-Goog-Signature=7f&X-Amz-Signature=8e",
+            "?X-Goog-Signature=[scrubbed]&X-Amz-Signature=[scrubbed]",
+        ),
+        (r#"{"signature":"c2lnbmVkIQ9aZ0=="}"#, r#"{"signature":"[scrubbed]"}"#),
     ] {
         assert_eq!(scrub(text), expected, "{text}");
         assert_eq!(scrub(expected), expected, "again: {text}");
@@ -151,6 +164,12 @@ fn texts_without_secrets_stay() {
         "<password type=\"p\"/><b>x</b>",
         "dial tcp(db:3306): refused, see user@tcp(db:3306)",
         "json:\\/\\/example.com\\/a",
+        "password=$PASSWORD and token='${TOKEN}' and pin=$1 or token=${TOKEN}, x",
+        "killed: sig=11, signature: invalid, JWT signature: verification failed",
+        "no match for signature: (int64, str), signature: rsa-sha256",
+        "design=flat assign: 7 signal: 9",
+        "status_code=401 spin_code=7 session_number: 3",
+        "order ORD-41-1 of 2026.01.02 at 1.50 each",
     ] {
         assert_eq!(scrub(text), text);
     }
