@@ -4,6 +4,7 @@
 //! last minute of these counts, never a report.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::id::ProjectId;
@@ -30,6 +31,17 @@ impl Outcomes {
         let key = (project, hour, outcome);
         if counters.len() < MOST_COUNTERS || counters.contains_key(&key) {
             *counters.entry(key).or_default() += n;
+        }
+    }
+
+    /// Takes back what was counted and did not come about, unless it is in the store already.
+    pub fn take_back(&self, project: ProjectId, hour: i64, outcome: Outcome, n: u64) {
+        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut counted) = counters.entry((project, hour, outcome)) {
+            *counted.get_mut() = counted.get().saturating_sub(n);
+            if *counted.get() == 0 {
+                counted.remove();
+            }
         }
     }
 

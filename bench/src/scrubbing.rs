@@ -206,7 +206,7 @@ fn record(clock: &Clock, project_id: ProjectId, payload: &[u8]) -> Vec<u8> {
         client: None,
         n_cut: 0,
     };
-    Report { meta, payload: payload.to_vec() }.to_record()
+    Report { meta, payload: payload.to_vec() }.into_record()
 }
 
 async fn project(

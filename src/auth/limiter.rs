@@ -12,7 +12,7 @@ use super::keys::Keys;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
 use crate::domain::project::{ProjectKey, Settings};
-use crate::domain::rate::{Category, Limited, Rules, Usage, decide};
+use crate::domain::rate::{Category, Limited, Rules, Usage, decide, give_back};
 use crate::domain::time::Timestamp;
 use crate::outcomes::Outcomes;
 use crate::store::{Store, StoreError};
@@ -100,6 +100,40 @@ impl Limiter {
             self.outcomes.add(key.project_id, now.hour(), Outcome::Taken(category), 1);
         }
         Ok(())
+    }
+
+    /// Gives back what a report used up that [`Self::admit`] took into account `now` and that was
+    /// not taken after all.
+    pub fn give_back(&self, key: &ProjectKey, category: Category, now: Timestamp) {
+        let settings = self.keys.settings(key.project_id);
+        let rules = rules(key, &settings, category);
+        if rules == Rules::default() {
+            return;
+        }
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = &mut *used;
+        let of_key = used.keys.get_mut(&(key.public_key.clone(), category));
+        let of_project = used.projects.get_mut(&(key.project_id, category));
+        if let (Some(key_full_at), Some(project)) = (of_key, of_project) {
+            let usage = Usage {
+                key_full_at: *key_full_at,
+                project_full_at: project.full_at,
+                today: project.today,
+                this_month: project.this_month,
+            };
+            let usage = give_back(rules, usage);
+            (*key_full_at, project.full_at) = (usage.key_full_at, usage.project_full_at);
+            // A day or a month may have begun since.
+            if project.day == now.day() {
+                project.today = usage.today;
+            }
+            if project.month == now.month() {
+                project.this_month = usage.this_month;
+            }
+        }
+        if rules.daily.is_some() || rules.monthly.is_some() {
+            self.outcomes.take_back(key.project_id, now.hour(), Outcome::Taken(category), 1);
+        }
     }
 
     /// Reads what quotas have used, before a restart and on other nodes.

@@ -174,7 +174,7 @@ mod tests {
             client: None,
             n_cut: 0,
         };
-        Report { meta, payload: payload.as_bytes().to_vec() }.to_record()
+        Report { meta, payload: payload.as_bytes().to_vec() }.into_record()
     }
 
     #[test]

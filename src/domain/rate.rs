@@ -155,7 +155,7 @@ pub struct Limited {
 }
 
 /// Whether one more report may be taken; gives the usage with it. A report that is refused uses up
-/// nothing.
+/// nothing; for one that is refused later, for another reason, there is [`give_back`].
 ///
 /// # Errors
 /// [`Limited`]: where several limits are reached, the one that lasts longest.
@@ -184,6 +184,21 @@ pub fn decide(rules: Rules, usage: Usage, now: Timestamp) -> Result<Usage, Limit
         }
     }
     limited.into_iter().max_by_key(|one| one.retry_after).map_or(Ok(after), Err)
+}
+
+/// The usage without a report that [`decide`] counted and that was not taken after all.
+#[must_use]
+pub fn give_back(rules: Rules, usage: Usage) -> Usage {
+    let before = |rate: Option<RateLimit>, full_at: Timestamp| {
+        let cost = rate.map_or(0, RateLimit::cost);
+        Timestamp::from_micros(full_at.as_micros().saturating_sub(cost))
+    };
+    Usage {
+        key_full_at: before(rules.key_rate, usage.key_full_at),
+        project_full_at: before(rules.project_rate, usage.project_full_at),
+        today: usage.today.saturating_sub(1),
+        this_month: usage.this_month.saturating_sub(1),
+    }
 }
 
 #[cfg(test)]
@@ -243,6 +258,17 @@ mod tests {
         }
         let fresh = decide(daily, Usage { today: 2, ..used }, at("2026-11-21T00:00:00Z"));
         assert_eq!(fresh.map(|after| (after.today, after.this_month)), Ok((3, 4)));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let rules = Rules { daily: Some(2), monthly: Some(9), ..rate(2, 60) };
+        let rules = Rules { key_rate: rules.project_rate, ..rules };
+        let (mut usage, now) = (Usage::default(), at("2026-11-21T12:00:00Z"));
+        assert_eq!(burst(rules, &mut usage, now, 5), 2);
+        usage = give_back(rules, usage);
+        assert_eq!((usage.today, usage.this_month), (1, 1));
+        assert_eq!(burst(rules, &mut usage, now, 5), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::protocol::encoding::{Decoder, Encoding, from_base64_zlib};
-use crate::protocol::envelope::{Envelope, EnvelopeError, Header, Splitter, hold};
+use crate::protocol::envelope::{Envelope, EnvelopeError, Header, Splitter, cut, hold};
 
 /// What a body may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,10 @@ impl Content {
     fn take(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), BodyError> {
         match self {
             Self::Envelope(splitter) => splitter.push(bytes)?,
-            Self::Event(event, n_cut) => *n_cut += hold(event, bytes, limits.most_event_bytes),
+            Self::Event(event, n_cut) => {
+                let most = if *n_cut > 0 { 0 } else { limits.most_event_bytes };
+                *n_cut += hold(event, bytes, most);
+            }
         }
         Ok(())
     }
@@ -132,6 +135,24 @@ pub(super) enum Received {
     Envelope(Envelope, Option<BodyError>),
     /// One event, as much as is kept of it, and how many bytes were cut off.
     Event(Vec<u8>, u64),
+}
+
+impl Received {
+    /// Bytes that are allocated for an event that came alone. It may have grown since it was
+    /// counted: some clients encode it within the body.
+    pub(super) fn n_allocated(&self) -> u64 {
+        match self {
+            Self::Envelope(..) => 0,
+            Self::Event(event, _) => event.capacity() as u64,
+        }
+    }
+
+    /// There is no memory for more than `most_bytes` of it.
+    pub(super) fn keep_at_most(&mut self, most_bytes: usize) {
+        if let Self::Event(event, n_cut) = self {
+            *n_cut += cut(event, most_bytes);
+        }
+    }
 }
 
 impl Body {
@@ -170,20 +191,42 @@ impl Body {
         self.n_wire
     }
 
-    /// There is no memory for more: what comes beyond `most_bytes` of an event is cut.
+    /// There is no memory for more: what events have beyond `most_bytes` in all is cut, whether it
+    /// has come or not.
     pub(super) fn keep_at_most(&mut self, most_bytes: usize) {
-        self.limits.most_event_bytes = self.limits.most_event_bytes.min(most_bytes);
-        if let Content::Envelope(splitter) = &mut self.content {
-            splitter.keep_at_most(most_bytes);
+        match &mut self.content {
+            Content::Envelope(splitter) => splitter.keep_at_most(most_bytes),
+            Content::Event(event, n_cut) => {
+                self.limits.most_event_bytes = self.limits.most_event_bytes.min(most_bytes);
+                *n_cut += cut(event, most_bytes);
+            }
         }
     }
 
-    /// Bytes that are held in memory.
+    /// Bytes that are kept so far.
     pub(super) fn n_held(&self) -> u64 {
         match &self.content {
             Content::Envelope(splitter) => splitter.n_held(),
             Content::Event(event, _) => event.len() as u64,
         }
+    }
+
+    /// Bytes that are allocated for them.
+    pub(super) fn n_allocated(&self) -> u64 {
+        match &self.content {
+            Content::Envelope(splitter) => splitter.n_allocated(),
+            Content::Event(event, _) => event.capacity() as u64,
+        }
+    }
+
+    /// Whether decoding may hold much in memory beside them.
+    pub(super) fn is_wide(&self) -> bool {
+        self.decoder.is_wide()
+    }
+
+    /// Gives back what decoding holds in memory. Nothing more of the body can be taken.
+    pub(super) fn stop_decoding(&mut self) {
+        self.decoder.stop();
     }
 
     /// Bytes that decoding holds in memory beside them.
@@ -352,6 +395,49 @@ mod tests {
                 assert!(matches!(error, BodyError::Ratio(400)), "{encoding:?} {error}");
                 assert!(n_decoded < 20 << 20, "{encoding:?} {n_decoded}");
             }
+        }
+    }
+
+    #[test]
+    fn what_there_is_no_memory_for_is_cut_and_its_memory_given_back() {
+        let mut body = Body::event(Encoding::Identity, Limits::default()).expect("a decoder");
+        let sent = vec![b'a'; 100_000];
+        let mut bytes = sent.as_slice();
+        while body.step(&mut bytes).expect("a body") {}
+        body.keep_at_most(10_000);
+        assert_eq!(body.n_allocated(), 10_000);
+        // What comes behind a cut belongs to nothing.
+        body.step(&mut [b'b'; 100].as_slice()).expect("a body");
+        let Ok(Received::Event(event, n_cut)) = body.finish(None) else { panic!("no event") };
+        assert_eq!((event, n_cut), (vec![b'a'; 10_000], 90_100));
+    }
+
+    #[test]
+    fn an_event_that_grows_at_the_end_can_be_cut_too() {
+        let json = format!("{{\"message\":\"{}\"}}", "a".repeat(50_000));
+        let mut encoder =
+            flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        let zlib = encoder.write_all(json.as_bytes()).and_then(|()| encoder.finish());
+        let engine = base64::engine::general_purpose::STANDARD;
+        let text = base64::Engine::encode(&engine, zlib.expect("zlib in memory"));
+        let mut body = Body::event(Encoding::Identity, Limits::default()).expect("a decoder");
+        body.step(&mut text.as_bytes()).expect("a body");
+        assert!(body.n_allocated() < 1_000);
+        let mut received = body.finish(None).expect("an event");
+        assert!(received.n_allocated() >= json.len() as u64);
+        received.keep_at_most(1_000);
+        let Received::Event(event, n_cut) = received else { panic!("no event") };
+        assert_eq!((event.len(), event.capacity()), (1_000, 1_000));
+        assert_eq!(n_cut, json.len() as u64 - 1_000);
+    }
+
+    #[test]
+    fn brotli_has_no_windows_beyond_those_of_its_standard() {
+        // Nothing in a window of 64 KiB, and in one of 1 GiB, which only an extension has.
+        assert_eq!(receive(Encoding::Brotli, &[0x06], 10).ok(), Some(Vec::new()));
+        for large in [[0x11, 0b1101_1000], [0x11, 0b1101_1110]] {
+            let error = receive(Encoding::Brotli, &large, 10).expect_err("a large window");
+            assert!(error.to_string().contains("not brotli"), "{error}");
         }
     }
 

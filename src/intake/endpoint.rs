@@ -12,7 +12,7 @@ use super::body::{Body, BodyError, Received};
 use super::cors::{preflight, with_cors};
 use super::dialect::Dialect;
 use super::memory::{FREE_BYTES, Held};
-use super::policy::{check_origin, within_limits};
+use super::policy::{check_origin, give_back, within_limits};
 use super::refusal::{RETRY_AFTER, Refusal};
 use super::reports::reports;
 use super::sender::{Sender, auth_of, authenticate, check_dsn, header, no_key, project_of};
@@ -22,7 +22,7 @@ use crate::domain::time::Timestamp;
 use crate::protocol::auth::ClientAuth;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::hoptoad;
-use crate::protocol::report::Report;
+use crate::protocol::report::{Report, ReportKind};
 use crate::spool::{AppendError, Full, Room, USUAL_REPORT_BYTES};
 
 /// What an endpoint takes.
@@ -151,7 +151,11 @@ impl<'a> Call<'a> {
         check_origin(self.request, sender)?;
         let (id, reports) = reports(self, sender, received, now).await?;
         let (reports, limited) = within_limits(self.intake, sender, reports, now);
-        append(self.intake, room, &reports, sender.is_verified, now).await?;
+        let kinds: Vec<ReportKind> = reports.iter().map(|report| report.meta.kind).collect();
+        if let Err(refusal) = append(self.intake, room, reports, sender.is_verified, now).await {
+            give_back(self.intake, sender, &kinds, now);
+            return Err(refusal);
+        }
         limited.map_or(Ok(id), Err)
     }
 
@@ -203,22 +207,28 @@ impl<'a> Call<'a> {
                     break;
                 }
             };
-            fault = decode(&mut body, &bytes).await.err();
+            let memory = &self.intake.memory;
+            let turn = if body.is_wide() { Some(memory.turn_to_decode().await) } else { None };
+            fault = decode(&mut body, &bytes, held).await.err();
             if fault.is_some() {
                 break;
             }
+            // Until the client has sent more; nothing is left of it when the body is whole.
+            let window_bytes = body.window_bytes();
+            if !held.follow(body.n_allocated() + window_bytes) {
+                body.keep_at_most(held.n_sure());
+                // What has come can be cut, but the decoder's window cannot.
+                if window_bytes > FREE_BYTES as u64 {
+                    body.stop_decoding();
+                    refusal = Some(crowded());
+                }
+            }
+            drop(turn);
             if !is_checked {
                 is_checked = self.check_key_of(&mut body).await?;
             }
-            let window_bytes = if self.is_all_there(&body) { 0 } else { body.window_bytes() };
-            if !held.follow(body.n_held() + window_bytes) {
-                body.keep_at_most(FREE_BYTES);
-                // What has come can be cut, but the decoder's window cannot.
-                if window_bytes > FREE_BYTES as u64 {
-                    let detail = "too many large encoded reports arrive at once: send it later";
-                    refusal = Some(Refusal::later("crowded", detail, RETRY_AFTER));
-                    break;
-                }
+            if refusal.is_some() {
+                break;
             }
             if let Err(full) = room.follow(body.n_held()) {
                 refusal = Some(spool_full(&full));
@@ -232,20 +242,18 @@ impl<'a> Call<'a> {
                 Ok(_) | Err(_) => Err(refusal),
             };
         }
-        let received = body.finish(fault).map_err(|error| {
+        let mut received = body.finish(fault).map_err(|error| {
             if error.is_size() { Refusal::too_large(error) } else { Refusal::malformed(error) }
         })?;
+        if !held.follow(received.n_allocated()) {
+            received.keep_at_most(held.n_sure());
+        }
         if let Received::Envelope(envelope, _) = &received
             && !is_checked
         {
             check_dsn(self, envelope.header.dsn.as_deref()).await?;
         }
         Ok(received)
-    }
-
-    /// Whether nothing more of the body is to come.
-    fn is_all_there(&self, body: &Body) -> bool {
-        self.announced().is_some_and(|length| body.n_wire() >= length)
     }
 
     /// The length that the request announces.
@@ -276,9 +284,13 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Decodes what has come; between steps others get their turn on the thread.
-async fn decode(body: &mut Body, mut bytes: &[u8]) -> Result<(), BodyError> {
+/// Decodes what has come, and holds of it what there is memory for; between steps others get their
+/// turn on the thread.
+async fn decode(body: &mut Body, mut bytes: &[u8], held: &mut Held) -> Result<(), BodyError> {
     while body.step(&mut bytes)? {
+        if !held.follow(body.n_allocated()) {
+            body.keep_at_most(held.n_sure());
+        }
         tokio::task::yield_now().await;
     }
     Ok(())
@@ -300,6 +312,12 @@ async fn next(
     next.transpose().map_err(|cause| Refusal::malformed(format!("the body broke off: {cause}")))
 }
 
+/// There is no memory for a body that cannot be cut.
+pub(super) fn crowded() -> Refusal {
+    let detail = "too many large reports arrive at once: send it later";
+    Refusal::later("crowded", detail, RETRY_AFTER)
+}
+
 fn spool_full(full: &Full) -> Refusal {
     Refusal::later("spool_full", full, full.retry_after)
 }
@@ -307,14 +325,14 @@ fn spool_full(full: &Full) -> Refusal {
 async fn append(
     intake: &Intake,
     room: Room,
-    reports: &[Report],
+    reports: Vec<Report>,
     is_verified: bool,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     if reports.is_empty() {
         return Ok(());
     }
-    let records: Vec<Vec<u8>> = reports.iter().map(Report::to_record).collect();
+    let records: Vec<Vec<u8>> = reports.into_iter().map(Report::into_record).collect();
     let n_bytes: u64 = records.iter().map(|record| record.len() as u64).sum();
     if !is_verified && !intake.keys.admit_unverified(n_bytes) {
         let detail = "the key cannot be checked now and too many such reports are waiting";

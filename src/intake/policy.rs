@@ -1,6 +1,8 @@
 //! What a key may send, beyond being known: from which origins, and how much.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{ORIGIN, REFERER};
@@ -34,23 +36,32 @@ pub(super) fn within_limits(
     now: Timestamp,
 ) -> (Vec<Report>, Option<Refusal>) {
     let Some(key) = sender.key.as_ref().map(Arc::as_ref) else { return (reports, None) };
-    let mut refusal: Option<Refusal> = None;
+    let mut over: Vec<(Category, Limited)> = Vec::new();
     let mut kept = Vec::with_capacity(reports.len());
     for report in reports {
         let category = category(report.meta.kind);
         match intake.limiter.admit(key, category, now) {
             Ok(()) => kept.push(report),
-            Err(limited) => {
-                let next = limited_refusal(category, limited);
-                // The request itself is counted once, as every refusal; what goes with it here.
-                if let Some(before) = refusal.replace(next) {
-                    let outcome = Outcome::Refused(before.code.to_owned());
-                    intake.outcomes.add(key.project_id, now.hour(), outcome, 1);
-                }
-            }
+            Err(limited) => over.push((category, limited)),
         }
     }
-    (kept, refusal)
+    over.sort_by_key(|(_, limited)| limited.retry_after);
+    // The request itself is counted once, as every refusal; what goes with it here.
+    let rest = over.split_last().map(|(_, rest)| rest).unwrap_or_default();
+    for (_, limited) in rest {
+        let outcome = Outcome::Refused(code(*limited).to_owned());
+        intake.outcomes.add(key.project_id, now.hour(), outcome, 1);
+    }
+    (kept, limited_refusal(over))
+}
+
+/// Gives back what reports used up of the limits, since they were not taken after all.
+pub(super) fn give_back(intake: &Intake, sender: &Sender, kinds: &[ReportKind], now: Timestamp) {
+    if let Some(key) = sender.key.as_ref() {
+        for kind in kinds {
+            intake.limiter.give_back(key, category(*kind), now);
+        }
+    }
 }
 
 /// The longest silence that a client is asked for, in seconds.
@@ -65,19 +76,43 @@ fn category(kind: ReportKind) -> Category {
     }
 }
 
-fn limited_refusal(category: Category, limited: Limited) -> Refusal {
-    let whose = match limited.scope {
+/// The refusal of what is over its limits, the one that lasts longest being the last. It is worded
+/// after that: who reads no more is not told to come again too early.
+fn limited_refusal(over: Vec<(Category, Limited)>) -> Option<Refusal> {
+    let (_, longest) = *over.last()?;
+    let limits: BTreeMap<Category, Limited> = over.into_iter().collect();
+    let what = if longest.is_quota { "quota" } else { "rate limit" };
+    let seconds = whole_seconds(longest);
+    let detail = format!("the {}'s {what} is used up for {seconds} s", whose(longest));
+    let told: Vec<String> = limits
+        .iter()
+        .map(|(category, limited)| {
+            let seconds = told_seconds(*limited);
+            format!("{seconds}:{}:{}:{}", category.of_sdks(), whose(*limited), code(*limited))
+        })
+        .collect();
+    let after = Duration::from_secs(told_seconds(longest));
+    Some(Refusal { limits: Some(told.join(", ")), ..Refusal::later(code(longest), detail, after) })
+}
+
+fn whose(limited: Limited) -> &'static str {
+    match limited.scope {
         Scope::Key => "key",
         Scope::Project => "project",
-    };
-    let (code, what) =
-        if limited.is_quota { ("quota", "quota") } else { ("rate_limited", "rate limit") };
-    // Whoever comes back a moment too early is refused again: rounded up.
+    }
+}
+
+fn code(limited: Limited) -> &'static str {
+    if limited.is_quota { "quota" } else { "rate_limited" }
+}
+
+/// Whoever comes back a moment too early is refused again: rounded up.
+fn whole_seconds(limited: Limited) -> u64 {
     let seconds = limited.retry_after.as_micros().div_ceil(1_000_000).max(1);
-    let detail = format!("the {whose}'s {what} is used up for {seconds} s");
-    // A quota may be raised meanwhile, and an SDK that was told of weeks would never know.
-    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX).min(MOST_RETRY_SECONDS);
-    let after = std::time::Duration::from_secs(seconds);
-    let limits = format!("{seconds}:{}:{whose}:{code}", category.of_sdks());
-    Refusal { limits: Some(limits), ..Refusal::later(code, detail, after) }
+    u64::try_from(seconds).unwrap_or(u64::MAX)
+}
+
+/// A quota may be raised meanwhile, and an SDK that was told of weeks would never know.
+fn told_seconds(limited: Limited) -> u64 {
+    whole_seconds(limited).min(MOST_RETRY_SECONDS)
 }

@@ -6,7 +6,7 @@ use actix_web::http::header::USER_AGENT;
 use actix_web::web;
 
 use super::body::Received;
-use super::endpoint::{Call, Kind};
+use super::endpoint::{Call, Kind, crowded};
 use super::refusal::Refusal;
 use super::sender::{Sender, header};
 use crate::domain::id::EventId;
@@ -77,24 +77,33 @@ impl Found<'_> {
     async fn add_whole(&mut self, payload: Vec<u8>, n_cut: u64) -> Result<(), Refusal> {
         match self.call.kind {
             Kind::Store | Kind::Envelope => {
-                let (payload, given) = event_id_of(payload, n_cut > 0).await?;
+                let (payload, given) = self.event_id_of(payload, n_cut > 0).await?;
                 self.add(ReportKind::SentryEvent, given, payload, n_cut);
             }
             Kind::Notice => {
-                let (payload, _) = event_id_of(payload, n_cut > 0).await?;
+                let (payload, _) = self.event_id_of(payload, n_cut > 0).await?;
                 self.add(ReportKind::AirbrakeNotice, None, payload, n_cut);
             }
-            Kind::Security => self.add_security(None, &payload)?,
+            Kind::Security => self.add_security(None, &payload, n_cut)?,
             Kind::XmlNotice => self.add(ReportKind::HoptoadNotice, None, payload, n_cut),
         }
         Ok(())
     }
 
     /// Adds a browser's reports; the first gets the id that is given.
-    fn add_security(&mut self, given: Option<EventId>, body: &[u8]) -> Result<(), Refusal> {
-        if body.len() > MOST_SECURITY_BYTES {
+    fn add_security(
+        &mut self,
+        given: Option<EventId>,
+        body: &[u8],
+        n_cut: u64,
+    ) -> Result<(), Refusal> {
+        if body.len() as u64 + n_cut > MOST_SECURITY_BYTES {
             let detail = format!("the reports are larger than {MOST_SECURITY_BYTES} bytes");
             return Err(Refusal::too_large(detail));
+        }
+        if n_cut > 0 {
+            // Of a list that ends in the middle nothing can be read.
+            return Err(crowded());
         }
         let reports = security::split(body, &surroundings_of(self.call))
             .map_err(|cause| Refusal::malformed(format!("these are no reports: {cause}")))?;
@@ -123,7 +132,7 @@ impl Found<'_> {
             // reason to lose one.
             let given = if self.reports.is_empty() { envelope.header.event_id } else { None };
             if item.kind == "raw_security" {
-                if let Err(refusal) = self.add_security(given, &item.payload) {
+                if let Err(refusal) = self.add_security(given, &item.payload, item.n_cut) {
                     tracing::debug!(code = refusal.code, "a part of an envelope was refused");
                     self.call.count(Outcome::Refused("malformed_item".to_owned()), 1);
                 }
@@ -131,16 +140,53 @@ impl Found<'_> {
             }
             let (payload, id) = match given {
                 Some(id) => (item.payload, Some(id)),
-                None => skimmed(item.payload).await,
+                None => self.skimmed(item.payload).await,
             };
             self.add(ReportKind::SentryEvent, id, payload, item.n_cut);
         }
+    }
+
+    /// The id in an event, if it can be read. Gives the event back.
+    async fn skimmed(&self, payload: Vec<u8>) -> (Vec<u8>, Option<EventId>) {
+        let read = |payload: &[u8]| skim::event_id(payload).ok().flatten();
+        self.read_aside(payload, read).await
+    }
+
+    /// The id in the JSON object of an event that comes alone; an error for what is no object.
+    /// Gives the event back.
+    async fn event_id_of(
+        &self,
+        payload: Vec<u8>,
+        is_cut: bool,
+    ) -> Result<(Vec<u8>, Option<EventId>), Refusal> {
+        let read = move |payload: &[u8]| event_id_in(payload, is_cut);
+        let (payload, id) = self.read_aside(payload, read).await;
+        id.map(|id| (payload, id))
+    }
+
+    /// Reads a payload, a large one not on the server's thread; gives it back.
+    async fn read_aside<T: Send + 'static>(
+        &self,
+        payload: Vec<u8>,
+        read: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> (Vec<u8>, T) {
+        if payload.len() <= MOST_INLINE_BYTES {
+            let found = read(&payload);
+            return (payload, found);
+        }
+        let _turn = self.call.intake.memory.turn_to_read().await;
+        let aside = move || {
+            let found = read(&payload);
+            (payload, found)
+        };
+        let done = tokio::task::spawn_blocking(aside).await;
+        done.expect("reading does not panic, and the runtime runs as long as its requests")
     }
 }
 
 /// Reports of a browser in one body, in bytes: browsers send a few of some kilobytes each, and they
 /// are parted on a server thread.
-const MOST_SECURITY_BYTES: usize = 512 * 1024;
+const MOST_SECURITY_BYTES: u64 = 512 * 1024;
 
 /// What the request says of a browser's reports.
 fn surroundings_of(call: &Call<'_>) -> Surroundings {
@@ -168,35 +214,6 @@ fn count_discarded(call: &Call<'_>, payload: &[u8]) {
 
 /// Reading more bytes than this takes so long that it does not belong on a server thread.
 const MOST_INLINE_BYTES: usize = 128 * 1024;
-
-/// The id in an event, if it can be read. Gives the event back.
-async fn skimmed(payload: Vec<u8>) -> (Vec<u8>, Option<EventId>) {
-    let n_bytes = payload.len();
-    let read = move || {
-        let id = skim::event_id(&payload).ok().flatten();
-        (payload, id)
-    };
-    if n_bytes <= MOST_INLINE_BYTES {
-        return read();
-    }
-    let done = tokio::task::spawn_blocking(read).await;
-    done.expect("looking for an id does not panic, and the runtime runs as long as its requests")
-}
-
-/// The id in the JSON object of an event that comes alone; an error for what is no object. Gives
-/// the event back.
-async fn event_id_of(
-    payload: Vec<u8>,
-    is_cut: bool,
-) -> Result<(Vec<u8>, Option<EventId>), Refusal> {
-    let n_bytes = payload.len();
-    let read = move || event_id_in(&payload, is_cut).map(|id| (payload, id));
-    if n_bytes <= MOST_INLINE_BYTES {
-        return read();
-    }
-    let done = tokio::task::spawn_blocking(read).await;
-    done.unwrap_or_else(|_| Err(Refusal::malformed("the report cannot be read")))
-}
 
 fn event_id_in(payload: &[u8], is_cut: bool) -> Result<Option<EventId>, Refusal> {
     if payload.iter().all(u8::is_ascii_whitespace) {

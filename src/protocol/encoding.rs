@@ -137,7 +137,8 @@ impl Decoder {
             Encoding::Deflate => Kind::DeflateStart(None),
             Encoding::Brotli => {
                 let alloc = StandardAlloc::default;
-                let state = BrotliState::new(alloc(), alloc(), alloc());
+                // Without the "large window" that RFC 7932 does not know: up to 1 GiB.
+                let state = BrotliState::new_strict(alloc(), alloc(), alloc());
                 Kind::Brotli(Box::new(state), Member::Inside)
             }
             Encoding::Zstd => {
@@ -222,6 +223,17 @@ impl Decoder {
                 Ok(step)
             }
         }
+    }
+
+    /// Gives its memory back. Nothing more can be decoded.
+    pub fn stop(&mut self) {
+        self.kind = Kind::Identity;
+    }
+
+    /// Whether it may keep more than a few hundred kilobytes to look back at.
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        matches!(self.kind, Kind::Brotli(..) | Kind::Zstd(..))
     }
 
     /// The bytes of decoded text that it keeps in memory to look back at, until the body is over.

@@ -179,6 +179,8 @@ enum State {
 pub struct Splitter {
     keeps: fn(&str) -> bool,
     most_item_bytes: usize,
+    /// Bytes that all items that are kept may have together.
+    most_bytes: usize,
     state: State,
     buffer: Vec<u8>,
     /// Bytes of the item that found no room in the buffer.
@@ -195,6 +197,7 @@ impl Splitter {
         Self {
             keeps,
             most_item_bytes,
+            most_bytes: usize::MAX,
             state: State::Header,
             buffer: Vec::new(),
             n_cut: 0,
@@ -204,9 +207,11 @@ impl Splitter {
         }
     }
 
-    /// From now on at most `most_bytes` of an item are kept; what is kept already stays.
+    /// From now on at most `most_bytes` are kept of all items together, of what is kept already
+    /// too: the longest are cut, to one length, so that none loses more than it has to.
     pub fn keep_at_most(&mut self, most_bytes: usize) {
-        self.most_item_bytes = self.most_item_bytes.min(most_bytes);
+        self.most_bytes = self.most_bytes.min(most_bytes);
+        self.level();
     }
 
     /// The envelope's header, once it has arrived.
@@ -220,6 +225,13 @@ impl Splitter {
     pub fn n_held(&self) -> u64 {
         let n_items: usize = self.envelope.items.iter().map(|item| item.payload.len()).sum();
         (n_items + self.buffer.len()) as u64
+    }
+
+    /// Bytes that are allocated for them.
+    #[must_use]
+    pub fn n_allocated(&self) -> u64 {
+        let n_items: usize = self.envelope.items.iter().map(|item| item.payload.capacity()).sum();
+        (n_items + self.buffer.capacity()) as u64
     }
 
     /// What has arrived whole so far.
@@ -274,6 +286,7 @@ impl Splitter {
                 }
                 State::Line { kind, is_kept } => self.push_payload_line(bytes, kind, is_kept),
             };
+            self.level();
         }
         Ok(())
     }
@@ -312,7 +325,36 @@ impl Splitter {
 
     /// Holds bytes of an item that is kept, as far as it may go; the rest is counted.
     fn keep(&mut self, bytes: &[u8]) {
-        self.n_cut += hold(&mut self.buffer, bytes, self.most_item_bytes);
+        let most = if self.n_cut > 0 { 0 } else { self.most_item_bytes.min(self.most_bytes) };
+        self.n_cut += hold(&mut self.buffer, bytes, most);
+    }
+
+    /// Cuts the longest items when all together take more bytes than they may.
+    fn level(&mut self) {
+        if self.n_allocated() <= self.most_bytes as u64 {
+            return;
+        }
+        let is_item = matches!(
+            self.state,
+            State::Sized { is_kept: true, .. }
+                | State::AfterSized { is_kept: true, .. }
+                | State::Line { is_kept: true, .. }
+        );
+        // A line of headers has a limit of its own.
+        let current = is_item.then_some((&mut self.buffer, &mut self.n_cut));
+        let items = self.envelope.items.iter_mut();
+        let mut held: Vec<_> =
+            items.map(|item| (&mut item.payload, &mut item.n_cut)).chain(current).collect();
+        held.sort_by_key(|(bytes, _)| bytes.len());
+        let mut left = self.most_bytes;
+        let mut n_items = held.len();
+        for (bytes, n_cut) in held {
+            // What the shorter ones do not need is for the longer ones.
+            let n_kept = bytes.len().min(left / n_items.max(1));
+            *n_cut += cut(bytes, n_kept);
+            left -= n_kept;
+            n_items -= 1;
+        }
     }
 
     fn end_header(&mut self, line: &[u8]) -> Result<(), EnvelopeError> {
@@ -406,6 +448,18 @@ pub fn hold(held: &mut Vec<u8>, bytes: &[u8], most: usize) -> u64 {
     let (taken, left) = bytes.split_at_checked(n_taken).unwrap_or((bytes, &[]));
     held.extend_from_slice(taken);
     left.len() as u64
+}
+
+/// Cuts `held` at `most` bytes, and gives their memory back; gives how many were cut off.
+pub fn cut(held: &mut Vec<u8>, most: usize) -> u64 {
+    let n_cut = held.len().saturating_sub(most);
+    if n_cut > 0 {
+        held.truncate(most);
+    }
+    if held.capacity() > most {
+        held.shrink_to(most);
+    }
+    n_cut as u64
 }
 
 /// A line of headers. A list of their values, which serde would take as well, is none.
@@ -547,6 +601,40 @@ mod tests {
             splitter.push(&vec![b'x'; 100_000]).expect("payload");
         }
         assert!(splitter.buffer.capacity() < 1_000);
+    }
+
+    #[test]
+    fn the_longest_items_are_cut_when_all_together_are_too_long() {
+        let event = |n: usize| format!("{{\"type\":\"event\"}}\n{}\n", "x".repeat(n));
+        for (most, items, expected) in [
+            (1_000, vec![400, 600], vec![400, 600]),
+            (1_000, vec![100, 5_000], vec![100, 900]),
+            (1_000, vec![5_000, 100, 5_000], vec![450, 100, 450]),
+            (800, vec![5_000; 8], vec![100; 8]),
+            (1_000, vec![5_000], vec![1_000]),
+        ] {
+            for (is_late, piece) in [(false, 7), (false, 10_000), (true, 333)] {
+                let body: String = items.iter().map(|n| event(*n)).collect();
+                let mut splitter = Splitter::new(keeps, 100_000);
+                if !is_late {
+                    splitter.keep_at_most(most);
+                }
+                splitter.push(b"{}\n").expect("a header");
+                for bytes in body.as_bytes().chunks(piece) {
+                    splitter.push(bytes).expect("an envelope");
+                    assert!(is_late || splitter.n_held() <= most as u64 + 20, "{items:?}");
+                }
+                splitter.keep_at_most(most);
+                assert!(splitter.n_allocated() <= most as u64, "{items:?}");
+                let envelope = splitter.into_envelope();
+                let kept: Vec<usize> =
+                    envelope.items.iter().map(|item| item.payload.len()).collect();
+                assert_eq!(kept, expected, "{items:?} {is_late} {piece}");
+                for (item, n) in envelope.items.iter().zip(&items) {
+                    assert_eq!(item.payload.len() as u64 + item.n_cut, *n as u64);
+                }
+            }
+        }
     }
 
     proptest! {

@@ -77,20 +77,21 @@ pub enum ReportKind {
 pub struct InvalidReport(String);
 
 impl Report {
-    /// The report as one record.
+    /// The report as one record, in the payload's own memory: it may be large.
     #[must_use]
-    pub fn to_record(&self) -> Vec<u8> {
-        let mut record = serde_json::to_vec(&self.meta).unwrap_or_default();
-        record.reserve_exact(self.payload.len() + 1);
-        record.push(b'\n');
-        record.extend_from_slice(&self.payload);
+    pub fn into_record(self) -> Vec<u8> {
+        let mut head = serde_json::to_vec(&self.meta).unwrap_or_default();
+        head.push(b'\n');
+        let mut record = self.payload;
+        record.reserve_exact(head.len());
+        record.splice(0..0, head);
         record
     }
 
     /// Reads a record: what intake knew, and the client's bytes where they lie.
     ///
     /// # Errors
-    /// [`InvalidReport`] for bytes that [`Self::to_record`] did not write.
+    /// [`InvalidReport`] for bytes that [`Self::into_record`] did not write.
     pub fn read(record: &[u8]) -> Result<(ReportMeta, &[u8]), InvalidReport> {
         let end = record
             .iter()
@@ -124,8 +125,9 @@ mod tests {
             },
             payload: b"{\n}\n".to_vec(),
         };
+        let record = report.clone().into_record();
         let expected = Ok((report.meta.clone(), report.payload.as_slice()));
-        assert_eq!(Report::read(&report.to_record()), expected);
+        assert_eq!(Report::read(&record), expected);
         assert!(Report::read(b"{}").is_err());
         assert!(Report::read(b"{}\n").is_err());
     }

@@ -129,6 +129,56 @@ both!(a_rate_limit_silences_its_own_category_and_nothing_else, |engine: Engine| 
     app.stop().await;
 });
 
+both!(each_category_over_its_limit_is_named, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    change_key(&app, &shop, json!({"rate_limit": {"events": 1, "seconds": 60}})).await.ok();
+    set(&app, &shop, json!({"security_daily_quota": 1})).await.ok();
+    let policy = r#"{"csp-report":{"document-uri":"https://shop.example/","violated-directive":"img-src","blocked-uri":"https://evil.example/x.png"}}"#;
+    let event = r#"{"message":"one"}"#;
+    let both =
+        format!("{{}}\n{{\"type\":\"event\"}}\n{event}\n{{\"type\":\"raw_security\"}}\n{policy}\n");
+    Answer::of(app.report(&shop, "envelope").body(both.clone())).await.ok();
+    let answer = Answer::of(app.report(&shop, "envelope").body(both)).await;
+    assert_eq!(answer.status, 429);
+    let limits = "60:error;default:key:rate_limited, 3600:security:project:quota";
+    assert_eq!(answer.header("x-sentry-rate-limits"), Some(limits));
+    // Who reads nothing else waits for the longer one.
+    assert_eq!(answer.header("retry-after"), Some("3600"));
+    assert_eq!(answer.json()["causes"], json!(["quota"]));
+    let mut database = app.counted().await;
+    let counted = database.outcomes(shop.id).await;
+    let of = |code: &str| counted.get(&format!("refused {code}")).copied();
+    assert_eq!((of("rate_limited"), of("quota")), (Some(1), Some(1)), "{counted:?}");
+    app.stop().await;
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_the_disk_refuses_uses_up_nothing() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let shop = app.create_project("shop").await;
+    set(&app, &shop, json!({"daily_quota": 2, "rate_limit": {"events": 2, "seconds": 3600}}))
+        .await
+        .ok();
+    let send = async || app.send_event(&shop, &json!({"message": "x"})).await;
+    send().await.ok();
+    app.digested().await;
+    let spool = app.data().join("spool");
+    let away = app.data().join("away");
+    until("the last segment to be gone", async || {
+        let files = std::fs::read_dir(&spool).expect("the spool").flatten();
+        !files.into_iter().any(|file| file.path().extension().is_some_and(|end| end == "spool"))
+    })
+    .await;
+    std::fs::rename(&spool, &away).expect("the spool can be moved");
+    let refused = send().await;
+    assert_eq!(refused.json()["causes"], json!(["spool_failing"]), "{refused:?}");
+    std::fs::rename(&away, &spool).expect("the spool can be moved back");
+    send().await.ok();
+    assert_eq!(send().await.json()["causes"], json!(["quota"]));
+    app.stop().await;
+}
+
 both!(a_quota_ends_with_its_day_and_survives_a_restart, |engine: Engine| async move {
     let app = TestApp::start(engine).await;
     let shop = app.create_project("shop").await;

@@ -8,6 +8,9 @@ use crate::support::{Answer, Wire};
 /// What one of the largest bombs may cost the server, in bytes.
 const MOST_MEMORY: u64 = 20 * 1024 * 1024;
 
+/// What a crowd may cost the server: what is shared, what each has for itself, and digest's work.
+const MOST_CROWD_MEMORY: u64 = 600 * 1024 * 1024;
+
 const HEADER: &[u8] = b"{}\n{\"type\":\"attachment\",\"length\":100000000000}\n";
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
@@ -85,6 +88,63 @@ async fn bombs_of_every_kind_end_and_good_events_before_them_are_kept() {
     let kept =
         ["Report without exception or message", "base64", "behind", "header", "items", "newlines"];
     assert_eq!(target.titles().await, kept);
+}
+
+/// Noise that no encoding makes smaller, without a newline.
+fn noise(n_bytes: usize) -> Vec<u8> {
+    let mut state: u64 = 7;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        b'0' + u8::try_from(state >> 58).expect("six bits")
+    };
+    (0..n_bytes).map(|_| next()).collect()
+}
+
+/// Small bodies of large events: the endpoint, how many at once, and one of them.
+fn crowds() -> [(&'static str, usize, Vec<u8>); 2] {
+    let event =
+        format!("{{\"message\":\"large\",\"extra\":{{\"x\":\"{}\"}}}}", "0".repeat(4_190_000));
+    // Many small bytes are only allowed beside some that are not.
+    let mut envelope = b"{}\n{\"type\":\"attachment\"}\n".to_vec();
+    envelope.extend_from_slice(&noise(120_000));
+    envelope.extend_from_slice(format!("\n{{\"type\":\"event\"}}\n{event}").repeat(8).as_bytes());
+    [("store", 200, gzip(event.as_bytes())), ("envelope", 24, gzip(&envelope))]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_small_bodies_with_large_events_shares_a_bounded_memory() {
+    for (endpoint, n_clients, body) in crowds() {
+        assert!(body.len() < 150_000, "{}", body.len());
+        let target = Target::start(&[]).await;
+        Answer::of(target.report("store").body(r#"{"message": "warm"}"#)).await.ok();
+        let before = target.server.peak_memory();
+        let (most, rest) = body.split_at(body.len() - 1);
+        let mut crowd = Vec::new();
+        for _ in 0..n_clients {
+            let mut wire = Wire::connect(target.address()).await;
+            let head = format!(
+                "POST /api/{}/{endpoint}/?sentry_key={} HTTP/1.1\r\nHost: a\r\n\
+                 Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+                target.id,
+                target.key,
+                body.len()
+            );
+            wire.send(head).await;
+            wire.send(most).await;
+            crowd.push(wire);
+        }
+        for wire in &mut crowd {
+            wire.send(rest).await;
+        }
+        Answer::of(target.report("store").body(r#"{"message": "usual"}"#)).await.ok();
+        for mut wire in crowd {
+            let answer = wire.answer().await.expect("an answer");
+            assert_eq!(answer.status, 200, "{endpoint}: {answer:?}");
+        }
+        let more = target.server.peak_memory() - before;
+        assert!(more < MOST_CROWD_MEMORY, "{endpoint}: {more} bytes");
+        assert_eq!(target.titles().await, ["large", "usual", "warm"]);
+    }
 }
 
 /// An event of 4 MiB of the worst JSON costs digest a bounded amount of memory.
