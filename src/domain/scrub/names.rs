@@ -46,8 +46,8 @@ const ANYWHERE: &[&str] = &[
 
 /// Secret as the last word of a name; elsewhere they mean other things: `passed`, `session_count`.
 const LAST: &[&str] = &[
-    "auth", "cred", "creds", "cvc", "cvv", "iban", "jwt", "oauth", "otp", "pass", "pin", "pwd",
-    "sess", "session", "sid", "ssn",
+    "auth", "cred", "creds", "cvc", "cvv", "iban", "jwt", "oauth", "otp", "pass", "pin", "pw",
+    "pwd", "sess", "session", "sid", "ssn",
 ];
 
 /// Behind one of [`LAST`] these still name the secret: `pin_code`, `passHash`, `auth_header`.
@@ -130,7 +130,7 @@ pub(super) const HINTS: &[&str] = &[
     "otp",
     "pass",
     "pin",
-    "pwd",
+    "pw",
     "secret",
     "securitycode",
     "security_code",

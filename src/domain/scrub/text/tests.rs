@@ -19,6 +19,10 @@ fn scrub(text: &str) -> String {
 fn values_of_secret_names() {
     for (text, expected) in [
         ("password=hunter2", "password=[scrubbed]"),
+        (
+            "{'pw': 'hunter2', 'db_pw': 'b2', 'pwd': 'c3'}",
+            "{'pw': '[scrubbed]', 'db_pw': '[scrubbed]', 'pwd': '[scrubbed]'}",
+        ),
         ("retrying with password=hunter2 now", "retrying with password=[scrubbed] now"),
         ("password=hunter2&token=abc123&x=1", "password=[scrubbed]&token=[scrubbed]&x=1"),
         ("https://x.example/cart?session=abc&q=1", "https://x.example/cart?session=[scrubbed]&q=1"),
@@ -168,6 +172,7 @@ fn texts_without_secrets_stay() {
         "killed: sig=11, signature: invalid, JWT signature: verification failed",
         "no match for signature: (int64, str), signature: rsa-sha256",
         "design=flat assign: 7 signal: 9",
+        "upward=1 npw: 2 pwa=installed cpw-a",
         "status_code=401 spin_code=7 session_number: 3",
         "order ORD-41-1 of 2026.01.02 at 1.50 each",
     ] {
