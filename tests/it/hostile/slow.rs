@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Target;
-use crate::support::{Answer, Wire, pause, until};
+use crate::support::{Answer, Wire, WireAnswer, pause, until};
 
 /// Clients that hang, of all kinds together.
 const N_SLOW: usize = 2_000;
@@ -70,23 +71,45 @@ async fn two_thousand_slow_clients_hold_up_nobody_and_are_ended() {
     assert!(last < all_there + Duration::from_secs(6), "{last:?} {all_there:?}");
 }
 
+/// Sends a report up to its last part, that byte by byte until told to end; gives the answer.
+async fn linger(
+    mut wire: Wire,
+    head: String,
+    body: String,
+    mut end: watch::Receiver<bool>,
+) -> WireAnswer {
+    let (most, rest) = body.split_at(body.len() - 100_000);
+    wire.send(head).await;
+    wire.send(most).await;
+    let mut rest = rest.as_bytes();
+    while !*end.borrow_and_update() {
+        let (byte, left) = rest.split_at(1);
+        wire.send(byte).await;
+        rest = left;
+        tokio::select! {
+            _ = end.changed() => {}
+            () = pause(500) => {}
+        }
+    }
+    wire.send(rest).await;
+    wire.answer().await.expect("an answer")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_of_large_bodies_leaves_room_for_usual_reports() {
     let target = Target::start(&[]).await;
     let large = format!("{{\"message\":\"large\",\"extra\":\"{}\"}}", "x".repeat(3_900_000));
-    let (most, rest) = large.split_at(3_800_000);
-    let mut crowd = Vec::new();
+    let head = format!(
+        "POST /api/{}/store/?sentry_key={} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        target.id,
+        target.key,
+        large.len()
+    );
+    let (end, _) = watch::channel(false);
+    let mut crowd = JoinSet::new();
     for _ in 0..40 {
-        let mut wire = Wire::connect(target.address()).await;
-        let head = format!(
-            "POST /api/{}/store/?sentry_key={} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
-            target.id,
-            target.key,
-            large.len()
-        );
-        wire.send(head).await;
-        wire.send(most).await;
-        crowd.push(wire);
+        let wire = Wire::connect(target.address()).await;
+        crowd.spawn(linger(wire, head.clone(), large.clone(), end.subscribe()));
     }
     Answer::of(target.report("store").body(json!({"message": "usual"}).to_string())).await.ok();
     // 34 of the crowd fit; of whoever comes then, as much as always fits is an event.
@@ -98,9 +121,9 @@ async fn a_crowd_of_large_bodies_leaves_room_for_usual_reports() {
         event["notes"].to_string().contains("the report was 4.0 MB")
     })
     .await;
-    for mut wire in crowd {
-        wire.send(rest).await;
-        let answer = wire.answer().await.expect("an answer");
+    end.send_replace(true);
+    while let Some(answer) = crowd.join_next().await {
+        let answer = answer.expect("a client that ends");
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     assert_eq!(target.titles().await, ["large", "usual"]);
