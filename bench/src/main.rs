@@ -1,17 +1,46 @@
 //! Benchmarks, each with its reference in the same run:
 //!
 //! ```text
-//! cargo run --release -p bench -- scrubbing
+//! cargo build --release --workspace
+//! target/release/bench scrubbing
+//! target/release/bench load --bytes 8000 --bytes 50000 --postgres postgres://…
 //! ```
 //!
 //! Machines differ and are noisy, so what counts are ratios of CPU time, as medians of several runs
 //! that take turns. A benchmark whose goal is missed fails.
 
-#![expect(clippy::print_stdout, reason = "its output is the result")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is the result")]
+#![expect(clippy::indexing_slicing, reason = "it reads JSON of its own fixtures")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers of events are small"
+)]
 
+mod events;
+mod load;
 mod scrubbing;
+mod server;
+mod sink;
+mod wire;
 
+use std::process::ExitCode;
 use std::time::Duration;
+
+use clap::Parser;
+
+/// Benchmarks of Airlock, each with its reference in the same run
+#[derive(Debug, Parser)]
+enum Bench {
+    /// What scrubbing adds to digest
+    Scrubbing,
+    /// How fast reports are accepted and stored, beside a server that only parses them
+    Load(load::LoadArgs),
+    /// The server that only parses
+    #[command(hide = true)]
+    Sink,
+}
 
 /// The CPU time that this process has used, on all threads.
 fn cpu_time() -> Duration {
@@ -26,14 +55,17 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-fn main() {
-    let name = std::env::args().nth(1).unwrap_or_default();
-    let done = match name.as_str() {
-        "scrubbing" => scrubbing::run(),
-        _ => Err("name a benchmark: scrubbing".into()),
+fn main() -> ExitCode {
+    let done = match Bench::parse() {
+        Bench::Scrubbing => scrubbing::run(),
+        Bench::Load(args) => load::run(&args),
+        Bench::Sink => sink::run(),
     };
-    if let Err(cause) = done {
-        println!("bench: {cause}");
-        std::process::exit(2);
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            println!("bench: {cause}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -33,7 +33,7 @@ const MOST_ADDED: f64 = 1.0 / 3.0;
 /// 4, and quadratic, which is 16.
 const MOST_RATIO: f64 = 8.0;
 
-type Failure = Box<dyn Error>;
+type Failure = Box<dyn Error + Send + Sync>;
 
 pub(crate) fn run() -> Result<(), Failure> {
     let payloads = payloads()?;

@@ -1,0 +1,302 @@
+//! A server under load, as a process of its own, and what it costs.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use airlock::clock::Clock;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::wire::Wire;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// The token of the server under load.
+const TOKEN: &str = "a-token-for-the-benchmark";
+
+/// Nobody is waited for longer.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// What is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The reference.
+    Sink,
+    /// Airlock on a SQLite file.
+    Sqlite,
+    /// Airlock on a database of its own on the PostgreSQL of this URL.
+    Postgres(String),
+}
+
+impl Kind {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Sink => "sink",
+            Self::Sqlite => "SQLite",
+            Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// What every report's request begins with.
+    pub(crate) head: String,
+    pub(crate) folder: TempDir,
+    kind: Kind,
+    child: Child,
+    database: Option<Database>,
+}
+
+/// A database that is dropped at the end.
+#[derive(Debug)]
+struct Database {
+    server: String,
+    name: String,
+    url: String,
+}
+
+impl Server {
+    /// Starts a server with an empty store and the project `bench`.
+    pub(crate) fn start(kind: &Kind) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        let own = std::env::current_exe()?;
+        let mut command = match kind {
+            Kind::Sink => {
+                let mut command = Command::new(&own);
+                command.arg("sink");
+                command
+            }
+            Kind::Sqlite | Kind::Postgres(_) => {
+                let airlock = own.with_file_name("airlock");
+                if !airlock.exists() {
+                    return Err("no server: cargo build --release --workspace".into());
+                }
+                let mut command = Command::new(airlock);
+                command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
+                command.arg(folder.path()).env("AIRLOCK_BOOTSTRAP_TOKEN", TOKEN);
+                command
+            }
+        };
+        let mut database = None;
+        if let Kind::Postgres(server) = kind {
+            let made = Database::create(server)?;
+            command.args(["--database", &made.url]);
+            database = Some(made);
+        }
+        let out = folder.path().join("bench.out");
+        command.stdout(std::fs::File::create(&out)?).stderr(Stdio::null()).stdin(Stdio::null());
+        let child = command.spawn()?;
+        let mut server = Self {
+            address: ([127, 0, 0, 1], 0).into(),
+            head: String::new(),
+            folder,
+            kind: kind.clone(),
+            child,
+            database,
+        };
+        let said = if *kind == Kind::Sink { out } else { server.folder.path().join("address") };
+        server.address = server.wait_for_address(&said)?;
+        let path = if *kind == Kind::Sink {
+            "/".to_owned()
+        } else {
+            let made = server.api("POST", "/api/v1/projects", &json!({"slug": "bench"}))?;
+            let dsn = made["dsn"].as_str().ok_or("a project without a DSN")?;
+            let key = dsn.split(['/', '@']).nth(2).unwrap_or_default();
+            format!("/api/{}/envelope/?sentry_key={key}", made["id"])
+        };
+        server.head = format!("POST {path} HTTP/1.1\r\nContent-Encoding: gzip\r\n");
+        Ok(server)
+    }
+
+    fn wait_for_address(&mut self, file: &Path) -> Result<SocketAddr, Failure> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let said = std::fs::read_to_string(file).unwrap_or_default();
+            if let Some(address) = said.trim().strip_prefix("http://") {
+                let address = address.parse()?;
+                if Wire::connect(address).is_ok() {
+                    return Ok(address);
+                }
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("the server ended: {status}").into());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Err("the server does not start".into())
+    }
+
+    /// Asks the API.
+    pub(crate) fn api(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Content-Type: application/json\r\n"
+        );
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        // The store may still be opening.
+        let began = Instant::now();
+        loop {
+            let mut wire = Wire::connect(self.address)?;
+            let (status, answer) = wire.send(&head, body.as_bytes())?;
+            match status {
+                200..300 => return Ok(serde_json::from_slice(answer)?),
+                503 if began.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                _ => {
+                    let answer = String::from_utf8_lossy(answer);
+                    return Err(format!("{method} {path}: {status} {answer}").into());
+                }
+            }
+        }
+    }
+
+    /// Waits until everything that was accepted is stored.
+    pub(crate) fn drain(&self) -> Result<(), Failure> {
+        if self.kind == Kind::Sink {
+            return Ok(());
+        }
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let status = self.api("GET", "/status.json", &Value::Null)?;
+            if status["parts"]["spool"]["backlog"] == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err("the spool is not drained".into())
+    }
+
+    /// How many events are stored, by the counts of the issues.
+    pub(crate) fn n_stored(&self) -> Result<u64, Failure> {
+        let mut sum = 0;
+        let mut path = "/api/v1/projects/bench/issues?limit=100".to_owned();
+        loop {
+            let page = self.api("GET", &path, &Value::Null)?;
+            for issue in page["items"].as_array().ok_or("no items")? {
+                sum += issue["events"].as_u64().ok_or("no number of events")?;
+            }
+            let Some(next) = page["next"].as_str() else { return Ok(sum) };
+            path = format!("/api/v1/projects/bench/issues?limit=100&cursor={next}");
+        }
+    }
+
+    /// The CPU time used since the start, by the server and its database.
+    pub(crate) fn cpu(&self) -> Result<Cpu, Failure> {
+        let database = match self.database {
+            Some(_) => postgres_cpu()?,
+            None => Duration::ZERO,
+        };
+        Ok(Cpu { server: process_cpu(self.child.id())?, database })
+    }
+
+    /// The memory of the server: now, and at its peak, in bytes.
+    pub(crate) fn memory(&self) -> Result<(u64, u64), Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.split_whitespace().next());
+            kib.and_then(|kib| kib.parse::<u64>().ok()).map(|kib| kib * 1024)
+        };
+        Ok((of("VmRSS:").ok_or("no VmRSS")?, of("VmHWM:").ok_or("no VmHWM")?))
+    }
+
+    /// Bytes on disk: all files of the data folder, and the database.
+    pub(crate) fn disk(&self) -> Result<u64, Failure> {
+        let files = size_of_folder(self.folder.path())?;
+        let Some(database) = &self.database else { return Ok(files) };
+        let sql = format!("SELECT pg_database_size('{}')", database.name);
+        Ok(files + psql(&database.server, &sql)?.trim().parse::<u64>()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It is on its way out either way.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(database) = &self.database {
+            let sql = format!("DROP DATABASE \"{}\" WITH (FORCE)", database.name);
+            let _ = psql(&database.server, &sql);
+        }
+    }
+}
+
+/// CPU time of a server and of its database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cpu {
+    pub(crate) server: Duration,
+    pub(crate) database: Duration,
+}
+
+impl Cpu {
+    pub(crate) fn since(self, before: Self) -> Duration {
+        self.server.saturating_sub(before.server) + self.database.saturating_sub(before.database)
+    }
+}
+
+impl Database {
+    fn create(server: &str) -> Result<Self, Failure> {
+        let name = format!("airlock_bench_{}", Clock::system().id().simple());
+        psql(server, &format!("CREATE DATABASE \"{name}\""))?;
+        let (before, _) =
+            server.rsplit_once('/').ok_or("a URL of PostgreSQL without a database")?;
+        Ok(Self { server: server.to_owned(), url: format!("{before}/{name}"), name })
+    }
+}
+
+fn psql(server: &str, sql: &str) -> Result<String, Failure> {
+    let output = Command::new("psql").args([server, "-AtXqc", sql]).output()?;
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout)?)
+    } else {
+        Err(format!("psql: {}", String::from_utf8_lossy(&output.stderr)).into())
+    }
+}
+
+/// Source: proc(5). Children that ended count when they are `true`.
+fn stat_cpu(stat: &str, with_children: bool) -> Option<Duration> {
+    // The name in brackets may hold anything.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let fields: Vec<u64> =
+        rest.split(' ').skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
+    let ticks: u64 = fields.iter().take(if with_children { 4 } else { 2 }).sum();
+    let tick = rustix::param::clock_ticks_per_second();
+    Some(Duration::from_micros(ticks * 1_000_000 / tick))
+}
+
+fn process_cpu(id: u32) -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    stat_cpu(&stat, false).ok_or_else(|| format!("/proc/{id}/stat: {stat}").into())
+}
+
+/// The CPU time of all processes of PostgreSQL on this machine, of those that ended too.
+fn postgres_cpu() -> Result<Duration, Failure> {
+    let mut sum = Duration::ZERO;
+    for entry in std::fs::read_dir("/proc")? {
+        let stat: PathBuf = entry?.path().join("stat");
+        // Processes end while one looks.
+        let Ok(stat) = std::fs::read_to_string(stat) else { continue };
+        if stat.contains("(postgres) ") {
+            sum += stat_cpu(&stat, true).unwrap_or_default();
+        }
+    }
+    Ok(sum)
+}
+
+fn size_of_folder(folder: &Path) -> Result<u64, Failure> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        // Files end while one looks.
+        let Ok(metadata) = entry.metadata() else { continue };
+        sum += if metadata.is_dir() { size_of_folder(&entry.path())? } else { metadata.len() };
+    }
+    Ok(sum)
+}
