@@ -1,6 +1,5 @@
 //! Events like those of real SDKs: theirs, with other ids, users, addresses, values and times.
 
-use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-type Failure = Box<dyn Error + Send + Sync>;
+use crate::Failure;
 
 /// Events of which others are made, as far as they are small enough: of six SDKs, with stack traces,
 /// breadcrumbs and contexts.

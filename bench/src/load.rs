@@ -5,7 +5,6 @@
 //! come at half the rate at which the burst was stored, each at its own time (open loop): one that
 //! has to wait for its turn is as late as its client sees it.
 
-use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,8 +13,7 @@ use airlock::clock::Clock;
 use crate::events::{Events, Shape};
 use crate::server::{Kind, Server};
 use crate::wire::Wire;
-
-type Failure = Box<dyn Error + Send + Sync>;
+use crate::{Failure, median};
 
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
@@ -125,7 +123,8 @@ fn print(args: &LoadArgs, n_bytes: usize, kinds: &[Kind], runs: &[Vec<Run>]) {
     }
     println!();
     for (name, of, decimals) in COLUMNS {
-        let medians: Vec<f64> = runs.iter().map(|runs| median(runs.iter().map(of))).collect();
+        let medians: Vec<f64> =
+            runs.iter().map(|runs| median(runs.iter().map(of).collect())).collect();
         print!("{name:<18}");
         for median in &medians {
             print!("{median:>12.decimals$}");
@@ -233,10 +232,4 @@ fn percentiles(mut latencies: Vec<Duration>) -> [f64; 3] {
         let index = latencies.len() * share / 1_000;
         latencies.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
     })
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

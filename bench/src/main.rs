@@ -25,10 +25,13 @@ mod server;
 mod sink;
 mod wire;
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// Benchmarks of Airlock, each with its reference in the same run
 #[derive(Debug, Parser)]
@@ -50,9 +53,9 @@ fn cpu_time() -> Duration {
 }
 
 /// The middle of several measurements.
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+fn median<T: Copy + Default + PartialOrd>(mut values: Vec<T>) -> T {
+    values.sort_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 fn main() -> ExitCode {

@@ -1,6 +1,5 @@
 //! What scrubbing adds to digest: the same events of real SDKs, digested with and without it.
 
-use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use airlock::protocol::report::{Report, ReportKind, ReportMeta};
 use airlock::store::{Location, Store};
 use serde_json::Value;
 
-use super::{cpu_time, median};
+use crate::{Failure, cpu_time, median};
 
 /// Events of one measurement.
 const N_EVENTS: u32 = 2_000;
@@ -32,8 +31,6 @@ const MOST_ADDED: f64 = 1.0 / 3.0;
 /// How often the time of a text four times as long may be that of the text; between linear, which is
 /// 4, and quadratic, which is 16.
 const MOST_RATIO: f64 = 8.0;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 pub(crate) fn run() -> Result<(), Failure> {
     let payloads = payloads()?;

@@ -1,6 +1,5 @@
 //! A server under load, as a process of its own, and what it costs.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,9 +9,8 @@ use airlock::clock::Clock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::Failure;
 use crate::wire::Wire;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// The token of the server under load.
 const TOKEN: &str = "a-token-for-the-benchmark";

@@ -1,14 +1,15 @@
 //! The reference: the same HTTP stack, which decodes and parses every report and stores nothing.
 
-use std::error::Error;
 use std::io::Read as _;
 
 use actix_web::web::{Bytes, PayloadConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 
+use crate::Failure;
+
 /// Serves until it is killed; prints its address.
-pub(crate) fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+pub(crate) fn run() -> Result<(), Failure> {
     actix_web::rt::System::new().block_on(async {
         let server = HttpServer::new(|| {
             App::new().app_data(PayloadConfig::new(1 << 26)).default_service(web::to(report))

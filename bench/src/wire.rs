@@ -1,11 +1,10 @@
 //! A client of HTTP that costs next to nothing: it shares the machine with what it measures.
 
-use std::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-type Failure = Box<dyn Error + Send + Sync>;
+use crate::Failure;
 
 /// Nobody is waited for longer.
 const PATIENCE: Duration = Duration::from_mins(1);

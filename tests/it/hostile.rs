@@ -4,26 +4,13 @@ mod bombs;
 mod secrets;
 mod slow;
 
-use std::io::Write as _;
 use std::process::Stdio;
 
-use flate2::Compression;
-use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::support::{Answer, Engine, Process, TOKEN, client, until};
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("gzip in memory")
-}
-
-fn zlib(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("zlib in memory")
-}
 
 /// The real binary with the project `shop`.
 struct Target {

@@ -4,10 +4,6 @@ mod bodies;
 mod events;
 mod keys;
 
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -35,11 +31,6 @@ fn envelope(header: &Value, items: &[(&str, &str)]) -> String {
         format!("{header}\n{payload}\n")
     };
     format!("{header}\n{}", items.iter().map(item).collect::<Vec<_>>().concat())
-}
-
-fn zlib(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("zlib in memory")
 }
 
 /// The titles of a project's issues with the number of their events, sorted.

@@ -34,7 +34,7 @@ impl Layout {
             root.map(|root| root.trim().trim_end_matches('/')).filter(|root| !root.is_empty());
         Self {
             root: root
-                .map(|root| if notifier.cuts_root() { "/".to_owned() } else { format!("{root}/") }),
+                .map(|root| if notifier.is_npms() { "/".to_owned() } else { format!("{root}/") }),
             is_outermost_first: notifier.is_outermost_first(),
         }
     }

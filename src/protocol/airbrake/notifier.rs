@@ -58,8 +58,8 @@ impl Notifier {
         self.name.as_deref().is_some_and(|name| OUTERMOST_FIRST.contains(&name))
     }
 
-    /// Whether it cuts the application's folder off the paths of all files within.
-    pub(super) fn cuts_root(&self) -> bool {
+    /// Whether it is that of npm, which cuts the application's folder off the paths of all files within.
+    pub(super) fn is_npms(&self) -> bool {
         self.name.as_deref() == Some(NPM_NAME)
     }
 
@@ -74,7 +74,7 @@ impl Notifier {
             };
             PLATFORMS.iter().find(begins).map(|(_, platform)| *platform)
         };
-        if self.cuts_root() {
+        if self.is_npms() {
             return "node";
         }
         by(self.name.as_deref()).or_else(|| by(language)).unwrap_or("other")

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Target, gzip};
-use crate::support::{Answer, Wire};
+use super::Target;
+use crate::support::{Answer, Wire, gzip, zlib};
 
 /// What one of the largest bombs may cost the server, in bytes.
 const MOST_MEMORY: u64 = 20 * 1024 * 1024;
@@ -67,7 +67,7 @@ async fn bombs_of_every_kind_end_and_good_events_before_them_are_kept() {
     let nested = gzip(&gzip(&gzip(zeros.as_bytes())));
     let in_base64 = base64::Engine::encode(
         &base64::engine::general_purpose::STANDARD,
-        super::zlib(format!("{{\"message\":\"base64\",\"x\":\"{zeros}\"}}").as_bytes()),
+        zlib(format!("{{\"message\":\"base64\",\"x\":\"{zeros}\"}}").as_bytes()),
     );
     let session = "{\"type\":\"session\"}\n{}\n";
     let bombs: Vec<(&str, &str, Vec<u8>, u16)> = vec![

@@ -3,19 +3,16 @@
 use std::io::Write as _;
 
 use flate2::Compression;
-use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::write::DeflateEncoder;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ID, MOST_EVENT_BYTES, envelope, event, issues, refusal, zlib};
-use crate::support::{Answer, Database, Engine, TestApp, TestProject, Wire, both, until};
+use super::{ID, MOST_EVENT_BYTES, envelope, event, issues, refusal};
+use crate::support::{
+    Answer, Database, Engine, TestApp, TestProject, Wire, both, gzip, until, zlib,
+};
 
 type Encode = fn(&[u8]) -> Vec<u8>;
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("gzip in memory")
-}
 
 fn deflate(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());

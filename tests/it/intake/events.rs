@@ -4,8 +4,8 @@ use base64::Engine as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ID, MOST_EVENT_BYTES, OTHER_ID, envelope, event, issues, post, zlib};
-use crate::support::{Answer, Engine, TestApp, TestProject, both};
+use super::{ID, MOST_EVENT_BYTES, OTHER_ID, envelope, event, issues, post};
+use crate::support::{Answer, Engine, TestApp, TestProject, both, zlib};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_envelope_without_items_is_fine() {
