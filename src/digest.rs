@@ -10,6 +10,7 @@
 //! looked up first; one poisonous item costs its neighbours nothing: it is set aside ([`bury`])
 //! with its bytes and the reason; while the store is away the batch waits and nothing is lost.
 
+mod bodies;
 pub mod bury;
 pub mod commit;
 pub mod fold;
@@ -17,4 +18,5 @@ pub mod prepare;
 pub mod scrubbing;
 mod worker;
 
+pub use bodies::Bodies;
 pub use worker::{Digest, Limits, StepError};

@@ -12,6 +12,7 @@
 
 pub mod effect;
 pub mod event;
+pub mod event_counts;
 pub mod fingerprint;
 pub mod id;
 pub mod issue;
@@ -20,6 +21,7 @@ pub mod origin;
 pub mod outcome;
 pub mod project;
 pub mod rate;
+pub mod sampling;
 pub mod scrub;
 pub mod stack;
 pub mod tag_counts;

@@ -2,7 +2,7 @@
 //!
 //! One text serves both engines. `$1` placeholders, `RETURNING`, `ON CONFLICT` work in SQLite and
 //! PostgreSQL alike, so a query is written once and run through `on!`; where the engines truly
-//! differ (a bulk insert), both texts stand side by side in one function, named `…_SQLITE` and
+//! differ (where many rows come from), both texts stand side by side, named `…_SQLITE` and
 //! `…_POSTGRES`.
 //!
 //! *Invariants*: no rule lives here (the caller asks `domain` and hands over the answer); one
@@ -15,6 +15,9 @@
 
 pub mod activity;
 pub mod batch;
+mod batch_events;
+mod batch_issues;
+pub mod body;
 pub mod buried;
 mod connect;
 pub mod counters;
@@ -26,9 +29,11 @@ pub mod merge;
 pub mod outbox;
 pub mod outcome;
 pub mod project;
+mod rows;
 pub mod rules;
 pub mod token;
 mod tx;
+pub mod users;
 
 pub use connect::{InvalidLocation, Location, Store};
 pub use error::StoreError;
@@ -41,6 +46,9 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
     let files = [
         ("activity", activity::STATEMENTS),
         ("batch", batch::STATEMENTS),
+        ("batch_events", batch_events::STATEMENTS),
+        ("batch_issues", batch_issues::STATEMENTS),
+        ("body", body::STATEMENTS),
         ("buried", buried::STATEMENTS),
         ("counters", counters::STATEMENTS),
         ("event", event::STATEMENTS),
@@ -52,6 +60,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("project", project::STATEMENTS),
         ("rules", rules::STATEMENTS),
         ("token", token::STATEMENTS),
+        ("users", users::STATEMENTS),
     ];
     let named = files.into_iter().flat_map(|(file, statements)| {
         statements.iter().map(move |(name, text)| (file, *name, *text))

@@ -78,6 +78,9 @@ CREATE TABLE issues (
     first_seen BIGINT NOT NULL,
     last_seen BIGINT NOT NULL,
     last_seen_minute BIGINT NOT NULL,
+    n_users BIGINT NOT NULL,
+    users_below BIGINT,
+    n_bodies BIGINT NOT NULL,
     first_release TEXT,
     last_release TEXT,
     assignee TEXT,
@@ -110,20 +113,37 @@ CREATE TABLE events (
     hash BYTEA NOT NULL,
     occurred_at BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
+    release TEXT,
+    environment TEXT NOT NULL,
     verdict TEXT NOT NULL,
     reason TEXT NOT NULL,
-    body BYTEA NOT NULL,
     is_trusted BOOLEAN NOT NULL,
+    body BYTEA,
     PRIMARY KEY (project_id, id)
 );
 CREATE INDEX events_project_hash_occurred_idx ON events (project_id, hash, occurred_at, id);
+CREATE INDEX events_project_received_idx ON events (project_id, received_at);
+CREATE INDEX events_project_hash_body_idx ON events (project_id, hash, occurred_at)
+    WHERE body IS NOT NULL;
 
-CREATE TABLE issue_hours (
+-- What bodies of a project are compressed with.
+CREATE TABLE dictionaries (
+    project_id BIGINT NOT NULL,
+    id BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    dictionary BYTEA NOT NULL,
+    PRIMARY KEY (project_id, id)
+);
+
+CREATE TABLE issue_counts (
     project_id BIGINT NOT NULL,
     issue_id UUID NOT NULL,
     hour BIGINT NOT NULL,
+    release TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    verdict TEXT NOT NULL,
     n_events BIGINT NOT NULL,
-    PRIMARY KEY (project_id, issue_id, hour)
+    PRIMARY KEY (project_id, issue_id, hour, release, environment, verdict)
 );
 
 CREATE TABLE issue_tags (
@@ -138,9 +158,8 @@ CREATE TABLE issue_tags (
 CREATE TABLE issue_users (
     project_id BIGINT NOT NULL,
     issue_id UUID NOT NULL,
-    sketch BYTEA NOT NULL,
-    n_users BIGINT NOT NULL,
-    PRIMARY KEY (project_id, issue_id)
+    user_hash BIGINT NOT NULL,
+    PRIMARY KEY (project_id, issue_id, user_hash)
 );
 
 CREATE TABLE issue_activity (

@@ -78,6 +78,9 @@ CREATE TABLE issues (
     first_seen INTEGER NOT NULL,
     last_seen INTEGER NOT NULL,
     last_seen_minute INTEGER NOT NULL,
+    n_users INTEGER NOT NULL,
+    users_below INTEGER,
+    n_bodies INTEGER NOT NULL,
     first_release TEXT,
     last_release TEXT,
     assignee TEXT,
@@ -110,21 +113,38 @@ CREATE TABLE events (
     hash BLOB NOT NULL,
     occurred_at INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
+    release TEXT,
+    environment TEXT NOT NULL,
     verdict TEXT NOT NULL,
     reason TEXT NOT NULL,
-    body BLOB NOT NULL,
     is_trusted INTEGER NOT NULL,
+    body BLOB,
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE INDEX events_project_hash_occurred_idx ON events (project_id, hash, occurred_at, id);
+CREATE INDEX events_project_received_idx ON events (project_id, received_at);
+CREATE INDEX events_project_hash_body_idx ON events (project_id, hash, occurred_at)
+    WHERE body IS NOT NULL;
 
-CREATE TABLE issue_hours (
+-- What bodies of a project are compressed with.
+CREATE TABLE dictionaries (
+    project_id INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    dictionary BLOB NOT NULL,
+    PRIMARY KEY (project_id, id)
+) STRICT;
+
+CREATE TABLE issue_counts (
     project_id INTEGER NOT NULL,
     issue_id BLOB NOT NULL,
     hour INTEGER NOT NULL,
+    release TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    verdict TEXT NOT NULL,
     n_events INTEGER NOT NULL,
-    PRIMARY KEY (project_id, issue_id, hour)
-) STRICT;
+    PRIMARY KEY (project_id, issue_id, hour, release, environment, verdict)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE issue_tags (
     project_id INTEGER NOT NULL,
@@ -133,15 +153,14 @@ CREATE TABLE issue_tags (
     value TEXT NOT NULL,
     n_events INTEGER NOT NULL,
     PRIMARY KEY (project_id, issue_id, tag, value)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE issue_users (
     project_id INTEGER NOT NULL,
     issue_id BLOB NOT NULL,
-    sketch BLOB NOT NULL,
-    n_users INTEGER NOT NULL,
-    PRIMARY KEY (project_id, issue_id)
-) STRICT;
+    user_hash INTEGER NOT NULL,
+    PRIMARY KEY (project_id, issue_id, user_hash)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE issue_activity (
     project_id INTEGER NOT NULL,

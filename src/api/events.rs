@@ -1,5 +1,7 @@
 //! Looking at events.
 
+use std::slice;
+
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
@@ -12,6 +14,7 @@ use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
 use crate::domain::event::{Event, User};
 use crate::domain::id::EventId;
+use crate::domain::issue::Issue;
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
 use crate::domain::title;
@@ -37,10 +40,14 @@ pub(super) struct EventSummary {
     timestamp: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     received_at: Timestamp,
-    title: String,
-    level: &'static str,
+    /// None when the body was sampled away.
+    title: Option<String>,
+    /// None when the body was sampled away.
+    level: Option<&'static str>,
     environment: String,
     release: Option<String>,
+    /// `kept` as a whole, or `sampled` away.
+    body: &'static str,
     /// What tells its user from others.
     user: Option<String>,
     verdict: VerdictResponse,
@@ -82,17 +89,54 @@ async fn response(
 ) -> Result<EventResponse, ApiError> {
     let issue = tx.find_issue_by_id(project, stored.issue_id).await?;
     let issue = issue.ok_or_else(|| ApiError::not_found("the event's issue"))?;
-    let event = stored.event()?;
+    let decoded = tx.decode(project.id, slice::from_ref(&stored)).await?;
+    let (event, title, culprit) = match decoded.into_iter().flatten().next() {
+        Some(event) => {
+            let (title, culprit) = (title::title(&event), title::culprit(&event));
+            (event, title, culprit)
+        }
+        None => (without_body(&stored, &issue), issue.title, issue.culprit),
+    };
     Ok(EventResponse {
-        title: title::title(&event),
-        culprit: title::culprit(&event),
         event,
+        title,
+        culprit,
         received_at: stored.received_at,
         issue: issue.short_id.to_string(),
-        body: "kept",
+        body: body(&stored),
         verdict: verdict(&stored),
         trusted: stored.is_trusted,
     })
+}
+
+fn body(stored: &StoredEvent) -> &'static str {
+    if stored.body.is_some() { "kept" } else { "sampled" }
+}
+
+/// What is known of an event whose body was sampled away.
+fn without_body(stored: &StoredEvent, issue: &Issue) -> Event {
+    Event {
+        environment: stored.environment.clone(),
+        release: stored.release.clone(),
+        notes: vec!["the body was not kept: the issue has enough like it".to_owned()],
+        ..Event::new(stored.id, stored.occurred_at, issue.level, issue.platform.clone())
+    }
+}
+
+fn summary((stored, event): (StoredEvent, Option<Event>)) -> EventSummary {
+    EventSummary {
+        event_id: stored.id.to_string(),
+        timestamp: stored.occurred_at,
+        received_at: stored.received_at,
+        title: event.as_ref().map(title::title),
+        level: event.as_ref().map(|event| event.level.as_str()),
+        body: body(&stored),
+        user: event.as_ref().and_then(|event| event.user.as_ref()).and_then(User::identity),
+        verdict: verdict(&stored),
+        trusted: stored.is_trusted,
+        environment: stored.environment,
+        release: stored.release,
+    }
 }
 
 /// The events of an issue, latest first.
@@ -117,26 +161,12 @@ pub(super) async fn list(
     let events = tx.list_events(project.id, issue.id, after, limit + 1).await?;
     let cursor = |one: &StoredEvent| format!("{}.{}", one.occurred_at.as_micros(), one.id);
     let Page { items, next } = page(events, limit, cursor, |stored| stored);
-    let summary = |stored: StoredEvent| {
-        let event = stored.event()?;
-        Ok(EventSummary {
-            event_id: stored.id.to_string(),
-            timestamp: stored.occurred_at,
-            received_at: stored.received_at,
-            title: title::title(&event),
-            level: event.level.as_str(),
-            environment: event.environment,
-            release: event.release,
-            user: event.user.as_ref().and_then(User::identity),
-            verdict: verdict(&stored),
-            trusted: stored.is_trusted,
-        })
-    };
-    let items = items.into_iter().map(summary).collect::<Result<Vec<_>, ApiError>>()?;
+    let decoded = tx.decode(project.id, &items).await?;
+    let items = items.into_iter().zip(decoded).map(summary).collect();
     Ok(HttpResponse::Ok().json(Page { items, next }))
 }
 
-/// The latest event of an issue.
+/// The latest event of an issue whose body was kept.
 #[utoipa::path(tag = "issues", responses((status = 200, body = EventResponse), (status = 404)))]
 #[get("/api/v1/issues/{id}/events/latest")]
 pub(super) async fn latest(
@@ -148,8 +178,7 @@ pub(super) async fn latest(
     bearer.require(Scope::Read)?;
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, &request, &id).await?;
-    let events = tx.list_events(project.id, issue.id, None, 1).await?;
-    let stored = events.into_iter().next();
+    let stored = tx.find_latest_body(project.id, issue.id).await?;
     let stored = stored.ok_or_else(|| ApiError::not_found("an event of this issue"))?;
     Ok(HttpResponse::Ok().json(response(&mut tx, &project, stored).await?))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::bodies::Bodies;
 use super::commit;
 use super::prepare::{self, Poison, Prepared};
 use super::scrubbing::Scrubbers;
@@ -122,7 +123,8 @@ pub async fn retry(
         return Ok(Retried::NotFound);
     };
     let scrubbers = Scrubbers::for_project(store, project).await?;
-    let mut prepared = prepare::prepare_all(vec![buried.record], &scrubbers, 1).pop();
+    let mut prepared =
+        prepare::prepare_all(vec![buried.record], &scrubbers, &Bodies::default(), 1).pop();
     let mut is_allowed = true;
     if let Some(Ok(prepared)) = &mut prepared
         && !prepared.meta.is_verified

@@ -1,6 +1,7 @@
 //! One batch of one project, in one transaction.
 
 use std::collections::BTreeSet;
+use std::mem::take;
 
 use super::fold::{self, IssuePlan, Plan};
 use super::prepare::Prepared;
@@ -9,8 +10,8 @@ use crate::domain::effect::Effect;
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, ProjectId};
 use crate::domain::outcome::Outcome;
-use crate::domain::tag_counts;
 use crate::domain::time::Timestamp;
+use crate::domain::user_sketch::MOST_EXACT;
 use crate::store::activity::Activity;
 use crate::store::{Store, StoreError, Tx};
 
@@ -21,7 +22,7 @@ pub(super) const MOST_RACES: usize = 10;
 pub const ACTOR: &str = "airlock";
 
 /// What a batch came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Committed {
     /// Events stored.
     pub n_accepted: u64,
@@ -29,6 +30,8 @@ pub struct Committed {
     pub n_duplicates: u64,
     /// Reports of a project that is gone.
     pub n_orphans: u64,
+    /// How many events the issues had before, by hash.
+    pub n_before: Vec<(Hash, u64)>,
 }
 
 /// Stores reports of one project, in spool order.
@@ -84,6 +87,7 @@ pub async fn write(
         n_accepted: plan.events.len() as u64,
         n_duplicates: plan.n_duplicates,
         n_orphans: 0,
+        n_before: facts.iter().map(|(hash, facts)| (*hash, facts.n_events)).collect(),
     };
     if !plan.events.is_empty() {
         write_plan(tx, clock, project, plan, now).await?;
@@ -98,27 +102,41 @@ pub async fn write(
     Ok(committed)
 }
 
-/// The order is the same in every transaction of every node: events, hashes, issues, counters, the
-/// numbers last.
+/// The order is the same in every transaction of every node: events, hashes, users, issues,
+/// counters, the numbers last.
 async fn write_plan(
     tx: &mut Tx,
     clock: &Clock,
     project: ProjectId,
-    plan: Plan,
+    mut plan: Plan,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.insert_events(project, &plan.events).await?;
     tx.insert_hashes(project, &plan.hashes, now).await?;
-    for issue in &plan.issues {
-        tx.write_issue(project, &issue.delta).await?;
+    let users = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.users)));
+    let n_new_users = tx.insert_users(project, &users.collect()).await?;
+    for issue in &mut plan.issues {
+        issue.delta.n_users = n_new_users.get(&issue.delta.id).copied().unwrap_or_default();
     }
+    let deltas: Vec<_> = plan.issues.iter().map(|issue| &issue.delta).collect();
+    tx.write_issues(project, &deltas).await?;
+    for issue in &plan.issues {
+        let has_many = issue.n_users + issue.delta.n_users >= MOST_EXACT as u64;
+        if has_many && issue.delta.n_users > 0 {
+            tx.count_users(project, issue.delta.id).await?;
+        }
+    }
+    let counts = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.counts)));
+    tx.add_counts(project, &counts.collect()).await?;
+    let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
+    tx.add_tags(project, &tags.collect()).await?;
     for issue in plan.issues {
-        write_counters(tx, clock, project, issue, now).await?;
+        write_changes(tx, clock, project, issue, now).await?;
     }
     tx.number_issues(project, &plan.new_issues).await
 }
 
-async fn write_counters(
+async fn write_changes(
     tx: &mut Tx,
     clock: &Clock,
     project: ProjectId,
@@ -126,18 +144,6 @@ async fn write_counters(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let id = issue.delta.id;
-    let is_new = issue.delta.revision.is_none();
-    tx.add_hours(project, id, &issue.hours).await?;
-    let stored = if is_new { BTreeSet::new() } else { tx.list_tag_keys(project, id).await? };
-    tx.add_tags(project, id, &tag_counts::bounded(&stored, issue.tags)).await?;
-    if !issue.users.is_empty() {
-        let mut users = tx.find_users(project, id).await?;
-        let is_changed =
-            issue.users.iter().fold(false, |changed, user| users.insert(user) | changed);
-        if is_changed {
-            tx.upsert_users(project, id, &users).await?;
-        }
-    }
     for change in issue.changes {
         if let Some(effect) = Effect::of(&change) {
             tx.insert_effect(project, id, clock.id(), effect, now).await?;

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::prepare::Prepared;
+use crate::domain::event::User;
+use crate::domain::event_counts::{CountKey, EventCounts};
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId};
 use crate::domain::issue::handled_of_both;
 use crate::domain::lifecycle::{Change, Occurrence, observe};
 use crate::domain::tag_counts::{TagCounts, tags_of};
 use crate::domain::time::Timestamp;
+use crate::domain::user_sketch::user_hash;
 use crate::store::batch::{IssueDelta, IssueFacts, NewEvent, NewHash};
 
 /// What a batch makes of a project.
@@ -33,12 +36,14 @@ pub struct Plan {
 pub struct IssuePlan {
     /// Its row.
     pub delta: IssueDelta,
-    /// Its hours and how many events to add to each.
-    pub hours: BTreeMap<i64, u64>,
+    /// How many events to add, by hour, release, environment and verdict.
+    pub counts: EventCounts,
     /// Its tag values and how many events to add to each.
     pub tags: TagCounts,
-    /// The users it hit.
-    pub users: BTreeSet<String>,
+    /// The users it hit, by their hashes, as far as they may be new to it.
+    pub users: BTreeSet<i64>,
+    /// How many users it had before.
+    pub n_users: u64,
     /// What changed.
     pub changes: Vec<Change>,
 }
@@ -118,7 +123,7 @@ fn fold_issue(
         .collect();
     let before = facts.map(|facts| (facts.state.clone(), facts.n_events));
     let observed = observe(before, &occurrences, now);
-    let events = reports
+    let events: Vec<NewEvent> = reports
         .iter()
         .zip(observed.verdicts)
         .map(|(report, judged)| NewEvent {
@@ -126,10 +131,12 @@ fn fold_issue(
             hash: report.fingerprint.hash,
             occurred_at: report.event.timestamp,
             received_at: report.meta.received_at,
+            release: report.event.release.clone(),
+            environment: report.event.environment.clone(),
             verdict: judged.verdict,
             reason: judged.reason,
-            body: report.body.clone(),
             is_trusted: report.meta.is_trusted,
+            body: report.body.clone(),
         })
         .collect();
     let by_time = |report: &&&Prepared| report.event.timestamp;
@@ -145,6 +152,8 @@ fn fold_issue(
         state: observed.state,
         is_state_changed: is_changed,
         n_events: reports.len() as u64,
+        n_users: 0,
+        n_bodies: events.iter().filter(|event| event.body.is_some()).count() as u64,
         first_seen: first.event.timestamp,
         last_seen: last.event.timestamp,
         first_release: first.event.release.clone(),
@@ -163,18 +172,25 @@ fn fold_issue(
     };
     let mut plan = IssuePlan {
         delta,
-        hours: BTreeMap::new(),
+        counts: EventCounts::default(),
         tags: TagCounts::new(),
         users: BTreeSet::new(),
+        n_users: facts.map_or(0, |facts| facts.n_users),
         changes: observed.changes,
     };
-    for report in reports {
-        *plan.hours.entry(report.event.timestamp.hour()).or_default() += 1;
+    let below = facts.and_then(|facts| facts.users_below).unwrap_or(i64::MAX);
+    for (report, event) in reports.iter().zip(&events) {
+        plan.counts.add(CountKey {
+            hour: event.occurred_at.hour(),
+            release: event.release.clone().unwrap_or_default(),
+            environment: event.environment.clone(),
+            verdict: event.verdict,
+        });
         for tag in tags_of(&report.event) {
             *plan.tags.entry(tag).or_default() += 1;
         }
-        plan.users
-            .extend(report.event.user.as_ref().and_then(crate::domain::event::User::identity));
+        let user = report.event.user.as_ref().and_then(User::identity);
+        plan.users.extend(user.map(|user| user_hash(&user)).filter(|hash| *hash < below));
     }
     (Some(plan), events)
 }

@@ -1,8 +1,12 @@
 //! Everything about a report that needs no store: parsing, scrubbing, fingerprint, title,
 //! compression.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
+use super::bodies::Bodies;
 use super::scrubbing::Scrubbers;
 use crate::domain::event::Event;
 use crate::domain::fingerprint::{self, Config, Fingerprint};
@@ -10,7 +14,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::{text, title};
 use crate::protocol::report::{Report, ReportMeta};
 use crate::protocol::understand;
-use crate::store::event::BodyEncoder;
+use crate::store::body::{BodyEncoder, Dictionary};
 
 /// Fewer reports than this are not worth a thread.
 const LEAST_PER_THREAD: usize = 8;
@@ -30,8 +34,8 @@ pub struct Prepared {
     pub title: String,
     /// Where it is.
     pub culprit: String,
-    /// The event as the store keeps it: JSON, zstd.
-    pub body: Vec<u8>,
+    /// The event as the store keeps it; `None` when it is sampled away.
+    pub body: Option<Vec<u8>>,
 }
 
 /// A report that cannot be understood.
@@ -61,12 +65,13 @@ impl Poison {
 pub fn prepare_all(
     records: Vec<Vec<u8>>,
     scrubbers: &Scrubbers,
+    bodies: &Bodies,
     n_threads: usize,
 ) -> Vec<Result<Prepared, Box<Poison>>> {
     let n_threads = n_threads.min(records.len().div_ceil(LEAST_PER_THREAD)).max(1);
     let share = records.len().div_ceil(n_threads).max(1);
     if n_threads == 1 {
-        return prepare_share(records, scrubbers);
+        return prepare_share(records, scrubbers, bodies);
     }
     let mut shares: Vec<Vec<Vec<u8>>> = Vec::with_capacity(n_threads);
     let mut records = records.into_iter();
@@ -76,7 +81,7 @@ pub fn prepare_all(
     std::thread::scope(|scope| {
         let threads: Vec<_> = shares
             .into_iter()
-            .map(|share| scope.spawn(|| prepare_share(share, scrubbers)))
+            .map(|share| scope.spawn(|| prepare_share(share, scrubbers, bodies)))
             .collect();
         let done = threads.into_iter().map(|thread| {
             thread.join().expect("a panic on an item is caught, so the thread cannot panic")
@@ -88,10 +93,38 @@ pub fn prepare_all(
 fn prepare_share(
     records: Vec<Vec<u8>>,
     scrubbers: &Scrubbers,
+    bodies: &Bodies,
 ) -> Vec<Result<Prepared, Box<Poison>>> {
-    let mut encoder = BodyEncoder::new();
-    let mut guard = |record| guarded(record, |record| prepare(record, scrubbers, encoder.as_mut()));
+    let dictionaries = bodies.dictionaries();
+    let mut desk =
+        Desk { scrubbers, bodies, dictionaries: &dictionaries, encoders: BTreeMap::new() };
+    let mut guard = |record| guarded(record, |record| prepare(record, &mut desk));
     records.into_iter().map(&mut guard).collect()
+}
+
+/// What one thread works with.
+struct Desk<'a> {
+    scrubbers: &'a Scrubbers,
+    bodies: &'a Bodies,
+    dictionaries: &'a BTreeMap<ProjectId, Arc<Dictionary>>,
+    encoders: BTreeMap<ProjectId, BodyEncoder<'a>>,
+}
+
+impl Desk<'_> {
+    /// The body of an event.
+    fn encode(&mut self, project: ProjectId, event: &Event) -> std::io::Result<Vec<u8>> {
+        let json = serde_json::to_vec(event)?;
+        let encoder = match self.encoders.entry(project) {
+            Entry::Occupied(encoder) => encoder.into_mut(),
+            Entry::Vacant(place) => {
+                let dictionary = self.dictionaries.get(&project).map(Arc::as_ref);
+                place.insert(BodyEncoder::new(dictionary)?)
+            }
+        };
+        let body = encoder.encode(&json)?;
+        self.bodies.note(project, &json, body.len());
+        Ok(body)
+    }
 }
 
 /// Makes a panic on a report, like every refusal, that report's own business.
@@ -104,19 +137,19 @@ fn guarded(
         let meta = Report::read(&record).ok().map(|(meta, _)| meta);
         Err(Box::new((meta, format!("digesting it panicked: {}", panic_text(panic.as_ref())))))
     });
-    prepared.map_err(|refused| {
-        let (meta, reason) = *refused;
-        Box::new(Poison { meta, record, reason })
-    })
+    match prepared {
+        Ok(prepared) => Ok(Prepared { record, ..prepared }),
+        Err(refused) => {
+            let (meta, reason) = *refused;
+            Err(Box::new(Poison { meta, record, reason }))
+        }
+    }
 }
 
 type Refused = Box<(Option<ReportMeta>, String)>;
 
-fn prepare(
-    record: &[u8],
-    scrubbers: &Scrubbers,
-    encoder: Result<&mut BodyEncoder, &mut std::io::Error>,
-) -> Result<Prepared, Refused> {
+/// Understands a report; its record is added by the caller.
+fn prepare(record: &[u8], desk: &mut Desk<'_>) -> Result<Prepared, Refused> {
     let (meta, payload) =
         Report::read(record).map_err(|cause| Box::new((None, cause.to_string())))?;
     let mut event = match understand::event(&meta, payload) {
@@ -124,18 +157,18 @@ fn prepare(
         Err(cause) => return Err(Box::new((Some(meta), cause.to_string()))),
     };
     // Before anything looks at the event: what is secret is in no title, hash or row.
-    scrubbers.of(meta.project_id).scrub(&mut event);
-    let body = match encoder {
-        Ok(encoder) => encoder.encode(&event).map_err(|cause| cause.to_string()),
-        Err(cause) => Err(cause.to_string()),
-    };
-    match body {
+    desk.scrubbers.of(meta.project_id).scrub(&mut event);
+    let fingerprint = fingerprint::fingerprint(&event, Config::NEWEST);
+    let place = (event.release.as_deref(), event.environment.as_str());
+    let project = meta.project_id;
+    let is_kept = desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at);
+    match is_kept.then(|| desk.encode(project, &event)).transpose() {
         Ok(body) => Ok(Prepared {
-            fingerprint: fingerprint::fingerprint(&event, Config::NEWEST),
+            fingerprint,
             title: title::title(&event),
             culprit: title::culprit(&event),
             meta,
-            record: record.to_vec(),
+            record: Vec::new(),
             event,
             body,
         }),
@@ -197,7 +230,8 @@ mod tests {
         });
         let records: Vec<Vec<u8>> = payloads.map(|payload| record(&payload)).collect();
         for n_threads in [1, 4] {
-            let prepared = prepare_all(records.clone(), &Scrubbers::default(), n_threads);
+            let prepared =
+                prepare_all(records.clone(), &Scrubbers::default(), &Bodies::default(), n_threads);
             assert_eq!(prepared.len(), 100);
             for (number, result) in prepared.into_iter().enumerate() {
                 match result {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
+use super::bodies::{Bodies, Trained};
 use super::bury;
 use super::commit::{self, Committed};
 use super::prepare::{Poison, Prepared, panic_text, prepare_all};
@@ -18,7 +20,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
 use crate::health::{Health, PartState};
 use crate::protocol::report::{Report, ReportMeta};
-use crate::spool::{ReadError, Reader, Spool};
+use crate::spool::{ReadError, Reader, Record, Spool};
 use crate::store::{Store, StoreError};
 
 /// What bounds a batch.
@@ -96,6 +98,23 @@ macro_rules! until_stored {
     }};
 }
 
+/// Records on their way to the store.
+#[derive(Debug)]
+struct Batch {
+    /// The number of the last record; `None` when there is none.
+    last_seq: Option<u64>,
+    n_records: usize,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Digest panics on it.
+    Unread(Vec<Vec<u8>>),
+    /// Being understood.
+    Prepared(JoinHandle<Vec<Result<Prepared, Box<Poison>>>>),
+}
+
 /// Drains a spool into the store.
 #[derive(Debug)]
 pub struct Digest {
@@ -107,6 +126,9 @@ pub struct Digest {
     health: Health,
     limits: Limits,
     scrubbers: Scrubbers,
+    bodies: Arc<Bodies>,
+    training: Option<JoinHandle<Trained>>,
+    ahead: Option<Batch>,
     batch_records: usize,
     n_panics: u32,
     last_commit: Option<Instant>,
@@ -135,6 +157,9 @@ impl Digest {
             health,
             limits,
             scrubbers: Scrubbers::default(),
+            bodies: Arc::new(Bodies::default()),
+            training: None,
+            ahead: None,
             batch_records,
             n_panics: 0,
             last_commit: None,
@@ -171,11 +196,48 @@ impl Digest {
         }
     }
 
-    /// Takes one batch from the spool to the store. Waits for records, and for the store.
+    /// Takes one batch from the spool to the store. Waits for records, and for the store. Under
+    /// load the next batch is understood while this one is stored.
     ///
     /// # Errors
     /// [`StepError`]; then nothing is acknowledged.
     pub async fn step(&mut self, stop: &mut watch::Receiver<bool>) -> Result<usize, StepError> {
+        let result = self.digest_next(stop).await;
+        if result.is_ok() {
+            self.health.ok(self.clock.now());
+        } else {
+            self.ahead = None;
+            self.reader.rewind();
+            self.bodies.forget();
+        }
+        result
+    }
+
+    async fn digest_next(&mut self, stop: &mut watch::Receiver<bool>) -> Result<usize, StepError> {
+        let batch = match self.ahead.take() {
+            Some(batch) => batch,
+            None => self.wait_for_batch(stop).await?,
+        };
+        let Some(last_seq) = batch.last_seq else { return Ok(0) };
+        match batch.content {
+            Content::Unread(records) => self.bury_unread(records, stop).await?,
+            Content::Prepared(prepared) => {
+                let prepared =
+                    prepared.await.map_err(|cause| StepError::Panicked(cause.to_string()))?;
+                self.ahead = self.read_ahead(batch.n_records, stop).await?;
+                self.store_prepared(prepared, stop).await?;
+            }
+        }
+        self.reader.ack(last_seq).await;
+        self.care_for_dictionaries().await;
+        Ok(batch.n_records)
+    }
+
+    /// Waits for the next batch.
+    async fn wait_for_batch(
+        &mut self,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Batch, StepError> {
         self.linger(stop).await?;
         let records = tokio::select! {
             biased;
@@ -186,21 +248,46 @@ impl Digest {
             ReadError::Closed => StepError::Drained,
             cause @ ReadError::Io { .. } => StepError::Spool(cause),
         })?;
-        let Some(last_seq) = records.last().map(|record| record.seq) else { return Ok(0) };
-        let n_records = records.len();
-        let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
-        let result = if self.n_panics >= MOST_PANICS && n_records == 1 {
-            self.bury_unread(records, stop).await
-        } else {
-            self.digest(records, stop).await
-        };
-        if let Err(error) = result {
-            self.reader.rewind();
-            return Err(error);
+        self.begin(records, stop).await
+    }
+
+    /// The next batch, if there is a full one beyond the `n_records` that are being stored.
+    async fn read_ahead(
+        &mut self,
+        n_records: usize,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Option<Batch>, StepError> {
+        let n_waiting = self.spool.status().backlog_records.saturating_sub(n_records as u64);
+        if self.n_panics > 0 || n_waiting < self.batch_records as u64 {
+            return Ok(None);
         }
-        self.health.ok(self.clock.now());
-        self.reader.ack(last_seq).await;
-        Ok(n_records)
+        let records = self.reader.try_next(self.batch_records, self.limits.most_bytes).await;
+        // An error is met again, and told, when there is nothing else to do.
+        let Ok(records) = records else { return Ok(None) };
+        if records.is_empty() { Ok(None) } else { self.begin(records, stop).await.map(Some) }
+    }
+
+    /// Begins to understand records.
+    async fn begin(
+        &mut self,
+        records: Vec<Record>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Batch, StepError> {
+        let (last_seq, n_records) = (records.last().map(|record| record.seq), records.len());
+        let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
+        if self.n_panics >= MOST_PANICS && n_records == 1 {
+            return Ok(Batch { last_seq, n_records, content: Content::Unread(records) });
+        }
+        // Rules that are unreadable are logged where they are read; the last known ones go on.
+        if let Ok(fresh) = until_stored!(self, stop, self.scrubbers.refreshed(&self.store)) {
+            self.scrubbers = fresh;
+        }
+        let scrubbers = self.scrubbers.clone();
+        let bodies = Arc::clone(&self.bodies);
+        let n_threads = self.n_threads;
+        let prepare = move || prepare_all(records, &scrubbers, &bodies, n_threads);
+        let content = Content::Prepared(tokio::task::spawn_blocking(prepare));
+        Ok(Batch { last_seq, n_records, content })
     }
 
     /// Buries a report that digest panics on.
@@ -226,20 +313,11 @@ impl Digest {
         if left.is_zero() || is_full { Ok(()) } else { pause(left, stop).await }
     }
 
-    async fn digest(
+    async fn store_prepared(
         &mut self,
-        records: Vec<Vec<u8>>,
+        prepared: Vec<Result<Prepared, Box<Poison>>>,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
-        let n_threads = self.n_threads;
-        // Rules that are unreadable are logged where they are read; the last known ones go on.
-        if let Ok(fresh) = until_stored!(self, stop, self.scrubbers.refreshed(&self.store)) {
-            self.scrubbers = fresh;
-        }
-        let scrubbers = self.scrubbers.clone();
-        let prepare = move || prepare_all(records, &scrubbers, n_threads);
-        let prepared = tokio::task::spawn_blocking(prepare).await;
-        let prepared = prepared.map_err(|cause| StepError::Panicked(cause.to_string()))?;
         let mut projects: BTreeMap<ProjectId, Vec<Prepared>> = BTreeMap::new();
         let mut graves: BTreeMap<ProjectId, Vec<Poison>> = BTreeMap::new();
         for mut result in prepared {
@@ -259,6 +337,9 @@ impl Digest {
             self.bury(project, poisons, stop).await?;
         }
         for (project, reports) in projects {
+            if let Err(cause) = self.bodies.load(&self.store, project, self.clock.now()).await {
+                tracing::debug!(%cause, "a dictionary could not be read");
+            }
             self.store_all(project, reports, stop).await?;
         }
         Ok(())
@@ -308,7 +389,7 @@ impl Digest {
             let commit = || commit::commit(&self.store, &self.clock, project, &reports);
             let stored = until_stored!(self, stop, commit());
             match stored {
-                Ok(committed) => self.stored(committed, reports.len(), began),
+                Ok(committed) => self.stored(project, committed, reports.len(), began),
                 Err(cause) if reports.len() > 1 => {
                     tracing::error!(%project, %cause, n = reports.len(), "a batch was refused");
                     let rest = reports.split_off(reports.len() / 2);
@@ -329,7 +410,28 @@ impl Digest {
         Ok(())
     }
 
-    fn stored(&mut self, committed: Committed, n_records: usize, began: Instant) {
+    /// Loads dictionaries that are missing, and trains one that is due. Bodies are larger without.
+    async fn care_for_dictionaries(&mut self) {
+        let now = self.clock.now();
+        if let Some(training) = self.training.take_if(|training| training.is_finished())
+            && let Ok(trained) = training.await
+            && let Err(cause) = self.bodies.adopt(&self.store, &trained, now).await
+        {
+            tracing::warn!(%cause, "a dictionary could not be stored");
+        }
+        if self.training.is_none() {
+            self.training = self.bodies.train(now);
+        }
+    }
+
+    fn stored(
+        &mut self,
+        project: ProjectId,
+        committed: Committed,
+        n_records: usize,
+        began: Instant,
+    ) {
+        self.bodies.learn(project, committed.n_before.into_iter());
         let held = began.elapsed();
         self.last_commit = Some(Instant::now());
         if held > self.limits.most_hold && n_records >= self.batch_records / 2 {

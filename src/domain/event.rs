@@ -376,6 +376,39 @@ pub struct Sdk {
 }
 
 impl Event {
+    /// An event of which nothing else is known, in production.
+    #[must_use]
+    pub fn new(event_id: EventId, timestamp: Timestamp, level: Level, platform: String) -> Self {
+        Self {
+            event_id,
+            timestamp,
+            level,
+            platform,
+            handled: None,
+            environment: "production".to_owned(),
+            release: None,
+            dist: None,
+            logger: None,
+            transaction: None,
+            server_name: None,
+            message: None,
+            exceptions: Vec::new(),
+            threads: Vec::new(),
+            stacktrace: Vec::new(),
+            request: None,
+            user: None,
+            tags: BTreeMap::new(),
+            breadcrumbs: Vec::new(),
+            contexts: serde_json::Map::new(),
+            extra: serde_json::Map::new(),
+            modules: BTreeMap::new(),
+            sdk: None,
+            fingerprint: Vec::new(),
+            notes: Vec::new(),
+            scrubbed: Vec::new(),
+        }
+    }
+
     /// The exception that was raised: the last of the chain.
     #[must_use]
     pub fn raised(&self) -> Option<&Exception> {

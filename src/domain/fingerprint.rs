@@ -189,7 +189,7 @@ fn is_default(entry: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::super::event::{Exception, Frame, Level, Message};
     use super::super::id::EventId;
     use super::super::time::Timestamp;
@@ -197,34 +197,8 @@ pub(super) mod tests {
 
     /// An event that says nothing.
     pub(in super::super) fn event() -> Event {
-        Event {
-            event_id: EventId(uuid::Uuid::from_u128(1)),
-            timestamp: Timestamp::from_micros(0),
-            level: Level::Error,
-            platform: "python".to_owned(),
-            handled: None,
-            environment: "production".to_owned(),
-            release: None,
-            dist: None,
-            logger: None,
-            transaction: None,
-            server_name: None,
-            message: None,
-            exceptions: Vec::new(),
-            threads: Vec::new(),
-            stacktrace: Vec::new(),
-            request: None,
-            user: None,
-            tags: std::collections::BTreeMap::new(),
-            breadcrumbs: Vec::new(),
-            contexts: serde_json::Map::new(),
-            extra: serde_json::Map::new(),
-            modules: std::collections::BTreeMap::new(),
-            sdk: None,
-            fingerprint: Vec::new(),
-            notes: Vec::new(),
-            scrubbed: Vec::new(),
-        }
+        let id = EventId(uuid::Uuid::from_u128(1));
+        Event::new(id, Timestamp::from_micros(0), Level::Error, "python".to_owned())
     }
 
     pub(in super::super) fn message(text: &str) -> Event {
@@ -232,7 +206,7 @@ pub(super) mod tests {
         Event { message: Some(message), ..event() }
     }
 
-    pub(in super::super) fn crash(kind: &str, functions: &[(&str, u32)]) -> Event {
+    pub(crate) fn crash(kind: &str, functions: &[(&str, u32)]) -> Event {
         let frame = |(function, lineno): &(&str, u32)| Frame {
             module: Some("shop.cart".to_owned()),
             function: Some((*function).to_owned()),

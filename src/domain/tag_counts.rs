@@ -1,6 +1,6 @@
 //! How often each tag value occurred in an issue, bounded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::event::Event;
 
@@ -35,28 +35,32 @@ pub fn tags_of(event: &Event) -> BTreeMap<String, String> {
     tags
 }
 
+/// Tag → number of values that are counted.
+pub type TagSizes = BTreeMap<String, usize>;
+
 /// What to add to the stored counts of one issue, so that no bound is exceeded.
 ///
-/// `stored` are the tags and values that have a row already.
+/// `sizes` are those of all stored tags; `is_known` says which tags and values have a row already.
 #[must_use]
-pub fn bounded(stored: &BTreeSet<(String, String)>, added: TagCounts) -> TagCounts {
-    let mut n_values: BTreeMap<String, usize> = BTreeMap::new();
-    for (tag, _) in stored {
-        *n_values.entry(tag.clone()).or_default() += 1;
-    }
+pub fn bounded(
+    mut sizes: TagSizes,
+    is_known: impl Fn(&(String, String)) -> bool,
+    added: &TagCounts,
+) -> TagCounts {
     let mut out = TagCounts::new();
-    for ((tag, value), n_events) in added {
-        let key = if stored.contains(&(tag.clone(), value.clone())) {
-            (tag, value)
-        } else if !n_values.contains_key(&tag) && n_values.len() >= MOST_TAGS {
+    for (key, n_events) in added {
+        let (tag, _) = key;
+        let key = if is_known(key) {
+            key.clone()
+        } else if !sizes.contains_key(tag) && sizes.len() >= MOST_TAGS {
             continue;
         } else {
-            let n_values = n_values.entry(tag.clone()).or_default();
-            if *n_values >= MOST_VALUES {
-                (tag, OTHER_VALUES.to_owned())
+            let size = sizes.entry(tag.clone()).or_default();
+            if *size >= MOST_VALUES {
+                (tag.clone(), OTHER_VALUES.to_owned())
             } else {
-                *n_values += 1;
-                (tag, value)
+                *size += 1;
+                key.clone()
             }
         };
         *out.entry(key).or_default() += n_events;
@@ -74,13 +78,15 @@ mod tests {
 
     #[test]
     fn values_beyond_the_bound_are_counted_together() {
-        let first = bounded(&BTreeSet::new(), counts(0..MOST_VALUES));
+        let first = bounded(TagSizes::new(), |_| false, &counts(0..MOST_VALUES));
         assert_eq!(first.len(), MOST_VALUES);
-        let stored: BTreeSet<_> = first.into_keys().collect();
-        let second = bounded(&stored, counts(MOST_VALUES - 1..MOST_VALUES + 4));
+        let sizes: TagSizes = [("tenant".to_owned(), MOST_VALUES - 1)].into();
+        let is_known = |(_, value): &(String, String)| value == "t0099";
+        let second = bounded(sizes, is_known, &counts(MOST_VALUES - 1..MOST_VALUES + 5));
         let expected: TagCounts = [
             (("tenant".to_owned(), OTHER_VALUES.to_owned()), 4),
-            (("tenant".to_owned(), format!("t{:04}", MOST_VALUES - 1)), 1),
+            (("tenant".to_owned(), "t0099".to_owned()), 1),
+            (("tenant".to_owned(), "t0100".to_owned()), 1),
         ]
         .into();
         assert_eq!(second, expected);
@@ -90,6 +96,6 @@ mod tests {
     fn tags_beyond_the_bound_are_not_counted() {
         let many: TagCounts =
             (0..MOST_TAGS + 5).map(|tag| ((format!("tag{tag:04}"), "x".to_owned()), 2)).collect();
-        assert_eq!(bounded(&BTreeSet::new(), many).len(), MOST_TAGS);
+        assert_eq!(bounded(TagSizes::new(), |_| false, &many).len(), MOST_TAGS);
     }
 }

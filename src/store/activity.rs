@@ -55,8 +55,8 @@ const LIST_TAGS: &str = "SELECT tag, value, n_events FROM issue_tags
     WHERE project_id = $1 AND issue_id = $2 ORDER BY tag, n_events DESC, value";
 const LIST_TAG_VALUES: &str = "SELECT value, n_events FROM issue_tags
     WHERE project_id = $1 AND issue_id = $2 AND tag = $3 ORDER BY n_events DESC, value";
-const LIST_HOURS: &str = "SELECT hour, n_events FROM issue_hours
-    WHERE project_id = $1 AND issue_id = $2 AND hour >= $3 ORDER BY hour";
+const LIST_HOURS: &str = "SELECT hour, CAST(SUM(n_events) AS BIGINT) FROM issue_counts
+    WHERE project_id = $1 AND issue_id = $2 AND hour >= $3 GROUP BY hour ORDER BY hour";
 
 statements!(INSERT, LIST, LIST_TAGS, LIST_TAG_VALUES, LIST_HOURS);
 

@@ -1,46 +1,102 @@
-//! The counters of an issue: hours, tag values, users; and the numbers people see.
+//! The counters of an issue: events by hour, release, environment and verdict; tag values.
 //!
 //! Written last in a batch, after the issue's row: that row is the lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::StoreError;
-use super::tx::{Tx, execute, on, statements};
-use crate::domain::id::{IssueId, ProjectId};
-use crate::domain::tag_counts::TagCounts;
-use crate::domain::user_sketch::UserSketch;
+use serde::Serialize;
+use uuid::Uuid;
 
-const ADD_HOUR: &str = "INSERT INTO issue_hours (project_id, issue_id, hour, n_events)
-    VALUES ($1, $2, $3, $4) ON CONFLICT (project_id, issue_id, hour)
-    DO UPDATE SET n_events = issue_hours.n_events + EXCLUDED.n_events";
-const LIST_TAG_KEYS: &str =
-    "SELECT tag, value FROM issue_tags WHERE project_id = $1 AND issue_id = $2";
-const ADD_TAG_SQLITE: &str = "INSERT INTO issue_tags (project_id, issue_id, tag, value, n_events)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (project_id, issue_id, tag, value)
-    DO UPDATE SET n_events = issue_tags.n_events + EXCLUDED.n_events";
-const ADD_TAGS_POSTGRES: &str =
-    "INSERT INTO issue_tags (project_id, issue_id, tag, value, n_events)
-    SELECT $1, $2, * FROM UNNEST(CAST($3 AS TEXT[]), CAST($4 AS TEXT[]), CAST($5 AS BIGINT[]))
-    ON CONFLICT (project_id, issue_id, tag, value)
-    DO UPDATE SET n_events = issue_tags.n_events + EXCLUDED.n_events";
-const FIND_SKETCH: &str = "SELECT sketch FROM issue_users WHERE project_id = $1 AND issue_id = $2";
-const UPSERT_SKETCH: &str = "INSERT INTO issue_users (project_id, issue_id, sketch, n_users)
-    VALUES ($1, $2, $3, $4) ON CONFLICT (project_id, issue_id)
-    DO UPDATE SET sketch = EXCLUDED.sketch, n_users = EXCLUDED.n_users";
-const TAKE_NUMBERS: &str = "INSERT INTO project_counters (project_id, name, value)
-    VALUES ($1, 'issue_number', $2) ON CONFLICT (project_id, name)
-    DO UPDATE SET value = project_counters.value + EXCLUDED.value RETURNING value";
-const NUMBER_ISSUE: &str = "UPDATE issues SET number = $3 WHERE project_id = $1 AND id = $2";
+use super::error::StoreError;
+use super::rows::{dialect, new_rows, rows_json};
+use super::tx::{Tx, execute, on, statements};
+use crate::domain::event_counts::EventCounts;
+use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::tag_counts::{TagCounts, TagSizes, bounded};
+
+#[derive(Serialize)]
+struct CountRow<'a> {
+    issue_id: Uuid,
+    hour: i64,
+    release: &'a str,
+    environment: &'a str,
+    verdict: &'static str,
+    n_events: i64,
+}
+
+#[derive(Serialize)]
+struct TagRow<'a> {
+    issue_id: Uuid,
+    tag: &'a str,
+    value: &'a str,
+    n_events: i64,
+}
+
+macro_rules! add_counts {
+    ($engine:ident) => {
+        concat!(
+            "INSERT INTO issue_counts
+                (project_id, issue_id, hour, release, environment, verdict, n_events)
+            SELECT $1, issue_id, hour, release, environment, verdict, n_events FROM ",
+            new_rows!(
+                $engine, uuid issue_id, int hour, text release, text environment, text verdict,
+                int n_events
+            ),
+            " WHERE TRUE
+            ON CONFLICT (project_id, issue_id, hour, release, environment, verdict)
+            DO UPDATE SET n_events = issue_counts.n_events + EXCLUDED.n_events"
+        )
+    };
+}
+const ADD_COUNTS_SQLITE: &str = add_counts!(sqlite);
+const ADD_COUNTS_POSTGRES: &str = add_counts!(postgres);
+
+macro_rules! new_tags {
+    ($engine:ident) => {
+        new_rows!($engine, uuid issue_id, text tag, text value, int n_events)
+    };
+}
+macro_rules! list_unknown_tags {
+    ($engine:ident) => {
+        concat!(
+            "SELECT new.issue_id, new.tag, new.value FROM ",
+            new_tags!($engine),
+            " WHERE NOT EXISTS (SELECT 1 FROM issue_tags
+            WHERE issue_tags.project_id = $1 AND issue_tags.issue_id = new.issue_id
+            AND issue_tags.tag = new.tag AND issue_tags.value = new.value)"
+        )
+    };
+}
+const LIST_UNKNOWN_TAGS_SQLITE: &str = list_unknown_tags!(sqlite);
+const LIST_UNKNOWN_TAGS_POSTGRES: &str = list_unknown_tags!(postgres);
+const COUNT_VALUES_SQLITE: &str = "SELECT issue_id, tag, COUNT(*) FROM issue_tags
+    WHERE project_id = $1 AND issue_id IN (SELECT unhex(value, '-') FROM json_each($2))
+    GROUP BY issue_id, tag";
+const COUNT_VALUES_POSTGRES: &str = "SELECT issue_id, tag, COUNT(*) FROM issue_tags
+    WHERE project_id = $1 AND issue_id = ANY($2) GROUP BY issue_id, tag";
+macro_rules! add_tags {
+    ($engine:ident) => {
+        concat!(
+            "INSERT INTO issue_tags (project_id, issue_id, tag, value, n_events)
+            SELECT $1, issue_id, tag, value, n_events FROM ",
+            new_tags!($engine),
+            " WHERE TRUE ON CONFLICT (project_id, issue_id, tag, value)
+            DO UPDATE SET n_events = issue_tags.n_events + EXCLUDED.n_events"
+        )
+    };
+}
+const ADD_TAGS_SQLITE: &str = add_tags!(sqlite);
+const ADD_TAGS_POSTGRES: &str = add_tags!(postgres);
 
 statements!(
-    ADD_HOUR,
-    LIST_TAG_KEYS,
-    ADD_TAG_SQLITE,
+    ADD_COUNTS_SQLITE,
+    ADD_COUNTS_POSTGRES,
+    LIST_UNKNOWN_TAGS_SQLITE,
+    LIST_UNKNOWN_TAGS_POSTGRES,
+    COUNT_VALUES_SQLITE,
+    COUNT_VALUES_POSTGRES,
+    ADD_TAGS_SQLITE,
     ADD_TAGS_POSTGRES,
-    FIND_SKETCH,
-    UPSERT_SKETCH,
-    TAKE_NUMBERS,
-    NUMBER_ISSUE,
 );
 
 /// A count as the store writes it.
@@ -48,141 +104,111 @@ pub(super) fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
+/// Tags of issues as a statement takes them, sorted by key.
+fn tag_rows(tags: &BTreeMap<IssueId, TagCounts>) -> String {
+    rows_json(tags.iter().flat_map(|(issue, counts)| {
+        counts.iter().map(|((tag, value), n_events)| TagRow {
+            issue_id: issue.0,
+            tag,
+            value,
+            n_events: count(*n_events),
+        })
+    }))
+}
+
 impl Tx {
-    /// Adds to the hourly counters of an issue.
+    /// Adds to the counts of issues by hour, release, environment and verdict.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn add_hours(
+    pub async fn add_counts(
         &mut self,
         project: ProjectId,
-        issue: IssueId,
-        hours: &BTreeMap<i64, u64>,
+        counts: &BTreeMap<IssueId, EventCounts>,
     ) -> Result<(), StoreError> {
-        for (hour, n_events) in hours {
-            execute!(
-                self,
-                sqlx::query(ADD_HOUR)
-                    .bind(project.0)
-                    .bind(issue.0)
-                    .bind(hour)
-                    .bind(count(*n_events))
-            )?;
-        }
+        let rows = rows_json(counts.iter().flat_map(|(issue, counts)| {
+            counts.iter().map(|(key, n_events)| CountRow {
+                issue_id: issue.0,
+                hour: key.hour,
+                release: &key.release,
+                environment: &key.environment,
+                verdict: key.verdict.as_str(),
+                n_events: count(*n_events),
+            })
+        }));
+        let text = dialect!(self, ADD_COUNTS_SQLITE, ADD_COUNTS_POSTGRES);
+        execute!(self, sqlx::query(text).bind(project.0).bind(rows))?;
         Ok(())
     }
 
-    /// The tags and values of an issue that are counted already.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn list_tag_keys(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-    ) -> Result<BTreeSet<(String, String)>, StoreError> {
-        let rows: Vec<(String, String)> = on!(self, |c| sqlx::query_as(LIST_TAG_KEYS)
-            .bind(project.0)
-            .bind(issue.0)
-            .fetch_all(c))?;
-        Ok(rows.into_iter().collect())
-    }
-
-    /// Adds to the tag counters of an issue.
+    /// Adds to the tag counters of issues; what is beyond their bounds is counted together.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn add_tags(
         &mut self,
         project: ProjectId,
-        issue: IssueId,
-        counts: &TagCounts,
+        tags: &BTreeMap<IssueId, TagCounts>,
     ) -> Result<(), StoreError> {
-        match self {
+        let unknown = self.list_unknown_tags(project, tag_rows(tags)).await?;
+        if unknown.is_empty() {
+            return self.upsert_tags(project, tag_rows(tags)).await;
+        }
+        let issues = unknown.iter().map(|(issue, ..)| issue.0);
+        let mut sizes = self.count_values(project, issues).await?;
+        let unknown: BTreeSet<(IssueId, &str, &str)> =
+            unknown.iter().map(|(issue, tag, value)| (*issue, &**tag, &**value)).collect();
+        let bounded = |(issue, counts): (&IssueId, &TagCounts)| {
+            let is_known =
+                |(tag, value): &(String, String)| !unknown.contains(&(*issue, tag, value));
+            let sizes = sizes.remove(issue).unwrap_or_default();
+            (*issue, bounded(sizes, is_known, counts))
+        };
+        let bounded: BTreeMap<IssueId, TagCounts> = tags.iter().map(bounded).collect();
+        self.upsert_tags(project, tag_rows(&bounded)).await
+    }
+
+    async fn upsert_tags(&mut self, project: ProjectId, rows: String) -> Result<(), StoreError> {
+        let text = dialect!(self, ADD_TAGS_SQLITE, ADD_TAGS_POSTGRES);
+        execute!(self, sqlx::query(text).bind(project.0).bind(rows))?;
+        Ok(())
+    }
+
+    /// The tags and values that have no row yet.
+    async fn list_unknown_tags(
+        &mut self,
+        project: ProjectId,
+        rows: String,
+    ) -> Result<Vec<(IssueId, String, String)>, StoreError> {
+        let text = dialect!(self, LIST_UNKNOWN_TAGS_SQLITE, LIST_UNKNOWN_TAGS_POSTGRES);
+        let rows: Vec<(Uuid, String, String)> =
+            on!(self, |c| sqlx::query_as(text).bind(project.0).bind(rows).fetch_all(c))?;
+        Ok(rows.into_iter().map(|(issue, tag, value)| (IssueId(issue), tag, value)).collect())
+    }
+
+    /// How many values each tag of these issues has.
+    async fn count_values(
+        &mut self,
+        project: ProjectId,
+        issues: impl Iterator<Item = Uuid>,
+    ) -> Result<BTreeMap<IssueId, TagSizes>, StoreError> {
+        let issues: BTreeSet<Uuid> = issues.collect();
+        let rows: Vec<(Uuid, String, i64)> = match self {
             Self::Sqlite(tx) => {
-                for ((tag, value), n_events) in counts {
-                    let query = sqlx::query(ADD_TAG_SQLITE)
-                        .bind(project.0)
-                        .bind(issue.0)
-                        .bind(tag)
-                        .bind(value)
-                        .bind(count(*n_events));
-                    query.execute(&mut **tx).await?;
-                }
+                let query = sqlx::query_as(COUNT_VALUES_SQLITE).bind(project.0);
+                query.bind(rows_json(issues)).fetch_all(&mut **tx).await?
             }
             Self::Postgres(tx) => {
-                let query = sqlx::query(ADD_TAGS_POSTGRES)
-                    .bind(project.0)
-                    .bind(issue.0)
-                    .bind(counts.keys().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>())
-                    .bind(counts.keys().map(|(_, value)| value.as_str()).collect::<Vec<_>>())
-                    .bind(counts.values().map(|n| count(*n)).collect::<Vec<_>>());
-                query.execute(&mut **tx).await?;
+                let issues: Vec<Uuid> = issues.into_iter().collect();
+                let query = sqlx::query_as(COUNT_VALUES_POSTGRES).bind(project.0);
+                query.bind(issues).fetch_all(&mut **tx).await?
             }
+        };
+        let mut sizes: BTreeMap<IssueId, TagSizes> = BTreeMap::new();
+        for (issue, tag, n_values) in rows {
+            let n_values = usize::try_from(n_values).unwrap_or(usize::MAX);
+            sizes.entry(IssueId(issue)).or_default().insert(tag, n_values);
         }
-        Ok(())
-    }
-
-    /// The users of an issue. Read it after the issue's row was written: that row is the lock.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn find_users(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-    ) -> Result<UserSketch, StoreError> {
-        let row: Option<(Vec<u8>,)> = on!(self, |c| sqlx::query_as(FIND_SKETCH)
-            .bind(project.0)
-            .bind(issue.0)
-            .fetch_optional(c))?;
-        let Some((sketch,)) = row else { return Ok(UserSketch::default()) };
-        UserSketch::from_bytes(&sketch)
-            .ok_or_else(|| StoreError::corrupt("issue_users", "sketch", issue.0))
-    }
-
-    /// Writes the users of an issue.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn upsert_users(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-        users: &UserSketch,
-    ) -> Result<(), StoreError> {
-        execute!(
-            self,
-            sqlx::query(UPSERT_SKETCH)
-                .bind(project.0)
-                .bind(issue.0)
-                .bind(users.to_bytes())
-                .bind(count(users.count()))
-        )?;
-        Ok(())
-    }
-
-    /// Gives new issues their numbers, in the order given. The last step of a batch: the counter is
-    /// the one row all new issues of a project share.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn number_issues(
-        &mut self,
-        project: ProjectId,
-        issues: &[IssueId],
-    ) -> Result<(), StoreError> {
-        if issues.is_empty() {
-            return Ok(());
-        }
-        let n_issues = count(issues.len() as u64);
-        let (last,): (i64,) = on!(self, |c| sqlx::query_as(TAKE_NUMBERS)
-            .bind(project.0)
-            .bind(n_issues)
-            .fetch_one(c))?;
-        for (number, issue) in (last - n_issues + 1..).zip(issues) {
-            execute!(self, sqlx::query(NUMBER_ISSUE).bind(project.0).bind(issue.0).bind(number))?;
-        }
-        Ok(())
+        Ok(sizes)
     }
 }

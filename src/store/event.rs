@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::tx::{Tx, on, statements};
-use crate::domain::event::Event;
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::time::Timestamp;
@@ -25,10 +24,14 @@ pub struct StoredEvent {
     pub verdict: String,
     /// Why.
     pub reason: String,
-    /// The normalised event: JSON, zstd.
-    pub body: Vec<u8>,
+    /// The release as reported.
+    pub release: Option<String>,
+    /// The environment as reported.
+    pub environment: String,
     /// Whether its key is to be believed.
     pub is_trusted: bool,
+    /// The normalised event, encoded; `None` when it was sampled away.
+    pub body: Option<Vec<u8>>,
 }
 
 /// A hash of an issue, with what was hashed.
@@ -42,45 +45,6 @@ pub struct StoredHash {
     pub explanation: String,
 }
 
-/// The zstd level of event bodies: 3 is the library's balance of speed and size.
-const BODY_LEVEL: i32 = 3;
-
-/// A body is never larger than this when decoded, in bytes.
-const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;
-
-/// Makes event bodies: JSON, zstd.
-pub struct BodyEncoder(zstd::bulk::Compressor<'static>);
-
-impl BodyEncoder {
-    /// An encoder for many bodies.
-    ///
-    /// # Errors
-    /// When the zstd library cannot be set up.
-    pub fn new() -> std::io::Result<Self> {
-        zstd::bulk::Compressor::new(BODY_LEVEL).map(Self)
-    }
-
-    /// The body of an event.
-    ///
-    /// # Errors
-    /// When it cannot be encoded.
-    pub fn encode(&mut self, event: &Event) -> std::io::Result<Vec<u8>> {
-        self.0.compress(&serde_json::to_vec(event)?)
-    }
-}
-
-impl StoredEvent {
-    /// The normalised event.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] when the body is none.
-    pub fn event(&self) -> Result<Event, StoreError> {
-        let json = zstd::bulk::decompress(&self.body, MOST_BODY_BYTES);
-        let event = json.ok().and_then(|json| serde_json::from_slice(&json).ok());
-        event.ok_or_else(|| StoreError::corrupt("events", "body", self.id))
-    }
-}
-
 #[derive(FromRow)]
 struct EventRow {
     id: Uuid,
@@ -89,7 +53,9 @@ struct EventRow {
     received_at: i64,
     verdict: String,
     reason: String,
-    body: Vec<u8>,
+    release: Option<String>,
+    environment: String,
+    body: Option<Vec<u8>>,
     is_trusted: bool,
 }
 
@@ -102,6 +68,8 @@ impl From<EventRow> for StoredEvent {
             received_at: Timestamp::from_micros(row.received_at),
             verdict: row.verdict,
             reason: row.reason,
+            release: row.release,
+            environment: row.environment,
             body: row.body,
             is_trusted: row.is_trusted,
         }
@@ -109,24 +77,31 @@ impl From<EventRow> for StoredEvent {
 }
 
 const FIND: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
-    events.received_at, events.verdict, events.reason, events.body,
-    events.is_trusted
+    events.received_at, events.verdict, events.reason, events.release, events.environment,
+    events.body, events.is_trusted
     FROM events JOIN issue_hashes
     ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
     WHERE events.project_id = $1 AND events.id = $2";
 const LIST_OF_HASH: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
-    events.received_at, events.verdict, events.reason, events.body,
-    events.is_trusted
+    events.received_at, events.verdict, events.reason, events.release, events.environment,
+    events.body, events.is_trusted
     FROM events JOIN issue_hashes
     ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
     WHERE events.project_id = $1 AND events.hash = $2
     AND (CAST($3 AS BIGINT) IS NULL OR events.occurred_at < $3
         OR (events.occurred_at = $3 AND events.id < $4))
     ORDER BY events.occurred_at DESC, events.id DESC LIMIT $5";
+const FIND_LATEST_BODY: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
+    events.received_at, events.verdict, events.reason, events.release, events.environment,
+    events.body, events.is_trusted
+    FROM events JOIN issue_hashes
+    ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
+    WHERE events.project_id = $1 AND events.hash = $2 AND events.body IS NOT NULL
+    ORDER BY events.occurred_at DESC LIMIT 1";
 const LIST_HASHES: &str = "SELECT hash, config, explanation FROM issue_hashes
     WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, hash";
 
-statements!(FIND, LIST_OF_HASH, LIST_HASHES);
+statements!(FIND, LIST_OF_HASH, FIND_LATEST_BODY, LIST_HASHES);
 
 impl Tx {
     /// The event of a project with this id.
@@ -169,6 +144,27 @@ impl Tx {
         events.sort_by_key(|event| std::cmp::Reverse((event.occurred_at, event.id)));
         events.truncate(usize::try_from(limit).unwrap_or_default());
         Ok(events)
+    }
+
+    /// The latest event of an issue whose body was kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_latest_body(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Option<StoredEvent>, StoreError> {
+        let mut latest: Option<StoredEvent> = None;
+        for hash in self.list_hashes(project, issue).await? {
+            let row: Option<EventRow> = on!(self, |c| sqlx::query_as(FIND_LATEST_BODY)
+                .bind(project.0)
+                .bind(&hash.hash.0[..])
+                .fetch_optional(c))?;
+            let found = row.map(StoredEvent::from);
+            latest = latest.into_iter().chain(found).max_by_key(|event| event.occurred_at);
+        }
+        Ok(latest)
     }
 
     /// The hashes of an issue, oldest first.

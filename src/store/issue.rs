@@ -53,23 +53,16 @@ macro_rules! state_columns {
         issues.n_events"
     };
 }
-/// The columns of an [`IssueRow`], from `issues` and its users.
+/// The columns of an [`IssueRow`].
 macro_rules! columns {
     () => {
         concat!(
             state_columns!(),
             ", issues.number, issues.title, issues.culprit, issues.level, issues.platform,
-            issues.handled, COALESCE(issue_users.n_users, 0) AS n_users, issues.first_seen,
+            issues.handled, issues.n_users, issues.first_seen,
             issues.last_seen, issues.first_release, issues.last_release, issues.assignee,
             issues.merged_into"
         )
-    };
-}
-/// The tables of an [`IssueRow`].
-macro_rules! tables {
-    () => {
-        "issues LEFT JOIN issue_users
-            ON issue_users.project_id = issues.project_id AND issue_users.issue_id = issues.id"
     };
 }
 pub(super) use state_columns;
@@ -215,26 +208,17 @@ impl Sort {
 const FIND_BY_NUMBER: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM ",
-    tables!(),
-    " WHERE issues.project_id = $1 AND issues.number = $2"
+    " FROM issues WHERE issues.project_id = $1 AND issues.number = $2"
 );
-const FIND_BY_ID: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM ",
-    tables!(),
-    " WHERE issues.project_id = $1 AND issues.id = $2"
-);
+const FIND_BY_ID: &str =
+    concat!("SELECT ", columns!(), " FROM issues WHERE issues.project_id = $1 AND issues.id = $2");
 
 macro_rules! list {
     ($key:literal) => {
         concat!(
             "SELECT ",
             columns!(),
-            " FROM ",
-            tables!(),
-            " WHERE issues.project_id = $1 AND issues.merged_into IS NULL
+            " FROM issues WHERE issues.project_id = $1 AND issues.merged_into IS NULL
             AND (CAST($2 AS TEXT) IS NULL OR issues.status = $2)
             AND (CAST($3 AS TEXT) IS NULL OR lower(issues.title) LIKE lower($3) ESCAPE '!'
                 OR lower(issues.culprit) LIKE lower($3) ESCAPE '!')
@@ -256,7 +240,7 @@ macro_rules! list {
 const LIST_BY_LAST_SEEN: &str = list!("issues.last_seen_minute");
 const LIST_BY_FIRST_SEEN: &str = list!("issues.first_seen");
 const LIST_BY_EVENTS: &str = list!("issues.n_events");
-const LIST_BY_USERS: &str = list!("COALESCE(issue_users.n_users, 0)");
+const LIST_BY_USERS: &str = list!("issues.n_users");
 
 const LIST_MUTES_OVER: &str = "SELECT project_id, id FROM issues
     WHERE mute_until IS NOT NULL AND mute_until <= $1

@@ -17,20 +17,23 @@ const MARK_MERGED: &str = "UPDATE issues SET merged_into = $3, mute_until = NULL
 const ABSORB: &str = "UPDATE issues SET
     n_events = n_events + (SELECT other.n_events FROM issues AS other
         WHERE other.project_id = $1 AND other.id = $2),
+    n_bodies = n_bodies + (SELECT other.n_bodies FROM issues AS other
+        WHERE other.project_id = $1 AND other.id = $2),
     first_seen = $5, last_seen = $6, last_seen_minute = $7, first_release = $8, last_release = $9,
     handled = $10, title = $11, culprit = $12, level = $13, platform = $14, revision = revision + 1
     WHERE project_id = $1 AND id = $3 AND revision = $4 AND merged_into IS NULL";
-const ADD_HOURS: &str = "INSERT INTO issue_hours (project_id, issue_id, hour, n_events)
-    SELECT project_id, $3, hour, n_events FROM issue_hours
+const ADD_COUNTS: &str = "INSERT INTO issue_counts
+    (project_id, issue_id, hour, release, environment, verdict, n_events)
+    SELECT project_id, $3, hour, release, environment, verdict, n_events FROM issue_counts
     WHERE project_id = $1 AND issue_id = $2
-    ON CONFLICT (project_id, issue_id, hour)
-    DO UPDATE SET n_events = issue_hours.n_events + EXCLUDED.n_events";
+    ON CONFLICT (project_id, issue_id, hour, release, environment, verdict)
+    DO UPDATE SET n_events = issue_counts.n_events + EXCLUDED.n_events";
 const ADD_TAGS: &str = "INSERT INTO issue_tags (project_id, issue_id, tag, value, n_events)
     SELECT project_id, $3, tag, value, n_events FROM issue_tags
     WHERE project_id = $1 AND issue_id = $2
     ON CONFLICT (project_id, issue_id, tag, value)
     DO UPDATE SET n_events = issue_tags.n_events + EXCLUDED.n_events";
-const DELETE_HOURS: &str = "DELETE FROM issue_hours WHERE project_id = $1 AND issue_id = $2";
+const DELETE_COUNTS: &str = "DELETE FROM issue_counts WHERE project_id = $1 AND issue_id = $2";
 const DELETE_TAGS: &str = "DELETE FROM issue_tags WHERE project_id = $1 AND issue_id = $2";
 const DELETE_USERS: &str = "DELETE FROM issue_users WHERE project_id = $1 AND issue_id = $2";
 
@@ -40,9 +43,9 @@ statements!(
     REPOINT_MERGED,
     MARK_MERGED,
     ABSORB,
-    ADD_HOURS,
+    ADD_COUNTS,
     ADD_TAGS,
-    DELETE_HOURS,
+    DELETE_COUNTS,
     DELETE_TAGS,
     DELETE_USERS
 );
@@ -78,14 +81,11 @@ impl Tx {
         self.mark_merged(merged, survivor).await?;
         self.absorb(merged, survivor).await?;
         execute!(self, sqlx::query(REPOINT_MERGED).bind(project.0).bind(from).bind(into))?;
-        for text in [ADD_HOURS, ADD_TAGS] {
+        for text in [ADD_COUNTS, ADD_TAGS] {
             execute!(self, sqlx::query(text).bind(project.0).bind(from).bind(into))?;
         }
-        let mut users = self.find_users(project, survivor.id).await?;
-        if users.merge(&self.find_users(project, merged.id).await?) {
-            self.upsert_users(project, survivor.id, &users).await?;
-        }
-        for text in [DELETE_HOURS, DELETE_TAGS, DELETE_USERS] {
+        self.merge_users(project, (merged.id, survivor.id)).await?;
+        for text in [DELETE_COUNTS, DELETE_TAGS, DELETE_USERS] {
             execute!(self, sqlx::query(text).bind(project.0).bind(from))?;
         }
         Ok(())

@@ -75,11 +75,12 @@ const INSERT_ENVIRONMENT: &str =
     VALUES ($1, $2, $3, $4, $5)";
 
 /// Everything of a project, children first.
-pub(super) const DELETE: [&str; 15] = [
+pub(super) const DELETE: [&str; 16] = [
     "DELETE FROM events WHERE project_id = $1",
     "DELETE FROM issue_hashes WHERE project_id = $1",
     "DELETE FROM issue_activity WHERE project_id = $1",
-    "DELETE FROM issue_hours WHERE project_id = $1",
+    "DELETE FROM dictionaries WHERE project_id = $1",
+    "DELETE FROM issue_counts WHERE project_id = $1",
     "DELETE FROM issue_tags WHERE project_id = $1",
     "DELETE FROM issue_users WHERE project_id = $1",
     "DELETE FROM issues WHERE project_id = $1",

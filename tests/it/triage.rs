@@ -363,7 +363,8 @@ both!(merging_twins_makes_one_issue_of_two, |engine: Engine| async move {
         json!([{"value": "production", "events": 3}, {"value": "beta", "events": 1}])
     );
     let hours = app.stored_texts(
-        "SELECT CAST(hour AS TEXT) || ':' || CAST(n_events AS TEXT) FROM issue_hours ORDER BY hour",
+        "SELECT CAST(hour AS TEXT) || ':' || CAST(SUM(n_events) AS TEXT) FROM issue_counts
+        GROUP BY hour ORDER BY hour",
     );
     let first = app.clock.now().hour() - 2;
     let expected = [format!("{first}:1"), format!("{}:2", first + 1), format!("{}:1", first + 2)];
@@ -505,7 +506,7 @@ async fn assert_consistent(app: &TestApp, id: &str, n_events: u64) {
     assert_eq!(issue["events"], n_events);
     let listed = app.all(&format!("/api/v1/issues/{id}/events")).await;
     assert_eq!(listed.len() as u64, n_events);
-    let hours = "SELECT CAST(SUM(n_events) AS BIGINT) FROM issue_hours";
+    let hours = "SELECT CAST(SUM(n_events) AS BIGINT) FROM issue_counts";
     assert_eq!(app.stored_number(hours).await.unsigned_abs(), n_events);
     let tags = "SELECT CAST(SUM(n_events) AS BIGINT) FROM issue_tags WHERE tag = 'level'";
     assert_eq!(app.stored_number(tags).await.unsigned_abs(), n_events);

@@ -202,7 +202,7 @@ both!(a_deleted_project_leaves_nothing_behind, |engine: Engine| async move {
         "issues",
         "issue_hashes",
         "events",
-        "issue_hours",
+        "issue_counts",
         "issue_tags",
         "issue_users",
         "issue_activity",

@@ -6,12 +6,23 @@ use sqlx::{AssertSqlSafe, Row as _};
 use crate::support::{Engine, TestApp, crash};
 
 /// The hot statements and the index each begins with: that of SQLite, that of PostgreSQL.
-const HOT: [(&str, &str, &str); 12] = [
+const HOT: [(&str, &str, &str); 19] = [
     ("batch::LIST_KNOWN_SQLITE", "sqlite_autoindex_events_1", ""),
     ("batch::LIST_KNOWN_POSTGRES", "", "events_pkey"),
     ("batch::LIST_FACTS_SQLITE", "sqlite_autoindex_issue_hashes_1", ""),
     ("batch::LIST_FACTS_POSTGRES", "", "issue_hashes_pkey"),
-    ("batch::UPDATE_ISSUE", "sqlite_autoindex_issues_1", "issues_pkey"),
+    ("batch_issues::LOCK_POSTGRES", "", "issues_pkey"),
+    ("batch_issues::NUMBER_ISSUE", "sqlite_autoindex_issues_1", "issues_pkey"),
+    (
+        "counters::LIST_UNKNOWN_TAGS_SQLITE",
+        "PRIMARY KEY (project_id=? AND issue_id=? AND tag=? AND value=?)",
+        "",
+    ),
+    ("counters::LIST_UNKNOWN_TAGS_POSTGRES", "", "issue_tags_pkey"),
+    ("counters::COUNT_VALUES_SQLITE", "PRIMARY KEY", ""),
+    ("counters::COUNT_VALUES_POSTGRES", "", "issue_tags_pkey"),
+    ("event::FIND_LATEST_BODY", "events_project_hash_body_idx", "events_project_hash_body_idx"),
+    ("users::LIST_SMALLEST", "PRIMARY KEY", "issue_users_pkey"),
     ("event::FIND", "sqlite_autoindex_events_1", "events_pkey"),
     ("event::LIST_OF_HASH", "events_project_hash_occurred_idx", "events_project_hash_occurred_idx"),
     ("event::LIST_HASHES", "issue_hashes_project_issue_idx", "issue_hashes_project_issue_idx"),
@@ -54,7 +65,7 @@ async fn sqlite_answers_hot_statements_from_an_index() {
         let rows = sqlx::query(explain).fetch_all(&mut **connection).await.expect("a plan");
         let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
         let plan = plan.join("\n");
-        for table in ["events", "issues", "issue_hashes", "tokens"] {
+        for table in ["events", "issues", "issue_hashes", "issue_tags", "tokens"] {
             let scan = format!("SCAN {table}");
             let is_scan = |line: &str| line.starts_with(&scan) && !line.contains(PARTIAL);
             assert!(!plan.lines().any(is_scan), "{name} reads all of {table}:\n{plan}");
@@ -87,7 +98,7 @@ async fn postgres_answers_hot_statements_from_an_index() {
         let rows = sqlx::raw_sql(explain).fetch_all(&mut **connection).await.expect("a plan");
         let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         let plan = plan.join("\n");
-        for table in ["events", "issues", "issue_hashes", "tokens"] {
+        for table in ["events", "issues", "issue_hashes", "issue_tags", "tokens"] {
             let scan = format!("Seq Scan on {table} ");
             assert!(!plan.contains(&scan), "{name} reads all of {table}:\n{plan}");
         }

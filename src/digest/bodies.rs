@@ -1,0 +1,286 @@
+//! Which bodies digest keeps, and the dictionaries it compresses them with.
+//!
+//! Samples of each project's bodies, scrubbed as they are, stay in memory. When there are enough, a
+//! dictionary is trained on them beside digest; when bodies have become so different that it no
+//! longer serves, so is the next. What was compressed with an old one names it, so it stays until
+//! no event is left that does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::domain::fingerprint::Hash;
+use crate::domain::id::ProjectId;
+use crate::domain::sampling::Sampler;
+use crate::domain::time::Timestamp;
+use crate::store::body::{BodyEncoder, Dictionary};
+use crate::store::{Store, StoreError};
+
+/// A dictionary is trained on so many bodies, at least.
+const LEAST_SAMPLES: usize = 200;
+
+/// A dictionary is trained on so many of the latest bodies, at most.
+const MOST_SAMPLES: usize = 1_000;
+
+/// Bytes of samples of one project; and of one sample.
+const MOST_SAMPLE_BYTES: usize = 4 * 1024 * 1024;
+const MOST_BYTES_OF_SAMPLE: usize = 64 * 1024;
+
+/// Of so many projects dictionaries and samples are in memory.
+const MOST_PROJECTS: usize = 16;
+
+/// A dictionary serves at least this long.
+const LEAST_AGE: Duration = Duration::from_mins(10);
+
+/// A dictionary no longer serves when bodies are this large, in percent of what they were when it
+/// was new.
+const DRIFT_PERCENT: u64 = 130;
+
+/// So many bodies tell how well a dictionary serves.
+const N_MEASURED: u64 = 500;
+
+/// What is held of one project.
+#[derive(Debug, Default)]
+struct Held {
+    dictionary: Option<Arc<Dictionary>>,
+    samples: Vec<Vec<u8>>,
+    n_sample_bytes: usize,
+    /// Where the next sample goes once there are enough.
+    next_sample: usize,
+    /// Bytes of bodies before and after compression, of the last [`N_MEASURED`] or fewer.
+    measured: Measured,
+    /// What was left of 1,000 bytes when the dictionary was new.
+    left_when_new: Option<u64>,
+    changed_at: Timestamp,
+    used_at: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Measured {
+    n_bodies: u64,
+    bytes_before: u64,
+    bytes_after: u64,
+}
+
+impl Measured {
+    /// What is left of 1,000 bytes.
+    fn left(self) -> u64 {
+        self.bytes_after * 1_000 / self.bytes_before.max(1)
+    }
+}
+
+impl Held {
+    fn sample(&mut self, json: &[u8]) {
+        if json.len() > MOST_BYTES_OF_SAMPLE {
+            return;
+        }
+        let is_full = self.samples.len() >= MOST_SAMPLES
+            || self.n_sample_bytes + json.len() > MOST_SAMPLE_BYTES;
+        if !is_full {
+            self.n_sample_bytes += json.len();
+            self.samples.push(json.to_vec());
+            return;
+        }
+        if self.next_sample >= self.samples.len() {
+            self.next_sample = 0;
+        }
+        if let Some(oldest) = self.samples.get_mut(self.next_sample) {
+            self.n_sample_bytes = self.n_sample_bytes + json.len() - oldest.len();
+            *oldest = json.to_vec();
+            self.next_sample += 1;
+        }
+        // Longer ones than those they took the place of: the last make room.
+        while self.n_sample_bytes > MOST_SAMPLE_BYTES
+            && let Some(last) = self.samples.pop()
+        {
+            self.n_sample_bytes -= last.len();
+        }
+    }
+
+    /// Counts a body. Once [`N_MEASURED`] are counted they say how well the dictionary serves.
+    fn measure(&mut self, n_before: usize, n_after: usize) {
+        if self.measured.n_bodies >= N_MEASURED {
+            self.left_when_new.get_or_insert(self.measured.left());
+            self.measured = Measured::default();
+        }
+        self.measured.n_bodies += 1;
+        self.measured.bytes_before += n_before as u64;
+        self.measured.bytes_after += n_after as u64;
+    }
+
+    fn is_training_due(&self, now: Timestamp) -> bool {
+        if self.samples.len() < LEAST_SAMPLES {
+            return false;
+        }
+        if self.dictionary.is_none() {
+            return true;
+        }
+        let has_drifted = self.measured.n_bodies >= N_MEASURED
+            && self
+                .left_when_new
+                .is_some_and(|left| self.measured.left() * 100 > left * DRIFT_PERCENT);
+        has_drifted && now.since(self.changed_at) >= LEAST_AGE
+    }
+
+    fn adopt(&mut self, dictionary: Option<Arc<Dictionary>>, now: Timestamp) {
+        self.dictionary = dictionary;
+        self.measured = Measured::default();
+        self.left_when_new = None;
+        self.changed_at = now;
+    }
+}
+
+/// A dictionary that was trained: of which project, its number, its bytes.
+pub(super) type Trained = (ProjectId, Option<(u32, Vec<u8>)>);
+
+/// What digest knows of bodies. Shared by its threads.
+#[derive(Debug, Default)]
+pub struct Bodies {
+    sampler: Mutex<Sampler>,
+    held: Mutex<BTreeMap<ProjectId, Held>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Bodies {
+    /// Whether to keep the body of an event.
+    pub(super) fn keeps(
+        &self,
+        key: (ProjectId, Hash),
+        place: (Option<&str>, &str),
+        received_at: Timestamp,
+    ) -> bool {
+        locked(&self.sampler).keeps(key, place, received_at)
+    }
+
+    /// Learns how many events an issue has that the sampler may not have heard of.
+    pub(super) fn learn(&self, project: ProjectId, counts: impl Iterator<Item = (Hash, u64)>) {
+        let mut sampler = locked(&self.sampler);
+        counts.for_each(|(hash, n_events)| sampler.learn((project, hash), n_events));
+    }
+
+    /// Forgets what it saw: what was not stored will be seen again.
+    pub(super) fn forget(&self) {
+        *locked(&self.sampler) = Sampler::default();
+    }
+
+    /// The dictionaries of the projects in memory.
+    pub(super) fn dictionaries(&self) -> BTreeMap<ProjectId, Arc<Dictionary>> {
+        let held = locked(&self.held);
+        let dictionary = |(project, held): (&ProjectId, &Held)| {
+            held.dictionary.clone().map(|dictionary| (*project, dictionary))
+        };
+        held.iter().filter_map(dictionary).collect()
+    }
+
+    /// Notes a body that was made.
+    pub(super) fn note(&self, project: ProjectId, json: &[u8], n_after: usize) {
+        if let Some(held) = locked(&self.held).get_mut(&project) {
+            held.sample(json);
+            held.measure(json.len(), n_after);
+        }
+    }
+
+    /// Makes sure that the dictionary of a project is in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(super) async fn load(
+        &self,
+        store: &Store,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.touch(project) {
+            return Ok(());
+        }
+        let newest = store.read().await?.find_newest_dictionary(project).await?;
+        let mut held = locked(&self.held);
+        while held.len() >= MOST_PROJECTS
+            && let Some(unused) =
+                held.iter().min_by_key(|(_, held)| held.used_at).map(|(project, _)| *project)
+        {
+            held.remove(&unused);
+        }
+        let one = held.entry(project).or_default();
+        one.adopt(newest.map(Arc::new), now);
+        drop(held);
+        self.touch(project);
+        Ok(())
+    }
+
+    /// Notes that a project is in use; false when it is not in memory.
+    fn touch(&self, project: ProjectId) -> bool {
+        let mut held = locked(&self.held);
+        let newest = held.values().map(|held| held.used_at).max().unwrap_or_default();
+        held.get_mut(&project).map(|held| held.used_at = newest + 1).is_some()
+    }
+
+    /// Trains the dictionary that is due, if one is.
+    pub(super) fn train(&self, now: Timestamp) -> Option<JoinHandle<Trained>> {
+        let mut all = locked(&self.held);
+        let (project, held) = all.iter_mut().find(|(_, held)| held.is_training_due(now))?;
+        let project = *project;
+        let id = held.dictionary.as_ref().map_or(1, |dictionary| dictionary.id + 1);
+        let samples = held.samples.clone();
+        let old = held.dictionary.clone();
+        // Whatever comes of it, this is not due again at once.
+        held.changed_at = now;
+        held.measured = Measured::default();
+        held.left_when_new = None;
+        drop(all);
+        Some(tokio::task::spawn_blocking(move || {
+            (project, train_better(id, &samples, old.as_deref()).map(|bytes| (id, bytes)))
+        }))
+    }
+
+    /// Takes a trained dictionary into use, once it is in the store.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(super) async fn adopt(
+        &self,
+        store: &Store,
+        (project, trained): &Trained,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some((id, bytes)) = trained else { return Ok(()) };
+        let mut tx = store.write().await?;
+        if tx.find_project_by_id(*project).await?.is_none() {
+            return Ok(());
+        }
+        let is_first = tx.insert_dictionary(*project, (*id, bytes), now).await?;
+        tx.commit().await?;
+        let dictionary = if is_first {
+            Some(Dictionary::of_training(*id, bytes))
+        } else {
+            // Another node was first.
+            store.read().await?.find_newest_dictionary(*project).await?
+        };
+        if let Some(held) = locked(&self.held).get_mut(project) {
+            held.adopt(dictionary.map(Arc::new), now);
+        }
+        tracing::debug!(%project, id, bytes = bytes.len(), "a new dictionary");
+        Ok(())
+    }
+}
+
+/// Trains a dictionary on most of the samples; keeps it when it serves the others better than the
+/// old one does.
+fn train_better(id: u32, samples: &[Vec<u8>], old: Option<&Dictionary>) -> Option<Vec<u8>> {
+    let (tests, lessons): (Vec<_>, Vec<_>) =
+        samples.iter().enumerate().partition(|(index, _)| index % 5 == 0);
+    let lessons: Vec<Vec<u8>> = lessons.into_iter().map(|(_, sample)| sample.clone()).collect();
+    let bytes = Dictionary::train(id, &lessons)?;
+    let new = Dictionary::of_training(id, &bytes);
+    let size = |dictionary: Option<&Dictionary>| -> Option<usize> {
+        let mut encoder = BodyEncoder::new(dictionary).ok()?;
+        let sizes = tests.iter().map(|(_, sample)| encoder.encode(sample).map(|body| body.len()));
+        sizes.sum::<std::io::Result<usize>>().ok()
+    };
+    (size(Some(&new))? * 10 <= size(old)? * 9).then_some(bytes)
+}

@@ -1,0 +1,201 @@
+//! Writing what a batch makes of issues.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::batch::IssueDelta;
+use super::counters::count;
+use super::error::StoreError;
+use super::issue::StateColumns;
+use super::rows::{dialect, new_rows, rows_json};
+use super::tx::{Tx, execute, on, statements};
+use crate::domain::id::{IssueId, ProjectId};
+
+/// What a batch makes of an issue as a statement takes it.
+#[derive(Serialize)]
+struct DeltaRow<'a> {
+    id: Uuid,
+    revision: i64,
+    title: &'a str,
+    culprit: &'a str,
+    level: &'static str,
+    platform: &'a str,
+    handled: Option<bool>,
+    status: &'static str,
+    resolved_at: Option<i64>,
+    mute_until: Option<i64>,
+    mute_until_n_events: Option<i64>,
+    is_regressed: bool,
+    unconfirmed_since: Option<i64>,
+    n_events: i64,
+    n_users: i64,
+    n_bodies: i64,
+    first_seen: i64,
+    last_seen: i64,
+    last_seen_minute: i64,
+    first_release: Option<&'a str>,
+    last_release: Option<&'a str>,
+}
+
+impl<'a> From<&'a IssueDelta> for DeltaRow<'a> {
+    fn from(delta: &'a IssueDelta) -> Self {
+        let state = StateColumns::from(&delta.state);
+        Self {
+            id: delta.id.0,
+            revision: delta
+                .revision
+                .map_or(0, |revision| revision + i64::from(delta.is_state_changed)),
+            title: &delta.title,
+            culprit: &delta.culprit,
+            level: delta.level.as_str(),
+            platform: &delta.platform,
+            handled: delta.handled,
+            status: state.status,
+            resolved_at: state.resolved_at,
+            mute_until: state.mute_until,
+            mute_until_n_events: state.mute_until_n_events,
+            is_regressed: state.is_regressed,
+            unconfirmed_since: state.unconfirmed_since,
+            n_events: count(delta.n_events),
+            n_users: count(delta.n_users),
+            n_bodies: count(delta.n_bodies),
+            first_seen: delta.first_seen.as_micros(),
+            last_seen: delta.last_seen.as_micros(),
+            last_seen_minute: delta.last_seen.minute(),
+            first_release: delta.first_release.as_deref(),
+            last_release: delta.last_release.as_deref(),
+        }
+    }
+}
+
+/// Two nodes that lock the same issues do it in the same order.
+const LOCK_POSTGRES: &str = "SELECT id, revision FROM issues
+    WHERE project_id = $1 AND id = ANY($2) AND merged_into IS NULL ORDER BY id FOR UPDATE";
+
+macro_rules! upsert_issues {
+    ($engine:ident) => {
+        concat!(
+            "INSERT INTO issues (project_id, id, revision, title, culprit, level, platform,
+                handled, status, resolved_at, mute_until, mute_until_n_events, is_regressed,
+                unconfirmed_since, n_events, n_users, n_bodies, first_seen, last_seen,
+                last_seen_minute, first_release, last_release)
+            SELECT $1, id, revision, title, culprit, level, platform, handled, status,
+                resolved_at, mute_until, mute_until_n_events, is_regressed, unconfirmed_since,
+                n_events, n_users, n_bodies, first_seen, last_seen, last_seen_minute,
+                first_release, last_release
+            FROM ",
+            new_rows!(
+                $engine, uuid id, int revision, text title, text culprit, text level,
+                text platform, bool handled, text status, int resolved_at, int mute_until,
+                int mute_until_n_events, bool is_regressed, int unconfirmed_since, int n_events,
+                int n_users, int n_bodies, int first_seen, int last_seen, int last_seen_minute,
+                text first_release, text last_release
+            ),
+            " WHERE TRUE ON CONFLICT (project_id, id) DO UPDATE SET
+            title = CASE WHEN EXCLUDED.last_seen >= issues.last_seen THEN EXCLUDED.title
+                ELSE issues.title END,
+            culprit = CASE WHEN EXCLUDED.last_seen >= issues.last_seen THEN EXCLUDED.culprit
+                ELSE issues.culprit END,
+            level = CASE WHEN EXCLUDED.last_seen >= issues.last_seen THEN EXCLUDED.level
+                ELSE issues.level END,
+            platform = CASE WHEN EXCLUDED.last_seen >= issues.last_seen THEN EXCLUDED.platform
+                ELSE issues.platform END,
+            first_release = CASE WHEN EXCLUDED.first_seen < issues.first_seen
+                THEN EXCLUDED.first_release ELSE issues.first_release END,
+            last_release = CASE WHEN EXCLUDED.last_seen >= issues.last_seen
+                AND EXCLUDED.last_release IS NOT NULL THEN EXCLUDED.last_release
+                ELSE issues.last_release END,
+            first_seen = CASE WHEN EXCLUDED.first_seen < issues.first_seen
+                THEN EXCLUDED.first_seen ELSE issues.first_seen END,
+            last_seen = CASE WHEN EXCLUDED.last_seen > issues.last_seen
+                THEN EXCLUDED.last_seen ELSE issues.last_seen END,
+            last_seen_minute = CASE WHEN EXCLUDED.last_seen_minute > issues.last_seen_minute
+                THEN EXCLUDED.last_seen_minute ELSE issues.last_seen_minute END,
+            handled = CASE WHEN EXCLUDED.handled IS NULL OR issues.handled IS FALSE
+                THEN issues.handled ELSE EXCLUDED.handled END,
+            n_events = issues.n_events + EXCLUDED.n_events,
+            n_users = CASE WHEN issues.users_below IS NULL
+                THEN issues.n_users + EXCLUDED.n_users ELSE issues.n_users END,
+            n_bodies = issues.n_bodies + EXCLUDED.n_bodies,
+            status = EXCLUDED.status, resolved_at = EXCLUDED.resolved_at,
+            mute_until = EXCLUDED.mute_until,
+            mute_until_n_events = EXCLUDED.mute_until_n_events,
+            is_regressed = EXCLUDED.is_regressed,
+            unconfirmed_since = EXCLUDED.unconfirmed_since, revision = EXCLUDED.revision"
+        )
+    };
+}
+const UPSERT_ISSUES_SQLITE: &str = upsert_issues!(sqlite);
+const UPSERT_ISSUES_POSTGRES: &str = upsert_issues!(postgres);
+
+const TAKE_NUMBERS: &str = "INSERT INTO project_counters (project_id, name, value)
+    VALUES ($1, 'issue_number', $2) ON CONFLICT (project_id, name)
+    DO UPDATE SET value = project_counters.value + EXCLUDED.value RETURNING value";
+const NUMBER_ISSUE: &str = "UPDATE issues SET number = $3 WHERE project_id = $1 AND id = $2";
+
+statements!(
+    LOCK_POSTGRES,
+    UPSERT_ISSUES_SQLITE,
+    UPSERT_ISSUES_POSTGRES,
+    TAKE_NUMBERS,
+    NUMBER_ISSUE
+);
+
+impl Tx {
+    /// Writes what a batch makes of its issues, sorted by id: one row each. Their rows are the locks
+    /// of their counters.
+    ///
+    /// # Errors
+    /// [`StoreError::Raced`] when the state of one changed since the decision was made.
+    pub async fn write_issues(
+        &mut self,
+        project: ProjectId,
+        deltas: &[&IssueDelta],
+    ) -> Result<(), StoreError> {
+        self.lock_issues(project, deltas).await?;
+        let rows = rows_json(deltas.iter().map(|delta| DeltaRow::from(*delta)));
+        let text = dialect!(self, UPSERT_ISSUES_SQLITE, UPSERT_ISSUES_POSTGRES);
+        execute!(self, sqlx::query(text).bind(project.0).bind(rows))?;
+        Ok(())
+    }
+
+    /// Holds the issues that exist, as they were when they were read. SQLite has one writer: there
+    /// nobody can have changed them since the transaction began.
+    async fn lock_issues(
+        &mut self,
+        project: ProjectId,
+        deltas: &[&IssueDelta],
+    ) -> Result<(), StoreError> {
+        let Self::Postgres(tx) = self else { return Ok(()) };
+        let read = |delta: &&IssueDelta| delta.revision.map(|revision| (delta.id.0, revision));
+        let wanted: Vec<(Uuid, i64)> = deltas.iter().filter_map(read).collect();
+        let ids: Vec<Uuid> = wanted.iter().map(|(id, _)| *id).collect();
+        let query = sqlx::query_as(LOCK_POSTGRES).bind(project.0).bind(ids);
+        let held: Vec<(Uuid, i64)> = query.fetch_all(&mut **tx).await?;
+        if held == wanted { Ok(()) } else { Err(StoreError::Raced) }
+    }
+
+    /// Gives new issues their numbers, in the order given. The last step of a batch: the counter is
+    /// the one row all new issues of a project share.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn number_issues(
+        &mut self,
+        project: ProjectId,
+        issues: &[IssueId],
+    ) -> Result<(), StoreError> {
+        if issues.is_empty() {
+            return Ok(());
+        }
+        let n_issues = count(issues.len() as u64);
+        let (last,): (i64,) = on!(self, |c| sqlx::query_as(TAKE_NUMBERS)
+            .bind(project.0)
+            .bind(n_issues)
+            .fetch_one(c))?;
+        for (number, issue) in (last - n_issues + 1..).zip(issues) {
+            execute!(self, sqlx::query(NUMBER_ISSUE).bind(project.0).bind(issue.0).bind(number))?;
+        }
+        Ok(())
+    }
+}
