@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::prepare::Prepared;
-use crate::domain::event::User;
 use crate::domain::event_counts::{CountKey, EventCounts};
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId};
 use crate::domain::issue::handled_of_both;
 use crate::domain::lifecycle::{Change, Occurrence, observe};
-use crate::domain::tag_counts::{TagCounts, tags_of};
+use crate::domain::tag_counts::TagCounts;
 use crate::domain::time::Timestamp;
-use crate::domain::user_sketch::user_hash;
 use crate::store::batch::{IssueDelta, IssueFacts, NewEvent, NewHash};
 
 /// What a batch makes of a project.
@@ -115,8 +113,8 @@ fn fold_issue(
     let occurrences: Vec<Occurrence<'_>> = reports
         .iter()
         .map(|report| Occurrence {
-            at: report.event.timestamp,
-            release: report.event.release.as_deref(),
+            at: report.occurred_at,
+            release: report.release.as_deref(),
             is_trusted: report.meta.is_trusted,
             is_enough: report.meta.is_trusted || believes_all,
         })
@@ -129,17 +127,17 @@ fn fold_issue(
         .map(|(report, judged)| NewEvent {
             id: report.meta.event_id,
             hash: report.fingerprint.hash,
-            occurred_at: report.event.timestamp,
+            occurred_at: report.occurred_at,
             received_at: report.meta.received_at,
-            release: report.event.release.clone(),
-            environment: report.event.environment.clone(),
+            release: report.release.clone(),
+            environment: report.environment.clone(),
             verdict: judged.verdict,
             reason: judged.reason,
             is_trusted: report.meta.is_trusted,
             body: report.body.clone(),
         })
         .collect();
-    let by_time = |report: &&&Prepared| report.event.timestamp;
+    let by_time = |report: &&&Prepared| report.occurred_at;
     let (Some(first), Some(last)) =
         (reports.iter().min_by_key(by_time), reports.iter().max_by_key(by_time))
     else {
@@ -154,21 +152,21 @@ fn fold_issue(
         n_events: reports.len() as u64,
         n_users: 0,
         n_bodies: events.iter().filter(|event| event.body.is_some()).count() as u64,
-        first_seen: first.event.timestamp,
-        last_seen: last.event.timestamp,
-        first_release: first.event.release.clone(),
+        first_seen: first.occurred_at,
+        last_seen: last.occurred_at,
+        first_release: first.release.clone(),
         last_release: reports
             .iter()
-            .filter(|report| report.event.release.is_some())
+            .filter(|report| report.release.is_some())
             .max_by_key(by_time)
-            .and_then(|report| report.event.release.clone()),
+            .and_then(|report| report.release.clone()),
         title: last.title.clone(),
         culprit: last.culprit.clone(),
-        level: last.event.level,
-        platform: last.event.platform.clone(),
+        level: last.level,
+        platform: last.platform.clone(),
         handled: reports
             .iter()
-            .fold(None, |handled, report| handled_of_both(handled, report.event.handled)),
+            .fold(None, |handled, report| handled_of_both(handled, report.handled)),
     };
     let mut plan = IssuePlan {
         delta,
@@ -186,11 +184,10 @@ fn fold_issue(
             environment: event.environment.clone(),
             verdict: event.verdict,
         });
-        for tag in tags_of(&report.event) {
-            *plan.tags.entry(tag).or_default() += 1;
+        for (tag, value) in &report.tags {
+            *plan.tags.entry((tag.clone(), value.clone())).or_default() += 1;
         }
-        let user = report.event.user.as_ref().and_then(User::identity);
-        plan.users.extend(user.map(|user| user_hash(&user)).filter(|hash| *hash < below));
+        plan.users.extend(report.user.filter(|hash| *hash < below));
     }
     (Some(plan), events)
 }

@@ -14,10 +14,10 @@ use super::id::ProjectId;
 use super::time::Timestamp;
 
 /// So many bodies of an issue are kept at first.
-pub const FIRST_BODIES: u64 = 50;
+pub const FIRST_BODIES: u64 = 20;
 
 /// So many bodies are kept of each release and environment of an issue in an hour.
-pub const BODIES_OF_STRATUM: u32 = 5;
+pub const BODIES_OF_STRATUM: u32 = 2;
 
 /// When no body of an issue was kept for this long, the next is.
 pub const KEPT_EVERY: Duration = Duration::from_mins(1);
@@ -161,7 +161,7 @@ mod tests {
     fn the_first_bodies_and_one_a_minute_are_kept() {
         let mut sampler = Sampler::default();
         let mut keeps = |second| sampler.keeps(KEY, (Some("shop@1"), "production"), at(second));
-        assert!((0..50).all(|_| keeps(0)));
+        assert!((0..20).all(|_| keeps(0)));
         assert!(!(0..50).any(|_| keeps(30)));
         assert!(keeps(60));
         assert!(!keeps(61));
@@ -174,9 +174,9 @@ mod tests {
         let mut keeps = |release, environment| {
             (0..20).filter(|_| sampler.keeps(KEY, (Some(release), environment), at(0))).count()
         };
-        assert_eq!(keeps("shop@1", "production"), 5);
-        assert_eq!(keeps("shop@2", "production"), 5);
-        assert_eq!(keeps("shop@2", "beta"), 5);
+        assert_eq!(keeps("shop@1", "production"), 2);
+        assert_eq!(keeps("shop@2", "production"), 2);
+        assert_eq!(keeps("shop@2", "beta"), 2);
     }
 
     #[test]

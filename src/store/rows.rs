@@ -2,7 +2,7 @@
 //!
 //! A statement that costs a round trip for each row is what makes a store slow. Rows go to either
 //! engine as one parameter, a JSON array of objects, and come out as the table `new`: through
-//! `json_each` on SQLite, through `json_to_recordset` on PostgreSQL. Bytes are hexadecimal there.
+//! `jsonb_each` on SQLite, through `json_to_recordset` on PostgreSQL. Bytes are hexadecimal there.
 
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ macro_rules! new_rows {
         concat!(
             "(SELECT ", $crate::store::rows::sqlite_column!($kind $name),
             $(", ", $crate::store::rows::sqlite_column!($kinds $names),)*
-            " FROM json_each($2)) AS new"
+            " FROM jsonb_each($2)) AS new"
         )
     };
     (postgres, $kind:ident $name:ident $(, $kinds:ident $names:ident)* $(,)?) => {
