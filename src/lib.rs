@@ -35,6 +35,7 @@ pub mod auth;
 pub mod digest;
 pub mod outcomes;
 pub mod project;
+pub mod retention;
 pub mod triage;
 
 pub mod api;

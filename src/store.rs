@@ -29,6 +29,7 @@ pub mod merge;
 pub mod outbox;
 pub mod outcome;
 pub mod project;
+pub mod retention;
 mod rows;
 pub mod rules;
 pub mod token;
@@ -50,6 +51,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("batch_issues", batch_issues::STATEMENTS),
         ("body", body::STATEMENTS),
         ("buried", buried::STATEMENTS),
+        ("connect", connect::STATEMENTS),
         ("counters", counters::STATEMENTS),
         ("event", event::STATEMENTS),
         ("issue", issue::STATEMENTS),
@@ -58,6 +60,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("outbox", outbox::STATEMENTS),
         ("outcome", outcome::STATEMENTS),
         ("project", project::STATEMENTS),
+        ("retention", retention::STATEMENTS),
         ("rules", rules::STATEMENTS),
         ("token", token::STATEMENTS),
         ("users", users::STATEMENTS),

@@ -15,6 +15,7 @@ use crate::digest::bury;
 use crate::domain::time::Timestamp;
 use crate::health::{Health, PartState};
 use crate::outcomes::Outcomes;
+use crate::retention;
 use crate::store::{Store, StoreError};
 use crate::triage;
 
@@ -119,6 +120,7 @@ impl Housekeeper {
             if is_flush_due {
                 flushed_at = now;
                 errors.extend(done(self.outcomes.flush(&self.store)).await.err());
+                errors.extend(done(self.store.shrink_log()).await.err());
             }
             if self.keeps_time {
                 errors.extend(done(triage::end_mutes(&self.store, &self.clock)).await.err());
@@ -126,6 +128,7 @@ impl Housekeeper {
             if self.keeps_time && is_delete_due {
                 deleted_at = now;
                 errors.extend(done(self.delete_old(now)).await.err());
+                errors.extend(done(retention::give_up_old(&self.store, now)).await.err());
             }
             for cause in &errors {
                 tracing::warn!(cause, "housekeeping could not be done");

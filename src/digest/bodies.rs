@@ -31,6 +31,9 @@ const MOST_BYTES_OF_SAMPLE: usize = 64 * 1024;
 /// Of so many projects dictionaries and samples are in memory.
 const MOST_PROJECTS: usize = 16;
 
+/// How often to look whether another node made a newer dictionary.
+const READ_EVERY: Duration = Duration::from_mins(5);
+
 /// A dictionary serves at least this long.
 const LEAST_AGE: Duration = Duration::from_mins(10);
 
@@ -54,6 +57,7 @@ struct Held {
     /// What was left of 1,000 bytes when the dictionary was new.
     left_when_new: Option<u64>,
     changed_at: Timestamp,
+    read_at: Timestamp,
     used_at: u64,
 }
 
@@ -185,7 +189,7 @@ impl Bodies {
         }
     }
 
-    /// Makes sure that the dictionary of a project is in memory.
+    /// Makes sure that the newest dictionary of a project is in memory.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -195,29 +199,37 @@ impl Bodies {
         project: ProjectId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.touch(project) {
+        if self.touch(project, now) {
             return Ok(());
         }
         let newest = store.read().await?.find_newest_dictionary(project).await?;
         let mut held = locked(&self.held);
-        while held.len() >= MOST_PROJECTS
+        while !held.contains_key(&project)
+            && held.len() >= MOST_PROJECTS
             && let Some(unused) =
                 held.iter().min_by_key(|(_, held)| held.used_at).map(|(project, _)| *project)
         {
             held.remove(&unused);
         }
         let one = held.entry(project).or_default();
-        one.adopt(newest.map(Arc::new), now);
+        one.read_at = now;
+        let id = |dictionary: Option<&Dictionary>| dictionary.map(|dictionary| dictionary.id);
+        if id(one.dictionary.as_deref()) != id(newest.as_ref()) {
+            one.adopt(newest.map(Arc::new), now);
+        }
         drop(held);
-        self.touch(project);
+        self.touch(project, now);
         Ok(())
     }
 
-    /// Notes that a project is in use; false when it is not in memory.
-    fn touch(&self, project: ProjectId) -> bool {
+    /// Notes that a project is in use; false when its dictionary is to be read.
+    fn touch(&self, project: ProjectId, now: Timestamp) -> bool {
         let mut held = locked(&self.held);
         let newest = held.values().map(|held| held.used_at).max().unwrap_or_default();
-        held.get_mut(&project).map(|held| held.used_at = newest + 1).is_some()
+        held.get_mut(&project).is_some_and(|held| {
+            held.used_at = newest + 1;
+            now.since(held.read_at) < READ_EVERY
+        })
     }
 
     /// Trains the dictionary that is due, if one is.

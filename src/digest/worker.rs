@@ -34,8 +34,10 @@ pub struct Limits {
     pub most_bytes: usize,
     /// Under load a batch that is not full waits this long for more.
     pub linger: Duration,
-    /// A transaction should hold the store's writer no longer than this.
+    /// A transaction should hold SQLite's one writer no longer than this.
     pub most_hold: Duration,
+    /// A transaction should hold the rows of its issues no longer than this, where others can write.
+    pub most_shared_hold: Duration,
     /// One attempt at the store takes no longer than this; a peer that is gone never answers.
     pub most_attempt: Duration,
     /// The first pause after the store failed; it doubles.
@@ -52,6 +54,7 @@ impl Default for Limits {
             most_bytes: 16 * 1024 * 1024,
             linger: Duration::from_millis(200),
             most_hold: Duration::from_millis(50),
+            most_shared_hold: Duration::from_millis(250),
             most_attempt: Duration::from_secs(40),
             least_pause: Duration::from_millis(100),
             most_pause: Duration::from_secs(5),
@@ -434,9 +437,14 @@ impl Digest {
         self.bodies.learn(project, committed.n_before.into_iter());
         let held = began.elapsed();
         self.last_commit = Some(Instant::now());
-        if held > self.limits.most_hold && n_records >= self.batch_records / 2 {
+        let most_hold = if self.store.has_one_writer() {
+            self.limits.most_hold
+        } else {
+            self.limits.most_shared_hold
+        };
+        if held > most_hold && n_records >= self.batch_records / 2 {
             self.batch_records = (self.batch_records / 2).max(self.limits.least_records);
-        } else if held < self.limits.most_hold / 2 && n_records >= self.batch_records / 2 {
+        } else if held < most_hold / 2 && n_records >= self.batch_records / 2 {
             let more = self.batch_records + self.batch_records / 4 + 1;
             self.batch_records = more.min(self.limits.most_records);
         }

@@ -21,6 +21,16 @@ pub const MOST_LABEL_CHARS: usize = 100;
 /// A key has at most this many origins.
 pub const MOST_ORIGINS: usize = 100;
 
+/// Events are kept at least so many days: what was sent twice is known that long, and so long a
+/// verdict can be settled.
+pub const LEAST_RETENTION_DAYS: u32 = 30;
+
+/// Events are kept at most so many days.
+pub const MOST_RETENTION_DAYS: u32 = 3_650;
+
+/// How many bodies of an issue may be kept.
+pub const BODIES_PER_ISSUE: std::ops::RangeInclusive<u32> = 20..=10_000;
+
 /// What is wrong with the description of a project.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProject {
@@ -60,6 +70,12 @@ pub enum InvalidProject {
     /// An origin of a key.
     #[error(transparent)]
     Origin(#[from] InvalidOrigin),
+    /// How long events are kept.
+    #[error("retention_days must be {LEAST_RETENTION_DAYS} to {MOST_RETENTION_DAYS}")]
+    Retention,
+    /// How many bodies of an issue are kept.
+    #[error("most_bodies_per_issue must be {} to {}", BODIES_PER_ISSUE.start(), BODIES_PER_ISSUE.end())]
+    Bodies,
     /// A rate limit or a quota.
     #[error(transparent)]
     Limit(#[from] InvalidLimit),
@@ -91,7 +107,7 @@ pub struct Project {
 }
 
 /// What can be set for a project. Unknown names are an error.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How many errors it may report in a time; no limit by default.
@@ -109,6 +125,31 @@ pub struct Settings {
     /// Whether a regression counts as certain when only untrusted keys have seen it; false by
     /// default.
     pub untrusted_keys_rearm_locks: bool,
+    /// Events are kept for so many days; 90 by default.
+    pub retention_days: u32,
+    /// Events beyond so many are given up earlier, the oldest first, though none before it is
+    /// [`LEAST_RETENTION_DAYS`] days old; no limit by default.
+    pub most_events: Option<u64>,
+    /// Of so many events of an issue the body is kept; of the others only what the lists show. 200
+    /// by default.
+    pub most_bodies_per_issue: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rate_limit: None,
+            daily_quota: None,
+            monthly_quota: None,
+            security_rate_limit: None,
+            security_daily_quota: None,
+            security_monthly_quota: None,
+            untrusted_keys_rearm_locks: false,
+            retention_days: 90,
+            most_events: None,
+            most_bodies_per_issue: 200,
+        }
+    }
 }
 
 impl Settings {
@@ -127,16 +168,22 @@ impl Settings {
         ]
     }
 
-    /// Checks limits and quotas.
+    /// Checks limits, quotas and what is kept.
     ///
     /// # Errors
-    /// [`InvalidProject::Limit`].
+    /// [`InvalidProject::Limit`], [`InvalidProject::Retention`], [`InvalidProject::Bodies`].
     pub fn check(&self) -> Result<(), InvalidProject> {
         for rate in [self.rate_limit, self.security_rate_limit].into_iter().flatten() {
             rate.check()?;
         }
         for quota in self.quotas().into_iter().flatten() {
             check_quota(quota)?;
+        }
+        if !(LEAST_RETENTION_DAYS..=MOST_RETENTION_DAYS).contains(&self.retention_days) {
+            return Err(InvalidProject::Retention);
+        }
+        if !BODIES_PER_ISSUE.contains(&self.most_bodies_per_issue) {
+            return Err(InvalidProject::Bodies);
         }
         Ok(())
     }

@@ -69,8 +69,11 @@ impl<'a> From<&'a IssueDelta> for DeltaRow<'a> {
 }
 
 /// Two nodes that lock the same issues do it in the same order.
-const LOCK_POSTGRES: &str = "SELECT id, revision FROM issues
-    WHERE project_id = $1 AND id = ANY($2) AND merged_into IS NULL ORDER BY id FOR UPDATE";
+const LOCK_POSTGRES: &str = "SELECT held.id, held.revision
+    FROM UNNEST(CAST($2 AS UUID[])) AS wanted (id)
+    CROSS JOIN LATERAL (SELECT id, revision FROM issues
+        WHERE project_id = $1 AND id = wanted.id AND merged_into IS NULL
+        LIMIT 1 FOR UPDATE) AS held";
 
 macro_rules! upsert_issues {
     ($engine:ident) => {

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{PgPool, SqlitePool};
 
 use super::error::StoreError;
-use super::tx::Tx;
+use super::tx::{Tx, statements};
 
 static SQLITE_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
@@ -28,6 +30,17 @@ const SQLITE_READERS: u32 = 4;
 
 /// Connections to PostgreSQL of one process.
 const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// What readers still need stays; the rest is moved to the database.
+const SHRINK_LOG_SQLITE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+const COUNT_FREE_SQLITE: &str = "PRAGMA freelist_count";
+const SHRINK_SQLITE: &str = "PRAGMA incremental_vacuum(200)";
+
+/// Pages of SQLite's file that may be free: 4 MB.
+const MOST_FREE_PAGES: i64 = 1_000;
+
+statements!(SHRINK_LOG_SQLITE, COUNT_FREE_SQLITE, SHRINK_SQLITE);
 
 /// Where the store is.
 #[derive(Clone, PartialEq, Eq)]
@@ -121,6 +134,42 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a transaction that writes keeps everybody else from writing.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        matches!(self.inner.db, Db::Sqlite { .. })
+    }
+
+    /// Gives back the space of SQLite's log, which otherwise stays as large as it ever was.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store is away.
+    pub async fn shrink_log(&self) -> Result<(), StoreError> {
+        if let Db::Sqlite { writer, .. } = &self.inner.db {
+            sqlx::query(SHRINK_LOG_SQLITE).execute(writer).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives space of SQLite's file that nothing is in back to the disk, in small steps; a little
+    /// stays for what comes next. PostgreSQL does the like by itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store is away.
+    pub async fn give_space_back(&self) -> Result<(), StoreError> {
+        let Db::Sqlite { writer, .. } = &self.inner.db else { return Ok(()) };
+        let mut last = i64::MAX;
+        loop {
+            let (n_free,): (i64,) = sqlx::query_as(COUNT_FREE_SQLITE).fetch_one(writer).await?;
+            // What was created before it could shrink never does.
+            if n_free <= MOST_FREE_PAGES || n_free >= last {
+                return Ok(());
+            }
+            last = n_free;
+            sqlx::query(SHRINK_SQLITE).execute(writer).await?;
+        }
+    }
+
     /// Whether [`Self::open`] has succeeded.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -180,6 +229,8 @@ fn sqlite(path: &Path) -> Db {
         .clone()
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
+        // Space that is free can be given back.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
         // A spool record is acknowledged after the commit, so the commit must be on disk.
         .synchronous(SqliteSynchronous::Full)
         // What is deleted (buried bytes, keys) must not stay readable in free pages.

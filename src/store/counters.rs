@@ -61,9 +61,9 @@ macro_rules! list_unknown_tags {
         concat!(
             "SELECT new.issue_id, new.tag, new.value FROM ",
             new_tags!($engine),
-            " WHERE NOT EXISTS (SELECT 1 FROM issue_tags
+            " WHERE (SELECT n_events FROM issue_tags
             WHERE issue_tags.project_id = $1 AND issue_tags.issue_id = new.issue_id
-            AND issue_tags.tag = new.tag AND issue_tags.value = new.value)"
+            AND issue_tags.tag = new.tag AND issue_tags.value = new.value) IS NULL"
         )
     };
 }
@@ -72,8 +72,10 @@ const LIST_UNKNOWN_TAGS_POSTGRES: &str = list_unknown_tags!(postgres);
 const COUNT_VALUES_SQLITE: &str = "SELECT issue_id, tag, COUNT(*) FROM issue_tags
     WHERE project_id = $1 AND issue_id IN (SELECT unhex(value, '-') FROM json_each($2))
     GROUP BY issue_id, tag";
-const COUNT_VALUES_POSTGRES: &str = "SELECT issue_id, tag, COUNT(*) FROM issue_tags
-    WHERE project_id = $1 AND issue_id = ANY($2) GROUP BY issue_id, tag";
+const COUNT_VALUES_POSTGRES: &str = "SELECT wanted.id, found.tag, found.n_values
+    FROM UNNEST(CAST($2 AS UUID[])) AS wanted (id)
+    CROSS JOIN LATERAL (SELECT tag, COUNT(*) AS n_values FROM issue_tags
+        WHERE project_id = $1 AND issue_id = wanted.id GROUP BY tag) AS found";
 macro_rules! add_tags {
     ($engine:ident) => {
         concat!(

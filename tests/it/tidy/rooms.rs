@@ -8,8 +8,17 @@ use std::collections::BTreeMap;
 use super::Finding;
 use super::source::{Placed, Source, Token, tokens};
 
-const USE_CASES: &[&str] =
-    &["auth", "digest", "outbox", "outcomes", "project", "release", "tracker", "triage"];
+const USE_CASES: &[&str] = &[
+    "auth",
+    "digest",
+    "outbox",
+    "outcomes",
+    "project",
+    "release",
+    "retention",
+    "tracker",
+    "triage",
+];
 const BELOW: &[&str] = &["clock", "domain", "git", "health", "protocol", "spool", "store"];
 const EDGES: &[&str] = &["api", "intake", "web"];
 

@@ -1,0 +1,131 @@
+//! Gives up what is old: a use case of the housekeeper.
+//!
+//! Rows of events stay for the project's retention time, and never less than
+//! [`LEAST_DAYS`](crate::domain::project::LEAST_RETENTION_DAYS) days, so that a report sent twice is
+//! known and verdicts can be settled later; a project that has more events than it may keeps that
+//! much and no more of the older ones. Bodies are thinned out to what an issue may have. Everything
+//! happens in small transactions with room for others in between.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::project::{LEAST_RETENTION_DAYS, Settings};
+use crate::domain::sampling::thin;
+use crate::domain::time::Timestamp;
+use crate::store::{Store, StoreError};
+
+/// Rows that one transaction deletes, at most.
+const STEP_ROWS: i64 = 500;
+
+/// Bodies that one transaction gives up, at most.
+const STEP_BODIES: usize = 100;
+
+/// Issues that are looked at together.
+const STEP_ISSUES: i64 = 100;
+
+fn days(n: u32) -> Duration {
+    Duration::from_hours(24 * u64::from(n))
+}
+
+/// What a round came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Given {
+    /// Events whose rows are gone.
+    pub n_events: u64,
+    /// Events whose bodies alone are gone.
+    pub n_bodies: u64,
+}
+
+/// Gives up what is old of all projects.
+///
+/// # Errors
+/// [`StoreError`]; the next round goes on.
+pub async fn give_up_old(store: &Store, now: Timestamp) -> Result<Given, StoreError> {
+    let projects = store.read().await?.list_settings().await?;
+    let mut given = Given::default();
+    for (project, settings) in projects {
+        let before = oldest_kept(store, project, &settings, now).await?;
+        given.n_events += delete_events(store, project, before).await?;
+        given.n_bodies += look_at_issues(store, project, &settings, before).await?;
+        let mut tx = store.write().await?;
+        tx.delete_unused_dictionaries(project).await?;
+        tx.commit().await?;
+    }
+    store.give_space_back().await?;
+    Ok(given)
+}
+
+/// Events that arrived before this time are given up.
+async fn oldest_kept(
+    store: &Store,
+    project: ProjectId,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Timestamp, StoreError> {
+    let by_age = now.minus(days(settings.retention_days));
+    let Some(most) = settings.most_events else { return Ok(by_age) };
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let by_count = store.read().await?.find_received_at(project, most - 1).await?;
+    let by_count = by_count.unwrap_or(by_age).min(now.minus(days(LEAST_RETENTION_DAYS)));
+    Ok(by_age.max(by_count))
+}
+
+async fn delete_events(
+    store: &Store,
+    project: ProjectId,
+    before: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut sum = 0;
+    loop {
+        let mut tx = store.write().await?;
+        let n_deleted = tx.delete_events_before(project, before, STEP_ROWS).await?;
+        tx.commit().await?;
+        sum += n_deleted as u64;
+        if n_deleted == 0 {
+            return Ok(sum);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn look_at_issues(
+    store: &Store,
+    project: ProjectId,
+    settings: &Settings,
+    before: Timestamp,
+) -> Result<u64, StoreError> {
+    let most = u64::from(settings.most_bodies_per_issue);
+    let mut n_given = 0;
+    let mut after = IssueId(Uuid::nil());
+    loop {
+        let issues = store.read().await?.list_issue_bodies(project, after, STEP_ISSUES).await?;
+        let Some(last) = issues.last() else { return Ok(n_given) };
+        after = last.id;
+        let mut tx = store.write().await?;
+        for issue in &issues {
+            tx.delete_counts_before(project, issue.id, before.hour()).await?;
+        }
+        tx.commit().await?;
+        for issue in issues.iter().filter(|issue| issue.n_bodies > most) {
+            n_given += thin_issue(store, project, issue.id, most).await?;
+        }
+    }
+}
+
+async fn thin_issue(
+    store: &Store,
+    project: ProjectId,
+    issue: IssueId,
+    most: u64,
+) -> Result<u64, StoreError> {
+    let kept = store.read().await?.list_kept(project, issue).await?;
+    let lost = thin(&kept, usize::try_from(most).unwrap_or(usize::MAX));
+    for part in lost.chunks(STEP_BODIES) {
+        let mut tx = store.write().await?;
+        tx.drop_bodies(project, issue, part).await?;
+        tx.commit().await?;
+    }
+    Ok(lost.len() as u64)
+}

@@ -1,0 +1,255 @@
+//! What is given up after its time: events, their bodies, counts, dictionaries; and their space.
+//!
+//! Every function takes a small step and says how far it got, so that nobody waits for long.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::rows::{dialect, hex, new_rows, rows_json};
+use super::tx::{Tx, execute, on, statements};
+use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::sampling::Kept;
+use crate::domain::time::Timestamp;
+
+const FIND_RECEIVED_AT: &str = "SELECT received_at FROM events WHERE project_id = $1
+    ORDER BY received_at DESC LIMIT 1 OFFSET $2";
+const DELETE_EVENTS: &str = "DELETE FROM events WHERE project_id = $1
+    AND id IN (SELECT id FROM events WHERE project_id = $1 AND received_at < $2
+        ORDER BY received_at LIMIT $3)
+    RETURNING hash, body IS NOT NULL";
+const DELETE_COUNTS: &str = "DELETE FROM issue_counts WHERE project_id = $1 AND issue_id = $2
+    AND hour < $3";
+const LIST_ISSUES: &str = "SELECT id, n_bodies FROM issues
+    WHERE project_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+const LIST_BODIES: &str = "SELECT events.id, events.occurred_at, events.release, events.environment
+    FROM issue_hashes JOIN events
+    ON events.project_id = issue_hashes.project_id AND events.hash = issue_hashes.hash
+    WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
+    AND events.body IS NOT NULL
+    ORDER BY events.occurred_at, events.id";
+const DROP_BODY: &str = "UPDATE events SET body = NULL
+    WHERE project_id = $1 AND id = $2 AND body IS NOT NULL";
+const ADD_BODIES: &str = "UPDATE issues SET n_bodies = n_bodies + $3
+    WHERE project_id = $1 AND id = $2";
+macro_rules! subtract_bodies {
+    ($engine:ident) => {
+        concat!(
+            "SELECT issue_hashes.issue_id, CAST(SUM(new.n_bodies) AS BIGINT) FROM ",
+            new_rows!($engine, bytes hash, int n_bodies),
+            " JOIN issue_hashes
+            ON issue_hashes.project_id = $1 AND issue_hashes.hash = new.hash
+            GROUP BY issue_hashes.issue_id ORDER BY issue_hashes.issue_id"
+        )
+    };
+}
+const LIST_ISSUES_OF_HASHES_SQLITE: &str = subtract_bodies!(sqlite);
+const LIST_ISSUES_OF_HASHES_POSTGRES: &str = subtract_bodies!(postgres);
+const DELETE_DICTIONARIES: &str = "DELETE FROM dictionaries WHERE project_id = $1
+    AND id < (SELECT MAX(newest.id) FROM dictionaries AS newest WHERE newest.project_id = $1)
+    AND NOT EXISTS (SELECT 1 FROM events WHERE events.project_id = $1
+        AND events.received_at <= $2 + (SELECT MIN(next.created_at) FROM dictionaries AS next
+            WHERE next.project_id = $1 AND next.id > dictionaries.id))";
+
+statements!(
+    FIND_RECEIVED_AT,
+    DELETE_EVENTS,
+    DELETE_COUNTS,
+    LIST_ISSUES,
+    LIST_BODIES,
+    DROP_BODY,
+    ADD_BODIES,
+    LIST_ISSUES_OF_HASHES_SQLITE,
+    LIST_ISSUES_OF_HASHES_POSTGRES,
+    DELETE_DICTIONARIES,
+);
+
+/// An issue and how many bodies of its events are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IssueBodies {
+    /// The issue.
+    pub id: IssueId,
+    /// Kept bodies.
+    pub n_bodies: u64,
+}
+
+#[derive(FromRow)]
+struct BodyRow {
+    id: Uuid,
+    occurred_at: i64,
+    release: Option<String>,
+    environment: String,
+}
+
+#[derive(Serialize)]
+struct LostRow {
+    hash: String,
+    n_bodies: i64,
+}
+
+/// A dictionary may still be in use on another node for this long after the next was made, in
+/// microseconds.
+const OVERLAP_MICROS: i64 = 3_600_000_000;
+
+impl Tx {
+    /// When the event arrived that has `n_newer` newer ones in its project; `None` when there are
+    /// not so many.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_received_at(
+        &mut self,
+        project: ProjectId,
+        n_newer: i64,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(i64,)> = on!(self, |c| sqlx::query_as(FIND_RECEIVED_AT)
+            .bind(project.0)
+            .bind(n_newer)
+            .fetch_optional(c))?;
+        Ok(row.map(|(at,)| Timestamp::from_micros(at)))
+    }
+
+    /// Deletes events of a project that arrived before a time, the oldest first, at most `limit`.
+    /// Says how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_events_before(
+        &mut self,
+        project: ProjectId,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<usize, StoreError> {
+        let rows: Vec<(Vec<u8>, bool)> = on!(self, |c| sqlx::query_as(DELETE_EVENTS)
+            .bind(project.0)
+            .bind(before.as_micros())
+            .bind(limit)
+            .fetch_all(c))?;
+        let mut lost: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
+        for (hash, has_body) in &rows {
+            if *has_body {
+                *lost.entry(hash.clone()).or_default() += 1;
+            }
+        }
+        if !lost.is_empty() {
+            self.subtract_bodies(project, lost).await?;
+        }
+        Ok(rows.len())
+    }
+
+    async fn subtract_bodies(
+        &mut self,
+        project: ProjectId,
+        lost: BTreeMap<Vec<u8>, i64>,
+    ) -> Result<(), StoreError> {
+        let row = |(hash, n_bodies): (Vec<u8>, i64)| LostRow { hash: hex(&hash), n_bodies };
+        let rows = rows_json(lost.into_iter().map(row));
+        let text = dialect!(self, LIST_ISSUES_OF_HASHES_SQLITE, LIST_ISSUES_OF_HASHES_POSTGRES);
+        let issues: Vec<(Uuid, i64)> =
+            on!(self, |c| sqlx::query_as(text).bind(project.0).bind(rows).fetch_all(c))?;
+        for (issue, n_bodies) in issues {
+            self.add_bodies(project, IssueId(issue), -n_bodies).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_bodies(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        n_bodies: i64,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(ADD_BODIES).bind(project.0).bind(issue.0).bind(n_bodies))?;
+        Ok(())
+    }
+
+    /// Deletes the counts of an issue's hours before one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_counts_before(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        hour: i64,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(DELETE_COUNTS).bind(project.0).bind(issue.0).bind(hour))?;
+        Ok(())
+    }
+
+    /// Issues of a project by id, those after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_issue_bodies(
+        &mut self,
+        project: ProjectId,
+        after: IssueId,
+        limit: i64,
+    ) -> Result<Vec<IssueBodies>, StoreError> {
+        let rows: Vec<(Uuid, i64)> = on!(self, |c| sqlx::query_as(LIST_ISSUES)
+            .bind(project.0)
+            .bind(after.0)
+            .bind(limit)
+            .fetch_all(c))?;
+        let bodies = |(id, n): (Uuid, i64)| IssueBodies {
+            id: IssueId(id),
+            n_bodies: n.max(0).unsigned_abs(),
+        };
+        Ok(rows.into_iter().map(bodies).collect())
+    }
+
+    /// All events of an issue whose bodies are kept, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_kept(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Vec<Kept<Uuid>>, StoreError> {
+        let rows: Vec<BodyRow> =
+            on!(self, |c| sqlx::query_as(LIST_BODIES).bind(project.0).bind(issue.0).fetch_all(c))?;
+        let kept = |row: BodyRow| Kept {
+            id: row.id,
+            at: Timestamp::from_micros(row.occurred_at),
+            release: row.release,
+            environment: row.environment,
+        };
+        Ok(rows.into_iter().map(kept).collect())
+    }
+
+    /// Gives up the bodies of events of an issue; their rows stay.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn drop_bodies(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        events: &[Uuid],
+    ) -> Result<(), StoreError> {
+        let mut n_dropped: i64 = 0;
+        for event in events {
+            let n_rows = execute!(self, sqlx::query(DROP_BODY).bind(project.0).bind(event))?;
+            n_dropped += i64::from(n_rows > 0);
+        }
+        self.add_bodies(project, issue, -n_dropped).await
+    }
+
+    /// Deletes dictionaries that no stored event can need.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_unused_dictionaries(
+        &mut self,
+        project: ProjectId,
+    ) -> Result<(), StoreError> {
+        let text = DELETE_DICTIONARIES;
+        execute!(self, sqlx::query(text).bind(project.0).bind(OVERLAP_MICROS))?;
+        Ok(())
+    }
+}
