@@ -30,6 +30,7 @@ mod names;
 pub mod rules;
 mod text;
 mod walk;
+mod words;
 
 use names::Names;
 use rules::{IpAddresses, ScrubRules};

@@ -12,6 +12,7 @@ use regex::Regex;
 
 use super::names::{self, Class, Names};
 use super::rules::{IpAddresses, ScrubRules};
+use super::words::Words;
 use super::{MARK, Rule, addresses, cards};
 
 mod assignment;
@@ -19,9 +20,8 @@ mod beginnings;
 mod statement;
 mod tokens;
 
-use beginnings::Beginnings;
-
 pub(super) use assignment::Kind;
+pub(super) use beginnings::Beginnings;
 pub(super) use tokens::is_behind_percent;
 
 /// How far back a name is looked for from a hint within it, in bytes.
@@ -79,7 +79,9 @@ impl Texts {
             beginnings.extend(tokens::triggers());
         }
         // A name may be written with any separators, or none: its first word is the hint.
-        let first_word = |key: &String| names::words(key).into_iter().next();
+        let first_word = |key: &String| {
+            Some(Words::of(key).all().first().to_owned()).filter(|word| !word.is_empty())
+        };
         let own = rules.keys.iter().filter_map(first_word).flat_map(spellings);
         beginnings.extend(own.map(|word| (word, Trigger::Hint)));
         let (texts, triggers): (Vec<String>, Vec<Trigger>) = beginnings.into_iter().unzip();

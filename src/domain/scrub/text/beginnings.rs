@@ -24,7 +24,7 @@ const WORD_BITS: usize = 64;
 
 /// Texts that are looked for.
 #[derive(Debug)]
-pub(super) struct Beginnings {
+pub(in crate::domain::scrub) struct Beginnings {
     /// One bit for each value of three bytes: whether a text may begin with them.
     table: Box<[u64; N_PLACES / WORD_BITS]>,
     automaton: AhoCorasick,
@@ -32,17 +32,17 @@ pub(super) struct Beginnings {
 
 impl Beginnings {
     /// `None` when there is nothing to look for.
-    pub(super) fn new(texts: &[String]) -> Option<Self> {
+    pub(in crate::domain::scrub) fn new(texts: &[impl AsRef<str>]) -> Option<Self> {
         let automaton = AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
             .start_kind(StartKind::Anchored)
             .kind(Some(AhoCorasickKind::DFA))
-            .build(texts)
+            .build(texts.iter().map(AsRef::as_ref))
             .ok()
             .filter(|_| !texts.is_empty())?;
         let mut table = Box::new([0; N_PLACES / WORD_BITS]);
-        for place in texts.iter().flat_map(|text| places(text.as_bytes())) {
+        for place in texts.iter().flat_map(|text| places(text.as_ref().as_bytes())) {
             if let Some(word) = table.get_mut(place / WORD_BITS) {
                 *word |= 1 << (place % WORD_BITS);
             }
@@ -52,7 +52,11 @@ impl Beginnings {
 
     /// The first place from `from` on where one of the texts is, the longest of them there, and
     /// which it is.
-    pub(super) fn find(&self, text: &str, from: usize) -> Option<(usize, Range<usize>)> {
+    pub(in crate::domain::scrub) fn find(
+        &self,
+        text: &str,
+        from: usize,
+    ) -> Option<(usize, Range<usize>)> {
         let rest = text.as_bytes().get(from..)?;
         let mut place = 0;
         let mut bytes = rest.iter();
@@ -117,8 +121,7 @@ mod tests {
     use super::*;
 
     fn beginnings(texts: &[&str]) -> Beginnings {
-        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-        Beginnings::new(&texts).expect("texts")
+        Beginnings::new(texts).expect("texts")
     }
 
     #[test]
@@ -136,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(beginnings.find(text, from), expected, "{text}");
         }
-        assert!(Beginnings::new(&[]).is_none());
+        assert!(Beginnings::new(&[""; 0]).is_none());
     }
 
     proptest! {
