@@ -23,6 +23,7 @@ use serde_json::{Number, Value};
 use super::event::Event;
 
 mod addresses;
+mod beginnings;
 mod cards;
 mod environ;
 mod event;

@@ -2,8 +2,8 @@
 //!
 //! A name is split into words (see `words`), and compared without regard to case and separators.
 
+use super::beginnings::Beginnings;
 use super::rules::{IpAddresses, ScrubRules};
-use super::text::Beginnings;
 use super::words::{WordList, Words};
 
 /// Secret wherever they stand in a name, also without separators: `csrfmiddlewaretoken`.

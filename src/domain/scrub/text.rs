@@ -10,18 +10,17 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use super::beginnings::Beginnings;
 use super::names::{self, Class, Names};
 use super::rules::{IpAddresses, ScrubRules};
 use super::words::Words;
 use super::{MARK, Rule, addresses, cards};
 
 mod assignment;
-mod beginnings;
 mod statement;
 mod tokens;
 
 pub(super) use assignment::Kind;
-pub(super) use beginnings::Beginnings;
 pub(super) use tokens::is_behind_percent;
 
 /// How far back a name is looked for from a hint within it, in bytes.

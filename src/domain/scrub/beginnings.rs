@@ -24,7 +24,7 @@ const WORD_BITS: usize = 64;
 
 /// Texts that are looked for.
 #[derive(Debug)]
-pub(in crate::domain::scrub) struct Beginnings {
+pub(super) struct Beginnings {
     /// One bit for each value of three bytes: whether a text may begin with them.
     table: Box<[u64; N_PLACES / WORD_BITS]>,
     automaton: AhoCorasick,
@@ -32,7 +32,7 @@ pub(in crate::domain::scrub) struct Beginnings {
 
 impl Beginnings {
     /// `None` when there is nothing to look for.
-    pub(in crate::domain::scrub) fn new(texts: &[impl AsRef<str>]) -> Option<Self> {
+    pub(super) fn new(texts: &[impl AsRef<str>]) -> Option<Self> {
         let automaton = AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
@@ -52,11 +52,7 @@ impl Beginnings {
 
     /// The first place from `from` on where one of the texts is, the longest of them there, and
     /// which it is.
-    pub(in crate::domain::scrub) fn find(
-        &self,
-        text: &str,
-        from: usize,
-    ) -> Option<(usize, Range<usize>)> {
+    pub(super) fn find(&self, text: &str, from: usize) -> Option<(usize, Range<usize>)> {
         let rest = text.as_bytes().get(from..)?;
         let mut place = 0;
         let mut bytes = rest.iter();
