@@ -3,6 +3,7 @@
 //! ```text
 //! cargo build --release --workspace
 //! target/release/bench scrubbing
+//! target/release/bench understanding
 //! target/release/bench load --bytes 8000 --bytes 50000 --postgres postgres://…
 //! ```
 //!
@@ -23,6 +24,7 @@ mod load;
 mod scrubbing;
 mod server;
 mod sink;
+mod understanding;
 mod wire;
 
 use std::error::Error;
@@ -31,6 +33,10 @@ use std::time::Duration;
 
 use clap::Parser;
 
+/// The server's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Benchmarks of Airlock, each with its reference in the same run
@@ -38,6 +44,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 enum Bench {
     /// What scrubbing adds to digest
     Scrubbing,
+    /// What understanding, scrubbing and naming a report take, step by step
+    Understanding,
     /// How fast reports are accepted and stored, beside a server that only parses them
     Load(load::LoadArgs),
     /// The server that only parses
@@ -61,6 +69,7 @@ fn median<T: Copy + Default + PartialOrd>(mut values: Vec<T>) -> T {
 fn main() -> ExitCode {
     let done = match Bench::parse() {
         Bench::Scrubbing => scrubbing::run(),
+        Bench::Understanding => understanding::run(),
         Bench::Load(args) => load::run(&args),
         Bench::Sink => sink::run(),
     };

@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     for is_cut in [false, true] {
         if let Ok(parsed) = json::parse(data, is_cut) {
-            scrubbed(&parsed.value);
+            scrubbed(&parsed.value.into());
         }
     }
     if text.contains(SECRET) {

@@ -18,11 +18,12 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::event::Event;
 
 mod addresses;
+mod beginnings;
 mod cards;
 mod environ;
 mod event;
@@ -30,6 +31,7 @@ mod names;
 pub mod rules;
 mod text;
 mod walk;
+mod words;
 
 use names::Names;
 use rules::{IpAddresses, ScrubRules};
@@ -140,8 +142,8 @@ impl Scrubber {
     }
 
     /// Whether a number is that of a card.
-    fn has_card(&self, digits: &str) -> bool {
-        self.names.has_defaults() && !cards::find_all(digits.as_bytes()).is_empty()
+    fn has_card(&self, number: &Number) -> bool {
+        self.names.has_defaults() && cards::is_card(number)
     }
 
     /// Scrubs JSON as if it were what an application attached to an event: for trying rules out.

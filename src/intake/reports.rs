@@ -13,9 +13,10 @@ use crate::domain::id::EventId;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::protocol::envelope::{Envelope, Item};
+use crate::protocol::json::{self, Json};
 use crate::protocol::report::{Report, ReportKind, ReportMeta};
 use crate::protocol::security::{self, Surroundings};
-use crate::protocol::{client_report, json, skim};
+use crate::protocol::{client_report, skim};
 
 /// The reports of a request, and the id to answer with: that of the first.
 pub(super) async fn reports(
@@ -221,12 +222,14 @@ fn event_id_in(payload: &[u8], is_cut: bool) -> Result<Option<EventId>, Refusal>
     }
     skim::event_id(payload).or_else(|strict| {
         // Broken text inside is digest's business; only what is no JSON object is refused.
-        let event = json::parse(payload, is_cut).ok();
-        let event = event.as_ref().and_then(|parsed| parsed.value.as_object());
-        let event = event.ok_or_else(|| {
-            Refusal::malformed(format!("the report is not a JSON object: {strict}"))
-        })?;
-        let id = event.get("event_id").and_then(serde_json::Value::as_str);
-        Ok(id.and_then(EventId::parse))
+        let parsed = json::parse(payload, is_cut).ok();
+        let Some(Json::Object(event)) = parsed.map(|parsed| parsed.value) else {
+            let detail = format!("the report is not a JSON object: {strict}");
+            return Err(Refusal::malformed(detail));
+        };
+        match event.get("event_id") {
+            Some(Json::Text(id)) => Ok(EventId::parse(id)),
+            Some(_) | None => Ok(None),
+        }
     })
 }

@@ -28,7 +28,7 @@ use notifier::Notifier;
 /// When the payload is not a JSON object.
 pub fn parse_notice(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
     let (notice, mut budget) = sentry::object(bytes, received)?;
-    Ok(sentry::normalise(to_payload(notice), received, &mut budget))
+    Ok(sentry::normalise(to_payload(notice.into()).into(), received, &mut budget))
 }
 
 /// Rewrites a notice as the payload of a Sentry event.

@@ -5,9 +5,12 @@
 //! gives back what is left. So one huge part cannot push out the others, and the sum is bounded
 //! whatever arrives. What is cut is counted and said in one note for each room.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
-use super::lenient::{self, Object};
+use serde_json::{Map, Value};
+
+use super::json::{Json, Object};
+use super::lenient;
 use crate::domain::text;
 
 /// The JSON of a normalised event is smaller than this.
@@ -140,19 +143,27 @@ impl Room {
 
     /// Keeps a text as the field `name` (empty within a list), cut to `most` characters and to
     /// what fits. `None` when nothing of it fits.
-    pub fn keep(&mut self, name: &str, mut text: String, most: usize) -> Option<String> {
+    pub fn keep<'a>(
+        &mut self,
+        name: &str,
+        text: impl Into<Cow<'a, str>>,
+        most: usize,
+    ) -> Option<String> {
+        let mut text: Cow<'a, str> = text.into();
+        let mut is_plain = is_plain(&text);
         // Most texts are short and go through unchanged.
-        if text.len() > most || text.contains('\0') {
+        if text.len() > most || !is_plain && text.contains('\0') {
             if text.chars().nth(most).is_some() {
                 self.count_cut();
             }
-            text = text::bounded(&text, most);
+            text = text::bounded(&text, most).into();
+            is_plain = false;
         }
-        let n_bytes = json_bytes(&text);
+        let n_bytes = if is_plain { text.len() } else { json_bytes(&text) };
         let cost = name.len().saturating_add(FIELD_BYTES);
         if cost.saturating_add(n_bytes) <= self.left {
             self.left = self.left.saturating_sub(cost.saturating_add(n_bytes));
-            return Some(text);
+            return Some(text.into_owned());
         }
         let space = self.left.saturating_sub(cost);
         if space < LEAST_TEXT_BYTES {
@@ -165,24 +176,28 @@ impl Room {
     }
 
     /// Takes the text of the field `name` out of `object` and keeps it; empty counts as absent.
-    pub fn take(&mut self, object: &mut Object, name: &str, most: usize) -> Option<String> {
+    pub fn take(&mut self, object: &mut Object<'_>, name: &str, most: usize) -> Option<String> {
         lenient::take_text(object, name).and_then(|text| self.keep(name, text, most))
     }
 
     /// Takes a whole number that fits `T` out of `object`.
-    pub fn take_integer<T: TryFrom<i64>>(&mut self, object: &mut Object, name: &str) -> Option<T> {
+    pub fn take_integer<T: TryFrom<i64>>(
+        &mut self,
+        object: &mut Object<'_>,
+        name: &str,
+    ) -> Option<T> {
         let number = T::try_from(lenient::take_integer(object, name)?).ok()?;
         self.pay(name, 20).then_some(number)
     }
 
     /// Takes a truth value out of `object`.
-    pub fn take_flag(&mut self, object: &mut Object, name: &str) -> Option<bool> {
+    pub fn take_flag(&mut self, object: &mut Object<'_>, name: &str) -> Option<bool> {
         let flag = lenient::take_flag(object, name)?;
         self.pay(name, 5).then_some(flag)
     }
 
     /// Takes an object of free JSON out of `object`; anything else counts as absent.
-    pub fn take_object(&mut self, object: &mut Object, name: &str) -> Object {
+    pub fn take_object(&mut self, object: &mut Object<'_>, name: &str) -> Map<String, Value> {
         lenient::take(object, name)
             .and_then(lenient::object)
             .map(|value| self.object(name, value))
@@ -191,15 +206,15 @@ impl Room {
 
     /// Keeps an object of free JSON as the field `name`, cut to [`MOST_DEPTH`], [`MOST_ENTRIES`]
     /// and [`MOST_TEXT_CHARS`] and to what fits.
-    pub fn object(&mut self, name: &str, object: Object) -> Object {
+    pub fn object(&mut self, name: &str, object: Object<'_>) -> Map<String, Value> {
         if object.is_empty() || !self.pay(name, 2) {
-            return Object::new();
+            return Map::new();
         }
         self.entries(object, 1)
     }
 
     /// Keeps a list of free JSON as the field `name`, cut like [`Room::object`].
-    pub fn list(&mut self, name: &str, list: Vec<Value>) -> Vec<Value> {
+    pub fn list(&mut self, name: &str, list: Vec<Json<'_>>) -> Vec<Value> {
         if list.is_empty() || !self.pay(name, 2) {
             return Vec::new();
         }
@@ -207,31 +222,32 @@ impl Room {
     }
 
     /// Keeps free JSON as the field `name`, cut like [`Room::object`]; null when nothing fits.
-    pub fn json(&mut self, name: &str, value: Value) -> Value {
+    pub fn json(&mut self, name: &str, value: Json<'_>) -> Value {
         self.json_at(name, value, 0).unwrap_or_default()
     }
 
-    fn json_at(&mut self, name: &str, value: Value, depth: usize) -> Option<Value> {
+    fn json_at(&mut self, name: &str, value: Json<'_>, depth: usize) -> Option<Value> {
         match value {
-            Value::Null | Value::Bool(_) => self.pay(name, 5).then_some(value),
-            Value::Number(ref number) => {
+            Json::Null => self.pay(name, 5).then_some(Value::Null),
+            Json::Bool(flag) => self.pay(name, 5).then_some(Value::Bool(flag)),
+            Json::Number(number) => {
                 let n_bytes = match number.as_u64() {
                     Some(number) => number.checked_ilog10().map_or(1, |log| log as usize + 1),
                     None => 24,
                 };
-                self.pay(name, n_bytes).then_some(value)
+                self.pay(name, n_bytes).then_some(Value::Number(number))
             }
-            Value::String(text) => self.keep(name, text, MOST_TEXT_CHARS).map(Value::String),
-            Value::Array(ref entries) if depth >= MOST_DEPTH && !entries.is_empty() => {
+            Json::Text(text) => self.keep(name, text, MOST_TEXT_CHARS).map(Value::String),
+            Json::List(ref entries) if depth >= MOST_DEPTH && !entries.is_empty() => {
                 self.too_deep(name)
             }
-            Value::Object(ref entries) if depth >= MOST_DEPTH && !entries.is_empty() => {
+            Json::Object(ref entries) if depth >= MOST_DEPTH && !entries.is_empty() => {
                 self.too_deep(name)
             }
-            Value::Array(entries) => {
+            Json::List(entries) => {
                 self.pay(name, 2).then(|| Value::Array(self.elements(entries, depth + 1)))
             }
-            Value::Object(object) => {
+            Json::Object(object) => {
                 self.pay(name, 2).then(|| Value::Object(self.entries(object, depth + 1)))
             }
         }
@@ -239,10 +255,10 @@ impl Room {
 
     fn too_deep(&mut self, name: &str) -> Option<Value> {
         self.count_cut();
-        self.keep(name, CUT.to_owned(), CUT.len()).map(Value::String)
+        self.keep(name, CUT, CUT.len()).map(Value::String)
     }
 
-    fn elements(&mut self, elements: Vec<Value>, depth: usize) -> Vec<Value> {
+    fn elements(&mut self, elements: Vec<Json<'_>>, depth: usize) -> Vec<Value> {
         let n_elements = elements.len();
         let mut kept = Vec::with_capacity(n_elements.min(MOST_ENTRIES));
         for element in elements.into_iter().take(MOST_ENTRIES) {
@@ -258,22 +274,27 @@ impl Room {
         kept
     }
 
-    fn entries(&mut self, object: Object, depth: usize) -> Object {
-        let n_entries = object.len();
-        let mut kept = Object::new();
-        let mut n_kept = 0_usize;
-        for (key, value) in object.into_iter().take(MOST_ENTRIES) {
+    fn entries(&mut self, object: Object<'_>, depth: usize) -> Map<String, Value> {
+        let fields = object.into_sorted();
+        let n_entries = fields.len();
+        let mut kept = Vec::with_capacity(n_entries.min(MOST_ENTRIES).saturating_add(1));
+        for (key, value) in fields.into_iter().take(MOST_ENTRIES) {
             let Some(key) = self.keep("", key, MOST_KEY_CHARS) else { break };
             let Some(value) = self.json_at("", value, depth) else { break };
-            kept.insert(key, value);
-            n_kept = n_kept.saturating_add(1);
+            kept.push((key, value));
         }
-        if let Some(n_more) = n_entries.checked_sub(n_kept).filter(|n_more| *n_more > 0) {
+        if let Some(n_more) = n_entries.checked_sub(kept.len()).filter(|n_more| *n_more > 0) {
             self.count_cut();
-            kept.insert(CUT.to_owned(), Value::from(format!("{n_more} more")));
+            kept.push((CUT.to_owned(), Value::from(format!("{n_more} more"))));
         }
-        kept
+        kept.into_iter().collect()
     }
+}
+
+/// Whether no character of a text is escaped in JSON. Written so that it looks at many at once.
+fn is_plain(text: &str) -> bool {
+    let has_escape = |byte: u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+    !text.bytes().fold(false, |has_any, byte| has_any | has_escape(byte))
 }
 
 /// The bytes of a text in JSON, without its quotes.
@@ -319,7 +340,7 @@ mod tests {
     #[test]
     fn what_fits_is_kept_as_it_is() {
         let value = json!({"a": [1, -2, 1.5, null, true, "x"], "b": {"c": {}}});
-        assert_eq!(room(1000).json("extra", value.clone()), value);
+        assert_eq!(room(1000).json("extra", value.clone().into()), value);
     }
 
     #[test]
@@ -328,16 +349,17 @@ mod tests {
         for _ in 0..12 {
             deep = json!([deep]);
         }
-        assert_eq!(room(1000).json("", deep).to_string(), r#"[[[[[[[["[cut]"]]]]]]]]"#);
+        assert_eq!(room(1000).json("", deep.into()).to_string(), r#"[[[[[[[["[cut]"]]]]]]]]"#);
 
-        let wide = room(9999).json("", Value::from((0..250).collect::<Vec<_>>()));
+        let wide = room(9999).json("", Value::from((0..250).collect::<Vec<_>>()).into());
         assert_eq!(wide.as_array().expect("a list").len(), MOST_ENTRIES + 1);
         assert_eq!(wide[MOST_ENTRIES], json!("[cut] 50 more"));
 
-        let long = room(9999).json("", Value::from("x".repeat(5000)));
+        let long = room(9999).json("", Value::from("x".repeat(5000)).into());
         assert_eq!(long.as_str().expect("a text").chars().count(), MOST_TEXT_CHARS);
 
-        let full = room(60).json("", json!({"a": "x".repeat(30), "b": "y".repeat(30), "c": 1}));
+        let three = json!({"a": "x".repeat(30), "b": "y".repeat(30), "c": 1});
+        let full = room(60).json("", three.into());
         assert_eq!(
             full,
             json!({"a": "x".repeat(30), "[cut]": "2 more"}),

@@ -33,7 +33,7 @@ pub fn parse_notice(bytes: &[u8], received: &Received<'_>) -> Result<Event, Inva
     if let Some(fault) = read.fault {
         budget.note(fault);
     }
-    Ok(sentry::normalise(airbrake::to_payload(notice), received, &mut budget))
+    Ok(sentry::normalise(airbrake::to_payload(notice).into(), received, &mut budget))
 }
 
 /// The key of a notice, from as much of it as has arrived. An empty one is no key.

@@ -4,19 +4,19 @@
 //! are no UTF-8, `NaN`, line breaks within strings. A crash report is not refused for that.
 
 mod bound;
+mod tree;
 
 use std::fmt::Write as _;
 use std::str::Chars;
 
-use serde_json::Value;
-
 pub use bound::{MOST_LEVELS, MOST_VALUES};
+pub use tree::{Json, Object};
 
 /// What was read, and what it lacks.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
+pub struct Parsed<'a> {
     /// What was read.
-    pub value: Value,
+    pub value: Json<'a>,
     /// Lists and objects left out because they lay deeper than [`MOST_LEVELS`].
     pub n_deep: usize,
     /// Whether there were more than [`MOST_VALUES`] values, and the rest was left out.
@@ -47,16 +47,29 @@ pub enum InvalidJson {
 /// # Errors
 ///
 /// For anything else that is not JSON; the message says what is wrong and where.
-pub fn parse(bytes: &[u8], is_cut: bool) -> Result<Parsed, InvalidJson> {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+pub fn parse(bytes: &[u8], is_cut: bool) -> Result<Parsed<'_>, InvalidJson> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse_text(text, is_cut),
+        Err(_) => parse_text(&String::from_utf8_lossy(bytes), is_cut).map(Parsed::into_owned),
+    }
+}
+
+impl Parsed<'_> {
+    fn into_owned(self) -> Parsed<'static> {
+        let Self { value, n_deep, has_too_many } = self;
+        Parsed { value: value.into_owned(), n_deep, has_too_many }
+    }
+}
+
+fn parse_text(text: &str, is_cut: bool) -> Result<Parsed<'_>, InvalidJson> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
         return Err(InvalidJson::Empty);
     }
     if is_cut || bound::may_have_too_many(text) {
         return parse_bounded(text, is_cut);
     }
-    match parse_text(text) {
+    match parse_whole(text) {
         Ok(value) => Ok(Parsed { value, n_deep: 0, has_too_many: false }),
         // serde_json names this case in its text only.
         Err(error) if error.to_string().starts_with("recursion limit") => {
@@ -66,28 +79,30 @@ pub fn parse(bytes: &[u8], is_cut: bool) -> Result<Parsed, InvalidJson> {
     }
 }
 
-fn parse_bounded(text: &str, is_cut: bool) -> Result<Parsed, InvalidJson> {
+fn parse_bounded(text: &str, is_cut: bool) -> Result<Parsed<'static>, InvalidJson> {
     let bounded = bound::bound(text, is_cut);
-    let value = parse_text(&bounded.text).map_err(InvalidJson::Syntax)?;
+    let value = parse_whole(&bounded.text).map_err(InvalidJson::Syntax)?.into_owned();
     Ok(Parsed { value, n_deep: bounded.n_deep, has_too_many: bounded.has_too_many })
 }
 
-fn parse_text(text: &str) -> Result<Value, serde_json::Error> {
-    if has_suspect_escape(text) {
-        return serde_json::from_str(&mend(text));
+fn parse_whole(text: &str) -> Result<Json<'_>, serde_json::Error> {
+    let parse_mended =
+        || serde_json::from_str(&mend(text)).map(|value: Json<'_>| value.into_owned());
+    // The parser stops at what has no text, save at NUL.
+    if text.contains("\\u0000") {
+        return parse_mended();
     }
-    serde_json::from_str(text).or_else(|error| match serde_json::from_str(&mend(text)) {
-        Ok(value) => Ok(value),
-        Err(_) => Err(error),
+    serde_json::from_str(text).or_else(|error| {
+        let is_mendable = has_surrogate(text);
+        parse_mended().map_err(|mended| if is_mendable { mended } else { error })
     })
 }
 
-/// Whether there may be an escape of NUL or of a surrogate. Pairs of surrogates count, too.
-fn has_suspect_escape(text: &str) -> bool {
+/// Whether there may be an escape of a surrogate.
+fn has_surrogate(text: &str) -> bool {
     text.match_indices("\\u").any(|(at, _)| {
         let digits = text.as_bytes().get(at.saturating_add(2)..).unwrap_or_default();
-        matches!(digits, [b'0', b'0', b'0', b'0', ..] | [b'd' | b'D', b'8'..=b'9', ..])
-            || matches!(digits, [b'd' | b'D', b'a'..=b'f' | b'A'..=b'F', ..])
+        matches!(digits, [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..])
     })
 }
 
@@ -188,12 +203,16 @@ fn mend_number(first: char, rest: &mut Chars<'_>, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    fn parsed(bytes: &[u8]) -> Value {
+        parse(bytes, false).expect("JSON, or near enough").value.into()
+    }
+
     fn read(text: &str) -> Value {
-        parse(text.as_bytes(), false).expect("JSON, or near enough").value
+        parsed(text.as_bytes())
     }
 
     #[test]
@@ -214,10 +233,7 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(read(text), json!(expected), "{text}");
         }
-        assert_eq!(
-            parse(b"{\"k\xff\": \"\xc3\"}", false).expect("JSON").value,
-            json!({"k\u{fffd}": "\u{fffd}"})
-        );
+        assert_eq!(parsed(b"{\"k\xff\": \"\xc3\"}"), json!({"k\u{fffd}": "\u{fffd}"}));
         assert_eq!(read("\u{feff}[1]"), json!([1]));
     }
 
@@ -295,8 +311,8 @@ mod tests {
         fn valid_json_is_read_as_it_is(value in any_json()) {
             let text = value.to_string();
             let expected: Value = serde_json::from_str(&text).expect("what serde_json wrote");
-            prop_assert_eq!(&parse(text.as_bytes(), false).expect("JSON").value, &expected);
-            prop_assert_eq!(&parse(in_ascii(&text).as_bytes(), false).expect("JSON").value, &expected);
+            prop_assert_eq!(&read(&text), &expected);
+            prop_assert_eq!(&read(&in_ascii(&text)), &expected);
             let mended: Value = serde_json::from_str(&mend(&text)).expect("still JSON");
             prop_assert_eq!(&mended, &expected);
         }

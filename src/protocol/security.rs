@@ -75,7 +75,8 @@ pub fn split(body: &[u8], surroundings: &Surroundings) -> Result<Reports, serde_
 /// # Errors
 /// When the payload is not a JSON object.
 pub fn parse_report(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
-    let (mut wrapped, mut budget) = sentry::object(bytes, received)?;
+    let (wrapped, mut budget) = sentry::object(bytes, received)?;
+    let mut wrapped = Object::from(wrapped);
     let report = lenient::take(&mut wrapped, "report").and_then(lenient::object);
     let mut finding = find(report.unwrap_or_default(), received);
     let agent = finding.user_agent.take().or_else(|| lenient::take(&mut wrapped, "user_agent"));
@@ -98,7 +99,7 @@ pub fn parse_report(bytes: &[u8], received: &Received<'_>) -> Result<Event, Inva
         "extra": finding.report,
     });
     let payload = lenient::object(payload).unwrap_or_default();
-    Ok(sentry::normalise(payload, received, &mut budget))
+    Ok(sentry::normalise(payload.into(), received, &mut budget))
 }
 
 /// What a report says, whichever kind it is.

@@ -7,11 +7,11 @@
 //! Parts are read in the order of their worth, because they share one [`Budget`]: what names and
 //! groups the event first, what merely surrounds it last.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::budget::Budget;
-use super::json::{self, InvalidJson, MOST_LEVELS, MOST_VALUES};
-use super::lenient::{self, Object};
+use super::json::{self, InvalidJson, Json, MOST_LEVELS, MOST_VALUES, Object};
+use super::lenient;
 use crate::domain::event::Event;
 use crate::domain::id::EventId;
 use crate::domain::time::{self, Timestamp};
@@ -81,10 +81,10 @@ pub fn parse_event(bytes: &[u8], received: &Received<'_>) -> Result<Event, Inval
 }
 
 /// The JSON object of a payload, and a budget with notes of what was cut from it.
-pub(super) fn object(
-    bytes: &[u8],
+pub(super) fn object<'a>(
+    bytes: &'a [u8],
     received: &Received<'_>,
-) -> Result<(Object, Budget), InvalidEvent> {
+) -> Result<(Object<'a>, Budget), InvalidEvent> {
     let parsed = json::parse(bytes, received.n_cut > 0)?;
     let mut budget = Budget::default();
     if received.n_cut > 0 {
@@ -98,12 +98,12 @@ pub(super) fn object(
         budget.note(format!("the report had more than {MOST_VALUES} values; the rest was cut"));
     }
     match parsed.value {
-        Value::Object(payload) => Ok((payload, budget)),
-        Value::Null => Err(InvalidEvent::NotAnObject("null")),
-        Value::Bool(_) => Err(InvalidEvent::NotAnObject("truth value")),
-        Value::Number(_) => Err(InvalidEvent::NotAnObject("number")),
-        Value::String(_) => Err(InvalidEvent::NotAnObject("string")),
-        Value::Array(_) => Err(InvalidEvent::NotAnObject("list")),
+        Json::Object(payload) => Ok((payload, budget)),
+        Json::Null => Err(InvalidEvent::NotAnObject("null")),
+        Json::Bool(_) => Err(InvalidEvent::NotAnObject("truth value")),
+        Json::Number(_) => Err(InvalidEvent::NotAnObject("number")),
+        Json::Text(_) => Err(InvalidEvent::NotAnObject("string")),
+        Json::List(_) => Err(InvalidEvent::NotAnObject("list")),
     }
 }
 
@@ -118,7 +118,7 @@ fn cut_note(n_kept: u64, n_cut: u64) -> String {
 
 /// Makes an event of a payload, whoever made the payload.
 pub(super) fn normalise(
-    mut payload: Object,
+    mut payload: Object<'_>,
     received: &Received<'_>,
     budget: &mut Budget,
 ) -> Event {
@@ -184,7 +184,11 @@ pub(super) fn normalise(
     }
 }
 
-fn happened_at(payload: &mut Object, received: &Received<'_>, budget: &mut Budget) -> Timestamp {
+fn happened_at(
+    payload: &mut Object<'_>,
+    received: &Received<'_>,
+    budget: &mut Budget,
+) -> Timestamp {
     let claimed = lenient::take(payload, "timestamp");
     let read = claimed.as_ref().and_then(lenient::time);
     if claimed.is_some() && read.is_none() {
@@ -198,13 +202,13 @@ fn happened_at(payload: &mut Object, received: &Received<'_>, budget: &mut Budge
 }
 
 fn free_object(
-    payload: &mut Object,
+    payload: &mut Object<'_>,
     name: &'static str,
     most: usize,
     budget: &mut Budget,
-) -> Object {
+) -> Map<String, Value> {
     match lenient::take(payload, name) {
-        Some(Value::Object(object)) => {
+        Some(Json::Object(object)) => {
             let mut room = budget.open(name, most);
             let kept = room.object(name, object);
             budget.close(room);
@@ -212,9 +216,9 @@ fn free_object(
         }
         Some(_) => {
             budget.mistyped(name, "an object");
-            Object::new()
+            Map::new()
         }
-        None => Object::new(),
+        None => Map::new(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde_json::Number;
+
 use super::text::is_behind_percent;
 
 /// The digits of the shortest card number.
@@ -12,6 +14,9 @@ const MOST_DIGITS: usize = 19;
 
 /// A word that is glued to a card number is shorter than this, in bytes.
 const MOST_GLUED_BYTES: usize = 20;
+
+/// From the smallest number of as many digits as a card's to the smallest of more.
+const CARDS: Range<f64> = 1e12..1e19;
 
 /// How card numbers are printed in groups.
 const GROUPINGS: &[&[usize]] = &[&[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 4, 3]];
@@ -40,6 +45,14 @@ pub(super) fn find_all(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
+/// Whether a whole number is that of a card.
+pub(super) fn is_card(number: &Number) -> bool {
+    let is_candidate = |float: &f64| CARDS.contains(&float.abs()) && float.fract() == 0.0;
+    let Some(float) = number.as_f64().filter(is_candidate) else { return false };
+    let digits = number.as_u64().map_or_else(|| format!("{float:.0}"), |whole| whole.to_string());
+    !find_all(digits.as_bytes()).is_empty()
+}
+
 fn is_part(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'+' | b'%' | b'.')
 }
@@ -57,7 +70,7 @@ fn find_in_run(text: &[u8], run: Range<usize>, found: &mut Vec<Range<usize>>) {
             Some((card, n_groups)) => (Some(card), n_groups),
             None => (
                 Some(group.clone())
-                    .filter(|whole| is_card(text, whole, std::slice::from_ref(group))),
+                    .filter(|whole| is_card_at(text, whole, std::slice::from_ref(group))),
                 1,
             ),
         };
@@ -82,7 +95,7 @@ fn grouped(
             .all(|pair| matches!(pair, [one, next] if between(one, next) == Some(separator)));
     let has_lengths = groups.iter().map(Range::len).eq(grouping.iter().copied());
     let whole = first.start..last.end;
-    (is_even && has_lengths && is_card(text, &whole, groups)).then_some((whole, grouping.len()))
+    (is_even && has_lengths && is_card_at(text, &whole, groups)).then_some((whole, grouping.len()))
 }
 
 /// The runs of digits, without those of bytes written as `%20`.
@@ -105,7 +118,7 @@ fn groups(text: &[u8], run: &Range<usize>) -> Vec<Range<usize>> {
 }
 
 /// Whether groups of digits are a card's number; `whole` is where they stand.
-fn is_card(text: &[u8], whole: &Range<usize>, groups: &[Range<usize>]) -> bool {
+fn is_card_at(text: &[u8], whole: &Range<usize>, groups: &[Range<usize>]) -> bool {
     if whole.len() < LEAST_DIGITS {
         return false;
     }

@@ -182,17 +182,17 @@ fn are_telling<'a>(names: impl Iterator<Item = &'a str>) -> bool {
     let (mut has_path, mut are_constants) = (false, true);
     for name in names {
         n = n.saturating_add(1);
-        n_telling = n_telling.saturating_add(usize::from(is_telling(name)));
-        has_path |= name == "PATH";
+        // Most keys of most maps begin with a small letter.
+        let is_upper = name.bytes().next().is_some_and(|first| first.is_ascii_uppercase());
+        n_telling = n_telling.saturating_add(usize::from(is_upper && is_telling(name)));
+        has_path |= is_upper && name == "PATH";
         are_constants = are_constants && is_constant(name);
     }
     n_telling >= 3 || n >= 3 && n_telling >= 2 && has_path && are_constants
 }
 
 fn is_telling(name: &str) -> bool {
-    // Most keys of most maps begin with a small letter.
-    name.starts_with(|first: char| first.is_ascii_uppercase())
-        && (TELLING.contains(&name) || is_among(TELLING_WINDOWS, name))
+    TELLING.contains(&name) || is_among(TELLING_WINDOWS, name)
 }
 
 fn is_among(names: &[&str], name: &str) -> bool {
@@ -225,6 +225,9 @@ pub(super) fn is_list(list: &[Value], is_likely: impl Fn(&[&str]) -> bool) -> bo
 /// also one that was cut. Each with the place of its value.
 pub(super) fn printed(text: &str) -> Vec<(&str, Range<usize>)> {
     let mut variables = Vec::new();
+    if !matches!(text.as_bytes(), [b'e' | b'{', ..]) {
+        return variables;
+    }
     let is_certain = text.starts_with("environ({");
     let Some(begin) = ["environ({", "{"].iter().find(|begin| text.starts_with(**begin)) else {
         return variables;

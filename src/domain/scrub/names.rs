@@ -1,9 +1,10 @@
 //! Names that say that a value is secret.
 //!
-//! A name is split into words (`dbPassword`, `DB_PASSWORD` and `db-password` are the same two), and
-//! compared without regard to case and separators.
+//! A name is split into words (see `words`), and compared without regard to case and separators.
 
+use super::beginnings::Beginnings;
 use super::rules::{IpAddresses, ScrubRules};
+use super::words::{WordList, Words};
 
 /// Secret wherever they stand in a name, also without separators: `csrfmiddlewaretoken`.
 const ANYWHERE: &[&str] = &[
@@ -206,8 +207,9 @@ pub(super) enum About {
 pub(super) struct Names {
     has_defaults: bool,
     has_ip_rule: bool,
-    secret: Vec<Vec<String>>,
+    secret: Vec<Words>,
     safe: Vec<String>,
+    anywhere: Option<Beginnings>,
 }
 
 impl Names {
@@ -215,59 +217,61 @@ impl Names {
         Self {
             has_defaults: rules.defaults,
             has_ip_rule: rules.ip_addresses != IpAddresses::Keep,
-            secret: rules.keys.iter().map(|key| words(key)).collect(),
-            safe: rules.safe_keys.iter().map(|key| words(key).concat()).collect(),
+            secret: rules.keys.iter().map(|key| Words::of(key)).collect(),
+            safe: rules.safe_keys.iter().map(|key| Words::of(key).collapsed).collect(),
+            anywhere: Beginnings::new(ANYWHERE),
         }
     }
 
     /// What `name` says of its value.
     pub(super) fn class_of(&self, name: &str) -> Class {
-        let words = words(name);
-        let collapsed = words.concat();
-        if collapsed.is_empty() || self.safe.contains(&collapsed) {
+        let words = Words::of(name);
+        let words = words.all();
+        if words.collapsed.is_empty() || self.is_safe_name(words.collapsed) {
             return Class::Plain;
         }
-        if self.is_own_of(&words) {
+        if self.is_own_of(words) {
             return Class::Secret;
         }
-        if self.has_ip_rule && is_ip_name(&words, &collapsed) {
+        if self.has_ip_rule && is_ip_name(words) {
             return Class::IpAddress;
         }
-        if !self.has_defaults || tells_about(&words, &collapsed) {
+        if !self.has_defaults || tells_about(words) {
             return Class::Plain;
         }
-        if collapsed.ends_with("authorization") || collapsed.ends_with("cookie") {
+        if words.collapsed.ends_with("authorization") || words.collapsed.ends_with("cookie") {
             return Class::SecretLine;
         }
-        if is_secret(&words, &collapsed) {
+        if self.is_secret(words) {
             return Class::Secret;
         }
-        let last = words.last().map_or("", String::as_str);
+        let last = words.last();
         if last == "key" || SIGNATURES.contains(&last) { Class::Suspicious } else { Class::Plain }
     }
 
     /// Whether a name only tells about a secret, and what its value may be all the same.
     pub(super) fn about(&self, name: &str) -> Option<About> {
-        let words = words(name);
-        let collapsed = words.concat();
-        if !self.has_defaults || self.safe.contains(&collapsed) || collapsed == "publickey" {
+        let words = Words::of(name);
+        let words = words.all();
+        let collapsed = words.collapsed;
+        if !self.has_defaults || self.is_safe_name(collapsed) || collapsed == "publickey" {
             return None;
         }
-        if HARMLESS.contains(&collapsed.as_str()) {
+        if HARMLESS.contains(&collapsed) {
             let is_tokens = collapsed.ends_with("tokens");
             return Some(if is_tokens { About::Tokens } else { About::Other });
         }
-        let (_, what) = words.split_last().filter(|_| tells_about(&words, &collapsed))?;
-        is_secret(what, &what.concat()).then_some(About::Other)
+        let (what, _) = words.split_last().filter(|_| tells_about(words))?;
+        self.is_secret(what).then_some(About::Other)
     }
 
     /// Whether the project says that this name is secret.
     pub(super) fn is_own(&self, name: &str) -> bool {
-        !self.secret.is_empty() && self.is_own_of(&words(name)) && !self.is_safe(name)
+        !self.secret.is_empty() && self.is_own_of(Words::of(name).all()) && !self.is_safe(name)
     }
 
-    fn is_own_of(&self, words: &[String]) -> bool {
-        self.secret.iter().any(|own| words.windows(own.len().max(1)).any(|at| at == own))
+    fn is_own_of(&self, words: WordList<'_>) -> bool {
+        self.secret.iter().any(|own| words.holds(own.all()))
     }
 
     /// Whether the built-in names count.
@@ -277,74 +281,49 @@ impl Names {
 
     /// Whether the project says that this name is harmless.
     pub(super) fn is_safe(&self, name: &str) -> bool {
-        !self.safe.is_empty() && self.safe.contains(&words(name).concat())
+        !self.safe.is_empty() && self.is_safe_name(&Words::of(name).collapsed)
+    }
+
+    fn is_safe_name(&self, collapsed: &str) -> bool {
+        self.safe.iter().any(|safe| safe == collapsed)
     }
 
     /// Whether [`Self::class_of`] need not be asked: nothing beyond the hints counts.
     pub(super) fn has_only_hints(&self) -> bool {
         !self.has_ip_rule
     }
+
+    fn is_secret(&self, words: WordList<'_>) -> bool {
+        let anywhere = self.anywhere.as_ref();
+        ends_secret(words) || anywhere.is_some_and(|all| all.find(words.collapsed, 0).is_some())
+    }
 }
 
 /// Whether a name ends as a signature's does.
 pub(super) fn is_signature(name: &str) -> bool {
-    words(name).last().is_some_and(|last| SIGNATURES.contains(&last.as_str()))
+    SIGNATURES.contains(&Words::of(name).all().last())
 }
 
-fn is_ip_name(words: &[String], collapsed: &str) -> bool {
-    let ends = match words {
-        [.., before, last] if before == "ip" => matches!(last.as_str(), "address" | "addr"),
-        _ => false,
-    };
-    ends || words.last().is_some_and(|last| last == "ip") || IP_NAMES.contains(&collapsed)
+fn is_ip_name(words: WordList<'_>) -> bool {
+    let (before, last) = words.last_two();
+    let ends = before == "ip" && matches!(last, "address" | "addr");
+    ends || last == "ip" || IP_NAMES.contains(&words.collapsed)
 }
 
-fn tells_about(words: &[String], collapsed: &str) -> bool {
-    let ends = words.last().is_some_and(|last| ABOUT.contains(&last.as_str()));
-    HARMLESS.contains(&collapsed) || words.len() > 1 && ends
-}
-
-fn is_secret(words: &[String], collapsed: &str) -> bool {
-    ends_secret(words) || ANYWHERE.iter().any(|part| collapsed.contains(part))
+fn tells_about(words: WordList<'_>) -> bool {
+    let (before, last) = words.last_two();
+    !before.is_empty() && ABOUT.contains(&last) || HARMLESS.contains(&words.collapsed)
 }
 
 /// Whether a name ends in a secret's: `userPin`, `cvv2`, `pin_code`.
-fn ends_secret(words: &[String]) -> bool {
+fn ends_secret(words: WordList<'_>) -> bool {
     let is_among = |names: &[&str], word: &str| {
         names.contains(&word.trim_end_matches(|digit: char| digit.is_ascii_digit()))
     };
-    match words {
-        [.., before, last] if CARRIERS.contains(&last.as_str()) && is_among(LAST, before) => true,
-        [.., before, last] if last == "number" && is_among(NUMBERED, before) => true,
-        [.., last] => is_among(LAST, last),
-        [] => false,
-    }
-}
-
-/// The words of a name, in lower case; only ASCII letters and digits are in words.
-pub(super) fn words(name: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut word = String::new();
-    let mut before = ' ';
-    let mut characters = name.chars().peekable();
-    while let Some(character) = characters.next() {
-        let starts_word = character.is_uppercase()
-            && (before.is_lowercase()
-                || before.is_ascii_digit()
-                // `HTTPToken` is `http`, `token`.
-                || before.is_uppercase()
-                    && characters.peek().is_some_and(|next| next.is_lowercase()));
-        let is_part = character.is_alphanumeric();
-        if starts_word || !is_part {
-            words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
-        }
-        if is_part {
-            word.extend(character.to_lowercase());
-        }
-        before = character;
-    }
-    words.extend(Some(word).filter(|word| !word.is_empty()));
-    words
+    let (before, last) = words.last_two();
+    CARRIERS.contains(&last) && is_among(LAST, before)
+        || last == "number" && is_among(NUMBERED, before)
+        || is_among(LAST, last)
 }
 
 #[cfg(test)]
@@ -353,21 +332,6 @@ mod tests {
 
     fn class(name: &str) -> Class {
         Names::new(&ScrubRules::default()).class_of(name)
-    }
-
-    #[test]
-    fn names_split_into_words() {
-        for (name, expected) in [
-            ("dbPassword", vec!["db", "password"]),
-            ("X-Api-Key", vec!["x", "api", "key"]),
-            ("HTTPToken", vec!["http", "token"]),
-            ("PGPASSWORD", vec!["pgpassword"]),
-            ("'Authorization'", vec!["authorization"]),
-            ("user[pin]", vec!["user", "pin"]),
-            ("", vec![]),
-        ] {
-            assert_eq!(words(name), expected, "{name}");
-        }
     }
 
     #[test]

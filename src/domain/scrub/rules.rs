@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Scrubber;
-use super::names;
+use super::words::Words;
 
 /// Names a project may add, and names it may take out.
 pub const MOST_NAMES: usize = 200;
@@ -157,7 +157,7 @@ pub(super) fn check(rules: &ScrubRules) -> Result<Vec<(Arc<str>, Regex)>, Invali
     at_most("patterns", rules.patterns.len(), MOST_PATTERNS)?;
     at_most("examples", rules.examples.len(), MOST_EXAMPLES)?;
     for name in rules.keys.iter().chain(&rules.safe_keys) {
-        if name.chars().count() > MOST_NAME_CHARS || names::words(name).is_empty() {
+        if name.chars().count() > MOST_NAME_CHARS || Words::of(name).collapsed.is_empty() {
             return Err(InvalidRules::Name(name.chars().take(MOST_NAME_CHARS).collect()));
         }
     }

@@ -1,18 +1,19 @@
 //! Secrets within a text.
 //!
-//! One pass of an Aho–Corasick automaton finds places that may matter: beginnings of secret names
-//! (`…password…`) and of values that give themselves away (`eyJ`, `://`, `AKIA`). A small reader
-//! looks at each place and says what to take out. Every reader moves forward over bytes that are
+//! One pass finds places that may matter: beginnings of secret names (`…password…`) and of values
+//! that give themselves away (`eyJ`, `://`, `AKIA`); see `beginnings`. A small reader looks at each
+//! place and says what to take out. Every reader moves forward over bytes that are
 //! then done with, or looks a bounded number of bytes back, so the whole is linear.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, Input, MatchKind};
 use regex::Regex;
 
+use super::beginnings::Beginnings;
 use super::names::{self, Class, Names};
 use super::rules::{IpAddresses, ScrubRules};
+use super::words::Words;
 use super::{MARK, Rule, addresses, cards};
 
 mod assignment;
@@ -61,7 +62,7 @@ pub(super) struct Found {
 /// Finds secrets in texts.
 #[derive(Debug)]
 pub(super) struct Texts {
-    automaton: Option<AhoCorasick>,
+    beginnings: Option<Beginnings>,
     triggers: Vec<Trigger>,
     has_cards: bool,
     ip_rule: Option<Rule>,
@@ -77,32 +78,28 @@ impl Texts {
             beginnings.extend(tokens::triggers());
         }
         // A name may be written with any separators, or none: its first word is the hint.
-        let first_word = |key: &String| names::words(key).into_iter().next();
+        let first_word = |key: &String| {
+            Some(Words::of(key).all().first().to_owned()).filter(|word| !word.is_empty())
+        };
         let own = rules.keys.iter().filter_map(first_word).flat_map(spellings);
         beginnings.extend(own.map(|word| (word, Trigger::Hint)));
         let (texts, triggers): (Vec<String>, Vec<Trigger>) = beginnings.into_iter().unzip();
-        let automaton = AhoCorasickBuilder::new()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::LeftmostLongest)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&texts)
-            .ok()
-            .filter(|_| !texts.is_empty());
+        let beginnings = Beginnings::new(&texts);
         let ip_rule = match rules.ip_addresses {
             IpAddresses::Keep => None,
             IpAddresses::Truncate => Some(Rule::IpNetwork),
             IpAddresses::Scrub => Some(Rule::IpAddress),
         };
         let has_wide_keys = !rules.keys.iter().all(|key| key.is_ascii());
-        Self { automaton, triggers, has_cards: rules.defaults, ip_rule, has_wide_keys, patterns }
+        Self { beginnings, triggers, has_cards: rules.defaults, ip_rule, has_wide_keys, patterns }
     }
 
     /// Whether a name holds nothing that could matter, so that it need not be looked at.
     pub(super) fn is_dull(&self, name: &str) -> bool {
         let least = if self.ip_rule.is_some() { addresses::LEAST_BYTES } else { 13 };
-        // The automaton knows the cases of ASCII alone.
+        // Only the cases of ASCII are known.
         let is_readable = !self.has_wide_keys || name.is_ascii();
-        let has_hit = || self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(name));
+        let has_hit = || self.beginnings.as_ref().is_some_and(|all| all.find(name, 0).is_some());
         name.len() < least && self.patterns.is_empty() && is_readable && !has_hit()
     }
 
@@ -129,28 +126,27 @@ impl Texts {
 
     fn find_triggered(&self, names: &Names, text: &str, kind: Kind) -> Vec<Found> {
         let mut found = Vec::new();
-        let Some(automaton) = &self.automaton else { return found };
+        let Some(beginnings) = &self.beginnings else { return found };
         let bytes = text.as_bytes();
         let mut from = 0;
         // A form or JSON that was sent as something else arrives as one key.
-        let has_structure = text.contains(['{', '=', '&']);
+        let is_name = kind == Kind::Key && !text.contains(['{', '=', '&']);
         let reader = assignment::Reader::new(names, bytes, kind);
-        while let Some(hit) = automaton.find(Input::new(text).span(from..text.len())) {
-            let trigger = self.triggers.get(hit.pattern().as_usize());
-            let trigger = trigger.copied().unwrap_or(Trigger::Hint);
-            from = hit.end();
+        while let Some((which, hit)) = beginnings.find(text, from) {
+            let trigger = self.triggers.get(which).copied().unwrap_or(Trigger::Hint);
+            from = hit.end;
             let one = match trigger {
-                Trigger::Hint if kind == Kind::Key && !has_structure => None,
-                Trigger::Hint => reader.read(hit.range(), &mut found),
-                Trigger::Scheme => tokens::credentials(bytes, hit.range())
-                    .or_else(|| reader.read(hit.range(), &mut found)),
-                Trigger::GoAddress => tokens::password_before(bytes, hit.start()),
-                Trigger::Url => tokens::url_password(bytes, hit.end()),
-                Trigger::EncodedUrl => tokens::encoded_url_password(bytes, hit.end()),
-                Trigger::Pem => tokens::private_key(text, hit.start()),
-                Trigger::Jwt => tokens::jwt(bytes, hit.start()),
-                Trigger::Prefix(least) => tokens::prefixed(bytes, hit.range(), least),
-                Trigger::Aws => tokens::aws(bytes, hit.range()),
+                Trigger::Hint if is_name => None,
+                Trigger::Hint => reader.read(hit.clone(), &mut found),
+                Trigger::Scheme => tokens::credentials(bytes, hit.clone())
+                    .or_else(|| reader.read(hit.clone(), &mut found)),
+                Trigger::GoAddress => tokens::password_before(bytes, hit.start),
+                Trigger::Url => tokens::url_password(bytes, hit.end),
+                Trigger::EncodedUrl => tokens::encoded_url_password(bytes, hit.end),
+                Trigger::Pem => tokens::private_key(text, hit.start),
+                Trigger::Jwt => tokens::jwt(bytes, hit.start),
+                Trigger::Prefix(least) => tokens::prefixed(bytes, hit.clone(), least),
+                Trigger::Aws => tokens::aws(bytes, hit.clone()),
             };
             if let Some(one) = one {
                 from = from.max(one.at.end);
@@ -161,7 +157,7 @@ impl Texts {
     }
 }
 
-/// A word as it may be written: the automaton knows the cases of ASCII alone.
+/// A word as it may be written: only the cases of ASCII are known.
 fn spellings(word: String) -> Vec<String> {
     if word.is_ascii() {
         return vec![word];

@@ -72,11 +72,15 @@ impl<'s> Walk<'s> {
 
     /// What a name says of its value.
     pub(super) fn class_of(&self, name: &str) -> Class {
-        let Scrubber { names, texts, .. } = self.scrubber;
-        if names.has_only_hints() && texts.is_dull(name) {
+        if self.says_nothing(self.scrubber.texts.is_dull(name)) {
             return Class::Plain;
         }
-        names.class_of(name)
+        self.scrubber.names.class_of(name)
+    }
+
+    /// Whether a name says nothing of its value, given whether it is dull.
+    fn says_nothing(&self, is_dull: bool) -> bool {
+        is_dull && self.scrubber.names.has_only_hints()
     }
 
     /// Scrubs secrets within a text.
@@ -126,16 +130,16 @@ impl<'s> Walk<'s> {
 
     /// Scrubs the text that stands under a name.
     pub(super) fn named_text(&mut self, path: &Path<'_>, name: &str, text: &mut String) {
-        let (class, about) = self.judged(name);
-        self.judged_text(path, name, (class, about), text);
+        let judgement = self.judged(name, self.scrubber.texts.is_dull(name));
+        self.judged_text(path, name, judgement, text);
     }
 
     /// What a name says of its value; and of a secret that it only tells about.
-    fn judged(&self, name: &str) -> (Class, Option<About>) {
-        let Scrubber { names, texts, .. } = self.scrubber;
-        if names.has_only_hints() && texts.is_dull(name) {
+    fn judged(&self, name: &str, is_dull: bool) -> (Class, Option<About>) {
+        if self.says_nothing(is_dull) {
             return (Class::Plain, None);
         }
+        let names = &self.scrubber.names;
         let class = names.class_of(name);
         (class, (class == Class::Plain).then(|| names.about(name)).flatten())
     }
@@ -222,21 +226,13 @@ impl<'s> Walk<'s> {
     pub(super) fn value(&mut self, path: &Path<'_>, value: &mut Value) {
         match value {
             Value::String(text) => self.text(path, text),
-            Value::Number(number) => {
-                let whole = || number.as_f64().filter(|number| number.fract() == 0.0);
-                let digits = match number.as_u64() {
-                    Some(number) => Some(number.to_string()),
-                    None => whole().map(|number| format!("{number:.0}")),
-                };
-                let is_card = digits.is_some_and(|digits| self.scrubber.has_card(&digits));
-                if is_card {
-                    *value = Value::from(MARK);
-                    self.note(path, &Rule::CardNumber);
-                }
+            Value::Number(number) if self.scrubber.has_card(number) => {
+                *value = Value::from(MARK);
+                self.note(path, &Rule::CardNumber);
             }
             Value::Array(list) => self.list(path, list),
             Value::Object(object) => self.object(path, object),
-            Value::Null | Value::Bool(_) => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
@@ -288,24 +284,26 @@ impl<'s> Walk<'s> {
         }
         let mut has_secret_keys = false;
         for (name, value) in object.iter_mut() {
-            let here = Path::Field(path, name);
-            self.named(&here, name, value);
-            has_secret_keys |= self.is_secret_text(name);
+            let is_dull = self.scrubber.texts.is_dull(name);
+            self.named(&Path::Field(path, name), name, is_dull, value);
+            has_secret_keys |= !is_dull && self.is_secret_text(name);
         }
         self.keys(path, object, has_secret_keys);
     }
 
     /// `{"name": "password", "value": "abc"}`: forms and headers as lists of pairs.
     fn is_secret_pair(&self, object: &Map<String, Value>) -> bool {
+        // Most maps have no such key.
+        if !object.contains_key("value") {
+            return false;
+        }
         let name = object.get("name").or_else(|| object.get("key")).and_then(Value::as_str);
-        object.contains_key("value")
-            && name.is_some_and(|name| {
-                matches!(self.class_of(name), Class::Secret | Class::SecretLine)
-            })
+        name.is_some_and(|name| matches!(self.class_of(name), Class::Secret | Class::SecretLine))
     }
 
-    fn named(&mut self, here: &Path<'_>, name: &str, value: &mut Value) {
-        let (class, about) = self.judged(name);
+    /// Scrubs what stands under a name, given whether that is dull.
+    fn named(&mut self, here: &Path<'_>, name: &str, is_dull: bool, value: &mut Value) {
+        let (class, about) = self.judged(name, is_dull);
         match (class, &mut *value) {
             (Class::Secret | Class::SecretLine, value) => self.all(here, value, &Rule::Name),
             (_, Value::String(text)) => self.judged_text(here, name, (class, about), text),
@@ -328,7 +326,7 @@ impl<'s> Walk<'s> {
 
     fn is_secret_text(&self, name: &str) -> bool {
         let Scrubber { names, texts, .. } = self.scrubber;
-        !texts.is_dull(name) && !texts.find(names, name, Kind::Key).is_empty()
+        !texts.find(names, name, Kind::Key).is_empty()
     }
 
     /// Scrubs the keys of an object that hold secrets themselves.
@@ -365,7 +363,7 @@ impl<'s> Walk<'s> {
         let mut has_secret_keys = false;
         for (name, value) in object.iter_mut() {
             self.variable(&Path::Field(path, name), name, value);
-            has_secret_keys |= self.is_secret_text(name);
+            has_secret_keys |= !self.scrubber.texts.is_dull(name) && self.is_secret_text(name);
         }
         self.keys(path, object, has_secret_keys);
     }
@@ -391,11 +389,12 @@ impl<'s> Walk<'s> {
             self.all(here, value, &rule);
             return;
         }
-        match environ::variable(name) {
-            Variable::Harmless => self.value(here, value),
-            Variable::OfRequest => self.named(here, header(name), value),
-            Variable::Unknown => self.named(here, name, value),
-        }
+        let name = match environ::variable(name) {
+            Variable::Harmless => return self.value(here, value),
+            Variable::OfRequest => header(name),
+            Variable::Unknown => name,
+        };
+        self.named(here, name, self.scrubber.texts.is_dull(name), value);
     }
 
     /// The rule by which a whole variable is scrubbed, whatever it holds.

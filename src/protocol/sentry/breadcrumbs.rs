@@ -1,7 +1,8 @@
 //! What led up to the event.
 
 use super::super::budget::{Budget, Room};
-use super::super::lenient::{self, Object};
+use super::super::json::Object;
+use super::super::lenient;
 use super::Received;
 use crate::domain::event::{Breadcrumb, Level};
 use crate::domain::time;
@@ -19,7 +20,7 @@ const MOST_WORD_CHARS: usize = 128;
 const BREADCRUMBS_BYTES: usize = 32 * 1024;
 
 pub(super) fn breadcrumbs(
-    payload: &mut Object,
+    payload: &mut Object<'_>,
     received: &Received<'_>,
     budget: &mut Budget,
 ) -> Vec<Breadcrumb> {
@@ -49,7 +50,7 @@ pub(super) fn breadcrumbs(
 
 /// `None` when there is no room for it.
 fn read_breadcrumb(
-    mut raw: Object,
+    mut raw: Object<'_>,
     received: &Received<'_>,
     room: &mut Room,
 ) -> Option<Breadcrumb> {

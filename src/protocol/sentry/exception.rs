@@ -1,9 +1,10 @@
 //! The chain of exceptions, and how they were caught.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
 use super::super::budget::{Budget, Room};
-use super::super::lenient::{self, Object};
+use super::super::json::{Json, Object};
+use super::super::lenient;
 use super::frames::{self, Stacks};
 use crate::domain::event::{Exception, Mechanism};
 
@@ -27,7 +28,7 @@ const DEFAULT_MECHANISM: &str = "generic";
 
 /// Reads the chain, and whether the application handled it.
 pub(super) fn exceptions(
-    payload: &mut Object,
+    payload: &mut Object<'_>,
     stacks: &mut Stacks,
     budget: &mut Budget,
 ) -> (Vec<Exception>, Option<bool>) {
@@ -40,18 +41,16 @@ pub(super) fn exceptions(
         return (Vec::new(), None);
     };
     let n_claimed = chain.len();
-    chain.retain(Value::is_object);
+    chain.retain(|exception| matches!(exception, Json::Object(_)));
     let n_shapeless = n_claimed.saturating_sub(chain.len());
     if n_shapeless > 0 {
         budget.note(format!("exception: {n_shapeless} left out, they are no objects"));
     }
-    if let Some(Value::Object(raised)) = chain.last_mut()
+    if let Some(Json::Object(raised)) = chain.last_mut()
         && let Some(mechanism) = of_chain
+        && raised.get("mechanism").is_none_or(Json::is_null)
     {
-        let of_raised = raised.entry("mechanism").or_insert(Value::Null);
-        if of_raised.is_null() {
-            *of_raised = mechanism;
-        }
+        raised.insert("mechanism", mechanism);
     }
     let handled = handled(&chain);
     let n_excess = chain.len().saturating_sub(MOST_EXCEPTIONS);
@@ -75,14 +74,15 @@ pub(super) fn exceptions(
 }
 
 /// raven-js names the mechanism beside the values: it is that of the raised exception.
-fn chain_mechanism(claimed: &mut Value) -> Option<Value> {
-    let claimed = claimed.as_object_mut()?;
-    if claimed.contains_key("values") { lenient::take(claimed, "mechanism") } else { None }
+fn chain_mechanism<'a>(claimed: &mut Json<'a>) -> Option<Json<'a>> {
+    let Json::Object(claimed) = claimed else { return None };
+    claimed.get("values")?;
+    lenient::take(claimed, "mechanism")
 }
 
 /// One exception nobody handled makes the chain unhandled, wherever it stands: browsers put it on
 /// the cause.
-fn handled(chain: &[Value]) -> Option<bool> {
+fn handled(chain: &[Json<'_>]) -> Option<bool> {
     chain
         .iter()
         .filter_map(|exception| lenient::flag(exception.get("mechanism")?.get("handled")?))
@@ -91,7 +91,7 @@ fn handled(chain: &[Value]) -> Option<bool> {
 
 /// `None` when there is no room for it.
 fn read_exception(
-    mut raw: Object,
+    mut raw: Object<'_>,
     room: &mut Room,
     stacks: &mut Stacks,
     budget: &mut Budget,
@@ -113,17 +113,17 @@ fn read_exception(
     })
 }
 
-fn read_mechanism(raw: Value, room: &mut Room) -> Option<Mechanism> {
+fn read_mechanism(raw: Json<'_>, room: &mut Room) -> Option<Mechanism> {
     let mut raw = match raw {
-        Value::Object(raw) => raw,
-        Value::String(kind) => Object::from_iter([("type".to_owned(), Value::String(kind))]),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return None,
+        Json::Object(raw) => raw,
+        kind @ Json::Text(_) => Object::from_iter([("type".into(), kind)]),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::List(_) => return None,
     };
     let raw = &mut raw;
     if raw.is_empty() || !room.pay("mechanism", 2) {
         return None;
     }
-    let kind = lenient::take_text(raw, "type").unwrap_or_else(|| DEFAULT_MECHANISM.to_owned());
+    let kind = lenient::take_text(raw, "type").unwrap_or(Cow::Borrowed(DEFAULT_MECHANISM));
     Some(Mechanism {
         kind: room.keep("type", kind, MOST_WORD_CHARS)?,
         handled: room.take_flag(raw, "handled"),

@@ -1,9 +1,8 @@
 //! Stacks: which frames are kept, and what of them.
 
-use serde_json::Value;
-
 use super::super::budget::{Budget, Room};
-use super::super::lenient::{self, Object};
+use super::super::json::{Json, Object};
+use super::super::lenient;
 use crate::domain::event::Frame;
 
 /// Frames of one stack; of a longer one (endless recursion) the middle is left out.
@@ -64,7 +63,7 @@ impl Stacks {
 
 /// Takes the frames of `owner.stacktrace`, outermost first.
 pub(super) fn take_stack(
-    owner: &mut Object,
+    owner: &mut Object<'_>,
     stacks: &mut Stacks,
     budget: &mut Budget,
 ) -> Vec<Frame> {
@@ -91,7 +90,7 @@ pub(super) fn take_stack(
 }
 
 /// `None` when there is no room for it.
-fn read_frame(mut raw: Object, stacks: &mut Stacks) -> Option<Frame> {
+fn read_frame(mut raw: Object<'_>, stacks: &mut Stacks) -> Option<Frame> {
     let raw = &mut raw;
     let Stacks { frames: room, source, variables } = stacks;
     if room.is_full() || !room.pay("", 0) {
@@ -116,20 +115,20 @@ fn read_frame(mut raw: Object, stacks: &mut Stacks) -> Option<Frame> {
 }
 
 /// The line itself may be empty.
-fn take_line(raw: &mut Object, room: &mut Room) -> Option<String> {
+fn take_line(raw: &mut Object<'_>, room: &mut Room) -> Option<String> {
     let line = lenient::take(raw, "context_line").and_then(lenient::text)?;
     room.keep("context_line", line, MOST_LINE_CHARS)
 }
 
-fn take_lines(raw: &mut Object, name: &str, room: &mut Room) -> Vec<String> {
-    let Some(Value::Array(mut lines)) = lenient::take(raw, name) else { return Vec::new() };
+fn take_lines(raw: &mut Object<'_>, name: &str, room: &mut Room) -> Vec<String> {
+    let Some(Json::List(mut lines)) = lenient::take(raw, name) else { return Vec::new() };
     if name == "pre_context" {
         // The nearest are the last.
         lines.drain(..lines.len().saturating_sub(MOST_LINES));
     }
     lines.truncate(MOST_LINES);
     // A null stands for a line beyond the end of the file.
-    if lines.iter().all(Value::is_null) || !room.pay(name, 2) {
+    if lines.iter().all(Json::is_null) || !room.pay(name, 2) {
         return Vec::new();
     }
     lines

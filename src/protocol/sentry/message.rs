@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::super::budget::Budget;
-use super::super::lenient::{self, Object};
+use super::super::json::{Json, Object};
+use super::super::lenient;
 use super::interpolate::interpolate;
 use crate::domain::event::Message;
 
@@ -16,35 +17,36 @@ const MESSAGE_BYTES: usize = 24 * 1024;
 /// The fields a message comes in, the most telling first; older SDKs send the last two together.
 const MESSAGE_FIELDS: [&str; 3] = ["logentry", "sentry.interfaces.Message", "message"];
 
-pub(super) fn message(payload: &mut Object, budget: &mut Budget) -> Option<Message> {
+pub(super) fn message(payload: &mut Object<'_>, budget: &mut Budget) -> Option<Message> {
     MESSAGE_FIELDS
         .iter()
         .find_map(|name| lenient::take(payload, name).and_then(|raw| read_message(raw, budget)))
 }
 
 /// The parameters of a map become one parameter that is an object.
-fn read_message(raw: Value, budget: &mut Budget) -> Option<Message> {
+fn read_message(raw: Json<'_>, budget: &mut Budget) -> Option<Message> {
     let mut raw = match raw {
-        Value::Object(raw) => raw,
-        Value::Array(_) => {
+        Json::Object(raw) => raw,
+        Json::List(_) => {
             budget.mistyped("message", "a text or an object");
             return None;
         }
-        text @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-            Object::from_iter([("formatted".to_owned(), text)])
+        text @ (Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_)) => {
+            Object::from_iter([("formatted".into(), text)])
         }
     };
     let formatted = lenient::take_text(&mut raw, "formatted");
     let template = lenient::take_text(&mut raw, "message");
     let params = match lenient::take(&mut raw, "params") {
-        Some(Value::Array(params)) => params,
+        Some(Json::List(params)) => params,
         Some(params) => vec![params],
         None => Vec::new(),
     };
     let (formatted, template) = match (formatted, template) {
         (Some(formatted), template) => (formatted, template),
         (None, Some(template)) => {
-            (interpolate(&template, &params, MOST_MESSAGE_CHARS), Some(template))
+            let params: Vec<Value> = params.iter().cloned().map(Value::from).collect();
+            (interpolate(&template, &params, MOST_MESSAGE_CHARS).into(), Some(template))
         }
         (None, None) => return None,
     };

@@ -1,11 +1,13 @@
 //! The HTTP request that was being served.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use super::super::budget::{Budget, Room};
-use super::super::lenient::{self, Object};
+use super::super::json::{Json, Object};
+use super::super::lenient;
 use crate::domain::event::Request;
 
 /// Characters of an address or a query.
@@ -26,10 +28,10 @@ const MOST_HEADER_CHARS: usize = 2048;
 /// Bytes for the request.
 const REQUEST_BYTES: usize = 32 * 1024;
 
-pub(super) fn request(payload: &mut Object, budget: &mut Budget) -> Option<Request> {
+pub(super) fn request(payload: &mut Object<'_>, budget: &mut Budget) -> Option<Request> {
     let claimed = lenient::take(payload, "request")
         .or_else(|| lenient::take(payload, "sentry.interfaces.Http"))?;
-    let Value::Object(mut raw) = claimed else {
+    let Json::Object(mut raw) = claimed else {
         budget.mistyped("request", "an object");
         return None;
     };
@@ -52,35 +54,39 @@ pub(super) fn request(payload: &mut Object, budget: &mut Budget) -> Option<Reque
 }
 
 /// Parts an address into itself without query, and the query. A `?` behind a `#` is no query.
-fn split_url(url: Option<String>) -> (Option<String>, Option<String>) {
+fn split_url(url: Option<Cow<'_, str>>) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
     let Some(url) = url else { return (None, None) };
     let (address, fragment) = match url.split_once('#') {
         Some((address, fragment)) => (address, Some(fragment)),
-        None => (url.as_str(), None),
+        None => (&*url, None),
     };
     let Some((address, query)) = address.split_once('?') else { return (Some(url), None) };
     let address = match fragment {
         Some(fragment) => format!("{address}#{fragment}"),
         None => address.to_owned(),
     };
-    (Some(address), Some(query.to_owned()).filter(|query| !query.is_empty()))
+    let query = Some(query.to_owned().into()).filter(|query: &Cow<'_, str>| !query.is_empty());
+    (Some(address.into()), query)
 }
 
 /// The query as text, from text or from names with values.
-fn query_text(value: Value) -> Option<String> {
-    let text = if let Value::String(text) = value {
-        text.strip_prefix('?').map(str::to_owned).unwrap_or(text)
+fn query_text(value: Json<'_>) -> Option<Cow<'_, str>> {
+    let text = if let Json::Text(text) = value {
+        match text.strip_prefix('?') {
+            Some(query) => query.to_owned().into(),
+            None => text,
+        }
     } else {
         let pairs = lenient::pairs(value)?;
         let parts: Vec<String> =
             pairs.into_iter().flat_map(|(key, value)| query_parts(&key, value)).collect();
-        parts.join("&")
+        parts.join("&").into()
     };
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn query_parts(key: &str, value: Value) -> Vec<String> {
-    let values = if let Value::Array(values) = value { values } else { vec![value] };
+fn query_parts(key: &str, value: Json<'_>) -> Vec<String> {
+    let values = if let Json::List(values) = value { values } else { vec![value] };
     values
         .into_iter()
         .map(|value| {
@@ -104,7 +110,7 @@ fn query_word(word: &str) -> String {
     out
 }
 
-fn headers(raw: &mut Object, room: &mut Room) -> Vec<(String, String)> {
+fn headers(raw: &mut Object<'_>, room: &mut Room) -> Vec<(String, String)> {
     let pairs = lenient::take(raw, "headers").and_then(lenient::pairs).unwrap_or_default();
     if pairs.len() > MOST_HEADERS {
         room.count_cut();
@@ -122,19 +128,19 @@ fn headers(raw: &mut Object, room: &mut Room) -> Vec<(String, String)> {
 }
 
 /// Some SDKs send a list of values for each name.
-fn header_value(value: Value) -> Option<String> {
-    if let Value::Array(values) = value {
-        let values: Vec<String> = values.into_iter().filter_map(lenient::text).collect();
-        Some(values.join(", "))
+fn header_value(value: Json<'_>) -> Option<Cow<'_, str>> {
+    if let Json::List(values) = value {
+        let values: Vec<Cow<'_, str>> = values.into_iter().filter_map(lenient::text).collect();
+        Some(values.join(", ").into())
     } else {
         lenient::text(value)
     }
 }
 
 /// Text stays text; pairs become an object.
-fn cookies(raw: &mut Object, room: &mut Room) -> Value {
+fn cookies(raw: &mut Object<'_>, room: &mut Room) -> Value {
     match lenient::take(raw, "cookies") {
-        Some(pairs @ Value::Array(_)) => {
+        Some(pairs @ Json::List(_)) => {
             let pairs = lenient::pairs(pairs).unwrap_or_default().into_iter().collect();
             Value::Object(room.object("cookies", pairs))
         }
@@ -143,6 +149,6 @@ fn cookies(raw: &mut Object, room: &mut Room) -> Value {
     }
 }
 
-fn free(raw: &mut Object, name: &str, room: &mut Room) -> Value {
+fn free(raw: &mut Object<'_>, name: &str, room: &mut Room) -> Value {
     lenient::take(raw, name).map_or(Value::Null, |value| room.json(name, value))
 }

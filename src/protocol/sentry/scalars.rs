@@ -1,7 +1,10 @@
 //! The short texts of an event: level, platform, release and the like.
 
+use std::borrow::Cow;
+
 use super::super::budget::{Budget, Room};
-use super::super::lenient::{self, Object};
+use super::super::json::{Json, Object};
+use super::super::lenient;
 use crate::domain::event::{Level, Sdk};
 
 /// Characters of a release; Sentry allows as many.
@@ -28,11 +31,11 @@ const DEFAULT_ENVIRONMENT: &str = "production";
 /// The platform of reports that name none.
 const DEFAULT_PLATFORM: &str = "other";
 
-pub(super) fn level(payload: &mut Object, budget: &mut Budget) -> Level {
+pub(super) fn level(payload: &mut Object<'_>, budget: &mut Budget) -> Level {
     let Some(claimed) = lenient::take(payload, "level") else { return Level::default() };
-    let named = match claimed.as_str() {
-        Some(name) => Level::parse(name),
-        None => None,
+    let named = match &claimed {
+        Json::Text(name) => Level::parse(name),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::List(_) | Json::Object(_) => None,
     };
     // The numbers of Python's `logging`, sent by raven.
     let numbered = || match lenient::integer(&claimed)? {
@@ -46,7 +49,7 @@ pub(super) fn level(payload: &mut Object, budget: &mut Budget) -> Level {
     named.or_else(numbered).unwrap_or_else(|| {
         match lenient::text(claimed) {
             Some(text) => {
-                let name: String = readable(&text).chars().take(40).collect();
+                let name: String = readable(text).chars().take(40).collect();
                 budget.note(format!("level \"{name}\" is not known: taken as error"));
             }
             None => budget.mistyped("level", "a name"),
@@ -55,33 +58,33 @@ pub(super) fn level(payload: &mut Object, budget: &mut Budget) -> Level {
     })
 }
 
-pub(super) fn platform(payload: &mut Object, room: &mut Room) -> String {
+pub(super) fn platform(payload: &mut Object<'_>, room: &mut Room) -> String {
     take_readable(payload, "platform", MOST_PLATFORM_CHARS, room)
         .map_or_else(|| DEFAULT_PLATFORM.to_owned(), |platform| platform.to_lowercase())
 }
 
-pub(super) fn environment(payload: &mut Object, room: &mut Room) -> String {
+pub(super) fn environment(payload: &mut Object<'_>, room: &mut Room) -> String {
     take_readable(payload, "environment", MOST_ENVIRONMENT_CHARS, room)
         .unwrap_or_else(|| DEFAULT_ENVIRONMENT.to_owned())
 }
 
-pub(super) fn release(payload: &mut Object, room: &mut Room) -> Option<String> {
+pub(super) fn release(payload: &mut Object<'_>, room: &mut Room) -> Option<String> {
     take_readable(payload, "release", MOST_RELEASE_CHARS, room)
 }
 
-pub(super) fn dist(payload: &mut Object, room: &mut Room) -> Option<String> {
+pub(super) fn dist(payload: &mut Object<'_>, room: &mut Room) -> Option<String> {
     take_readable(payload, "dist", MOST_DIST_CHARS, room)
 }
 
 /// The transaction, or what SDKs called it before there were transactions.
-pub(super) fn transaction(payload: &mut Object, room: &mut Room) -> Option<String> {
+pub(super) fn transaction(payload: &mut Object<'_>, room: &mut Room) -> Option<String> {
     room.take(payload, "transaction", MOST_TRANSACTION_CHARS)
         .or_else(|| room.take(payload, "culprit", MOST_TRANSACTION_CHARS))
 }
 
 /// The payload's SDK, else the one that authenticated, written `name/version`.
 pub(super) fn sdk(
-    payload: &mut Object,
+    payload: &mut Object<'_>,
     authenticated: Option<&str>,
     room: &mut Room,
 ) -> Option<Sdk> {
@@ -90,28 +93,36 @@ pub(super) fn sdk(
         let version = room.take(&mut claimed, "version", MOST_NAME_CHARS);
         return Some(Sdk { name, version });
     }
-    let authenticated = readable(authenticated?);
+    let authenticated = readable(authenticated?.into());
     let (name, version) = match authenticated.split_once('/') {
         Some((name, version)) => (name, Some(version)),
-        None => (authenticated.as_str(), None),
+        None => (&*authenticated, None),
     };
     if name.is_empty() {
         return None;
     }
-    let name = room.keep("name", name.to_owned(), MOST_NAME_CHARS)?;
+    let name = room.keep("name", name, MOST_NAME_CHARS)?;
     let version = version
         .filter(|version| !version.is_empty())
-        .and_then(|version| room.keep("version", version.to_owned(), MOST_NAME_CHARS));
+        .and_then(|version| room.keep("version", version, MOST_NAME_CHARS));
     Some(Sdk { name, version })
 }
 
 /// Takes a text that people read in one line and scripts compare.
-fn take_readable(object: &mut Object, name: &str, most: usize, room: &mut Room) -> Option<String> {
-    let text = readable(&lenient::take_text(object, name)?);
+fn take_readable(
+    object: &mut Object<'_>,
+    name: &str,
+    most: usize,
+    room: &mut Room,
+) -> Option<String> {
+    let text = readable(lenient::take_text(object, name)?);
     if text.is_empty() { None } else { room.keep(name, text, most) }
 }
 
 /// One line without control characters, and without white space around it.
-pub(super) fn readable(text: &str) -> String {
-    text.trim().replace(|character: char| character.is_control(), " ").trim().to_owned()
+pub(super) fn readable(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.trim().len() == text.len() && !text.contains(char::is_control) {
+        return text;
+    }
+    text.trim().replace(char::is_control, " ").trim().to_owned().into()
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::super::budget::{Budget, Room};
-use super::super::lenient::{self, Object};
+use super::super::json::{Json, Object};
+use super::super::lenient;
 use super::scalars::readable;
 
 /// Tags of one event.
@@ -35,7 +34,7 @@ const MODULES_BYTES: usize = 24 * 1024;
 /// Tags without a key or a value are dropped in silence, since SDKs send them by themselves; a tag
 /// whose value is a list or an object was somebody's intent, so that is noted. Of two tags with
 /// one key the later wins.
-pub(super) fn tags(payload: &mut Object, budget: &mut Budget) -> BTreeMap<String, String> {
+pub(super) fn tags(payload: &mut Object<'_>, budget: &mut Budget) -> BTreeMap<String, String> {
     let Some(claimed) = lenient::take(payload, "tags") else { return BTreeMap::new() };
     let Some(pairs) = lenient::pairs(claimed) else {
         budget.mistyped("tags", "an object or a list of pairs");
@@ -46,7 +45,7 @@ pub(super) fn tags(payload: &mut Object, budget: &mut Budget) -> BTreeMap<String
     let mut n_shapeless = 0_usize;
     let mut n_excess = 0_usize;
     for (key, value) in pairs {
-        let key = readable(&key);
+        let key = readable(key);
         if key.is_empty() || value.is_null() {
             continue;
         }
@@ -54,7 +53,7 @@ pub(super) fn tags(payload: &mut Object, budget: &mut Budget) -> BTreeMap<String
             n_shapeless = n_shapeless.saturating_add(1);
             continue;
         };
-        let value = readable(&value);
+        let value = readable(value);
         if value.is_empty() {
             continue;
         }
@@ -81,13 +80,13 @@ pub(super) fn tags(payload: &mut Object, budget: &mut Budget) -> BTreeMap<String
 /// Strings, and numbers and truth values as their text; nothing else has a stable text. Source:
 /// "Fingerprint" of Sentry's event payload, where an empty list is the same as none.
 pub(super) fn fingerprint(
-    payload: &mut Object,
+    payload: &mut Object<'_>,
     room: &mut Room,
     budget: &mut Budget,
 ) -> Vec<String> {
     let parts = match lenient::take(payload, "fingerprint") {
-        Some(Value::Array(parts)) => parts,
-        Some(part @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => vec![part],
+        Some(Json::List(parts)) => parts,
+        Some(part @ (Json::Text(_) | Json::Number(_) | Json::Bool(_))) => vec![part],
         Some(_) => {
             budget.mistyped("fingerprint", "a list");
             return Vec::new();
@@ -108,7 +107,7 @@ pub(super) fn fingerprint(
         .collect()
 }
 
-pub(super) fn modules(payload: &mut Object, budget: &mut Budget) -> BTreeMap<String, String> {
+pub(super) fn modules(payload: &mut Object<'_>, budget: &mut Budget) -> BTreeMap<String, String> {
     let Some(claimed) = lenient::take(payload, "modules") else { return BTreeMap::new() };
     let Some(pairs) = lenient::pairs(claimed) else {
         budget.mistyped("modules", "an object");

@@ -1,7 +1,8 @@
 //! The threads at the time of the crash.
 
 use super::super::budget::Budget;
-use super::super::lenient::{self, Object};
+use super::super::json::Object;
+use super::super::lenient;
 use super::frames::{self, Stacks};
 use crate::domain::event::Thread;
 
@@ -15,7 +16,7 @@ const MOST_NAME_CHARS: usize = 128;
 const THREADS_BYTES: usize = 16 * 1024;
 
 pub(super) fn threads(
-    payload: &mut Object,
+    payload: &mut Object<'_>,
     stacks: &mut Stacks,
     budget: &mut Budget,
 ) -> Vec<Thread> {
@@ -24,7 +25,7 @@ pub(super) fn threads(
         budget.mistyped("threads", "an object or a list");
         return Vec::new();
     };
-    let mut raw: Vec<(usize, Object)> =
+    let mut raw: Vec<(usize, Object<'_>)> =
         claimed.into_iter().filter_map(lenient::object).enumerate().collect();
     if raw.len() > MOST_THREADS {
         budget.note(format!(
@@ -59,8 +60,8 @@ pub(super) fn threads(
     kept.into_iter().map(|(_, thread)| thread).collect()
 }
 
-fn tells_about_the_crash(thread: &Object) -> bool {
+fn tells_about_the_crash(thread: &Object<'_>) -> bool {
     ["crashed", "current"]
         .iter()
-        .any(|key| thread.get(*key).and_then(lenient::flag).unwrap_or_default())
+        .any(|key| thread.get(key).and_then(lenient::flag).unwrap_or_default())
 }

@@ -7,7 +7,7 @@ use super::assignment::{Form, Reader, is_placeholder};
 use super::tokens::run;
 use super::{Found, is_nothing};
 use crate::domain::scrub::Rule;
-use crate::domain::scrub::names::words;
+use crate::domain::scrub::words::Words;
 
 /// So much of a line is looked at behind a name, in bytes.
 const MOST_STATEMENT_BYTES: usize = 512;
@@ -178,10 +178,11 @@ fn makes_value(callee: &[u8]) -> bool {
 
 fn asks(name: &str) -> bool {
     let last = name.rsplit(['.', ':']).next().unwrap_or_default();
-    let first = words(last).into_iter().next().unwrap_or_default();
-    ASKS.contains(&first.as_str()) || first.starts_with("getenv")
+    let words = Words::of(last);
+    let first = words.all().first();
+    ASKS.contains(&first) || first.starts_with("getenv")
 }
 
 fn tells(name: &str) -> bool {
-    words(name).last().is_some_and(|last| TELLS.contains(&last.as_str()))
+    TELLS.contains(&Words::of(name).all().last())
 }

@@ -1,0 +1,327 @@
+//! JSON in memory that borrows its texts from where it was read.
+//!
+//! Of most reports nearly all texts are kept or dropped as they are, so none is copied before that
+//! is decided. Objects are lists: those of reports are small, and most are asked for a few names.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Any JSON.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Json<'a> {
+    /// `null`
+    #[default]
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A string.
+    Text(Cow<'a, str>),
+    /// A list.
+    List(Vec<Json<'a>>),
+    /// An object.
+    Object(Object<'a>),
+}
+
+/// A JSON object. Of fields with the same name the last counts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Object<'a> {
+    /// In the order sent; `None` for what was taken out.
+    fields: Vec<(Cow<'a, str>, Option<Json<'a>>)>,
+    /// One bit for each name: a name without its bit is not there.
+    names: u64,
+}
+
+/// The bit of a name. Most names that are asked for are not there, and have a bit of their own.
+fn bit(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let ends = bytes.first().zip(bytes.last());
+    let ends = ends.map_or(0, |(first, last)| usize::from(*first) ^ usize::from(*last) << 2);
+    1 << ((name.len().wrapping_mul(5) ^ ends) & 63)
+}
+
+impl Json<'_> {
+    /// Whether it is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The field `name`, if it is an object.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(object) => object.get(name),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => None,
+        }
+    }
+
+    /// The same with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(flag) => Json::Bool(flag),
+            Self::Number(number) => Json::Number(number),
+            Self::Text(text) => Json::Text(Cow::Owned(text.into_owned())),
+            Self::List(list) => Json::List(list.into_iter().map(Json::into_owned).collect()),
+            Self::Object(object) => {
+                let Object { fields, names } = object;
+                let fields = fields.into_iter().map(|(name, value)| {
+                    (Cow::Owned(name.into_owned()), value.map(Json::into_owned))
+                });
+                Json::Object(Object { fields: fields.collect(), names })
+            }
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The field `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json<'a>> {
+        if self.names & bit(name) == 0 {
+            return None;
+        }
+        let field = self.fields.iter().rev().find(|(own, _)| own == name);
+        field.and_then(|(_, value)| value.as_ref())
+    }
+
+    /// Takes the field `name` out.
+    pub fn remove(&mut self, name: &str) -> Option<Json<'a>> {
+        if self.names & bit(name) == 0 {
+            return None;
+        }
+        let fields = self.fields.iter_mut().rev().filter(|(own, _)| own == name);
+        fields.fold(None, |last, (_, value)| {
+            let value = value.take();
+            last.or(value)
+        })
+    }
+
+    /// Sets the field `name`.
+    pub fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
+        let name = name.into();
+        self.names |= bit(&name);
+        self.fields.push((name, Some(value.into())));
+    }
+
+    /// Sets all fields of another object.
+    pub fn extend(&mut self, other: Self) {
+        self.names |= other.names;
+        self.fields.extend(other.fields.into_iter().filter(|(_, value)| value.is_some()));
+    }
+
+    /// Whether there are no fields.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.iter().all(|(_, value)| value.is_none())
+    }
+
+    /// The fields by their names, each name once.
+    #[must_use]
+    pub fn into_sorted(self) -> Vec<(Cow<'a, str>, Json<'a>)> {
+        let mut fields: Vec<_> =
+            self.fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+        fields.dedup_by(|later, earlier| {
+            let is_same = later.0 == earlier.0;
+            if is_same {
+                std::mem::swap(later, earlier);
+            }
+            is_same
+        });
+        fields
+    }
+}
+
+impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Object<'a> {
+    fn from_iter<T: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(fields: T) -> Self {
+        let mut object = Self::default();
+        for (name, value) in fields {
+            object.insert(name, value);
+        }
+        object
+    }
+}
+
+impl<'a> From<Object<'a>> for Json<'a> {
+    fn from(object: Object<'a>) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl From<Map<String, Value>> for Object<'_> {
+    fn from(object: Map<String, Value>) -> Self {
+        object.into_iter().map(|(name, value)| (Cow::Owned(name), Json::from(value))).collect()
+    }
+}
+
+impl From<Object<'_>> for Map<String, Value> {
+    fn from(object: Object<'_>) -> Self {
+        let fields = object.into_sorted().into_iter();
+        fields.map(|(name, value)| (name.into_owned(), Value::from(value))).collect()
+    }
+}
+
+impl From<Value> for Json<'_> {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(flag) => Self::Bool(flag),
+            Value::Number(number) => Self::Number(number),
+            Value::String(text) => Self::Text(Cow::Owned(text)),
+            Value::Array(list) => Self::List(list.into_iter().map(Self::from).collect()),
+            Value::Object(object) => Self::Object(object.into()),
+        }
+    }
+}
+
+impl From<Json<'_>> for Value {
+    fn from(json: Json<'_>) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(flag) => Self::Bool(flag),
+            Json::Number(number) => Self::Number(number),
+            Json::Text(text) => Self::String(text.into_owned()),
+            Json::List(list) => Self::Array(list.into_iter().map(Self::from).collect()),
+            Json::Object(object) => Self::Object(object.into()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
+        Ok(Number::from_f64(number).map_or(Json::Null, Json::Number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(entry) = entries.next_element()? {
+            list.push(entry);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
+        let mut object = Object::default();
+        while let Some(name) = entries.next_key_seed(Name)? {
+            object.insert(name, entries.next_value::<Json<'de>>()?);
+        }
+        Ok(Json::Object(object))
+    }
+}
+
+/// Reads the name of a field.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(text: &str) -> Object<'_> {
+        let Json::Object(object) = serde_json::from_str(text).expect("JSON") else {
+            panic!("{text} is no object")
+        };
+        object
+    }
+
+    #[test]
+    fn texts_without_escapes_are_borrowed() {
+        let object = object(r#"{"a": "plain", "b": "two\nlines"}"#);
+        assert!(matches!(object.get("a"), Some(Json::Text(Cow::Borrowed("plain")))));
+        assert!(
+            matches!(object.get("b"), Some(Json::Text(Cow::Owned(text))) if text == "two\nlines")
+        );
+    }
+
+    #[test]
+    fn the_last_of_the_same_names_counts() {
+        let text = r#"{"b": 1, "a": 2, "b": 3}"#;
+        assert_eq!(Value::from(Json::Object(object(text))), json!({"a": 2, "b": 3}));
+        let mut object = object(text);
+        assert_eq!(object.get("b"), Some(&Json::from(json!(3))));
+        assert_eq!(object.remove("b"), Some(json!(3).into()));
+        assert_eq!(object.get("b"), None);
+        assert_eq!(object.remove("b"), None);
+        assert!(!object.is_empty());
+        object.remove("a");
+        assert!(object.is_empty());
+        object.insert("c", json!(null));
+        assert_eq!(object.into_sorted(), [("c".into(), Json::Null)]);
+    }
+
+    #[test]
+    fn it_becomes_a_value_and_back() {
+        let value = json!({"a": [1, -2, 1.5, null, true, "x"], "b": {"c": {}}});
+        assert_eq!(Value::from(Json::from(value.clone()).into_owned()), value);
+    }
+}
