@@ -18,6 +18,9 @@
     reason = "numbers of events are small"
 )]
 
+mod api;
+mod crash;
+mod database;
 mod events;
 mod load;
 mod scrubbing;
@@ -40,6 +43,9 @@ enum Bench {
     Scrubbing,
     /// How fast reports are accepted and stored, beside a server that only parses them
     Load(load::LoadArgs),
+    /// What is left after kills, power cuts, damaged files and full disks
+    #[command(subcommand)]
+    Crash(crash::Crash),
     /// The server that only parses
     #[command(hide = true)]
     Sink,
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
     let done = match Bench::parse() {
         Bench::Scrubbing => scrubbing::run(),
         Bench::Load(args) => load::run(&args),
+        Bench::Crash(crash) => crash::run(&crash),
         Bench::Sink => sink::run(),
     };
     match done {
