@@ -65,7 +65,10 @@ impl Facts {
 pub(super) enum Answer {
     /// 200 with its id.
     Acknowledged,
-    /// 429 or 503.
+    /// 200 while the power was being cut. For these few milliseconds the kernel reports some syncs as
+    /// done whose bytes are gone, to any program; a disk without power answers nobody.
+    Late,
+    /// 429.
     Refused,
     /// The connection broke before an answer: it may be stored or not.
     None,
@@ -76,8 +79,16 @@ pub(super) enum Answer {
 pub(super) struct Entry {
     pub(super) facts: Facts,
     pub(super) n_acknowledged: u64,
+    pub(super) n_late: u64,
     pub(super) n_refused: u64,
-    pub(super) n_unanswered: u64,
+    /// Whether it was seen to be stored or lost.
+    pub(super) is_settled: bool,
+}
+
+impl Entry {
+    fn new(facts: Facts) -> Self {
+        Self { facts, n_acknowledged: 0, n_late: 0, n_refused: 0, is_settled: false }
+    }
 }
 
 /// Every report that was ever sent.
@@ -86,6 +97,8 @@ pub(super) struct Book {
     pub(super) entries: BTreeMap<Uuid, Entry>,
     /// What is wrong with answers.
     pub(super) complaints: Vec<String>,
+    /// Whether reports are sent again now and then.
+    pub(super) sends_again: bool,
     recent: Vec<Facts>,
     random: Random,
     n_issues: u64,
@@ -98,6 +111,7 @@ impl Book {
         Self {
             entries: BTreeMap::new(),
             complaints: Vec::new(),
+            sends_again: true,
             recent: Vec::new(),
             random: Random::new(seed),
             n_issues,
@@ -108,7 +122,7 @@ impl Book {
     /// What to send next; it counts as sent.
     pub(super) fn next(&mut self) -> Facts {
         let random = &mut self.random;
-        if random.below(100) < RESENT_PERCENT && !self.recent.is_empty() {
+        if self.sends_again && random.below(100) < RESENT_PERCENT && !self.recent.is_empty() {
             let index = random.below(self.recent.len() as u64) as usize;
             if let Some(facts) = self.recent.get(index) {
                 return *facts;
@@ -127,8 +141,7 @@ impl Book {
             self.recent.swap_remove(random.below(MOST_RESENT as u64) as usize);
         }
         self.recent.push(facts);
-        let entry = Entry { facts, n_acknowledged: 0, n_refused: 0, n_unanswered: 0 };
-        self.entries.insert(facts.id, entry);
+        self.entries.insert(facts.id, Entry::new(facts));
         facts
     }
 
@@ -137,8 +150,9 @@ impl Book {
         let Some(entry) = self.entries.get_mut(&facts.id) else { return };
         match answer {
             Answer::Acknowledged => entry.n_acknowledged += 1,
+            Answer::Late => entry.n_late += 1,
             Answer::Refused => entry.n_refused += 1,
-            Answer::None => entry.n_unanswered += 1,
+            Answer::None => {}
         }
     }
 
@@ -146,6 +160,18 @@ impl Book {
     pub(super) fn complain(&mut self, facts: &Facts, complaint: impl ToString) {
         self.note(facts, Answer::None);
         self.complaints.push(format!("{}: {}", facts.id.simple(), complaint.to_string()));
+    }
+
+    /// These reports are lost, for good reason, and all others that were sent until now are stored.
+    pub(super) fn settle(&mut self, lost: impl IntoIterator<Item = Uuid>) {
+        for id in lost {
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.n_acknowledged = 0;
+            }
+        }
+        for entry in self.entries.values_mut() {
+            entry.is_settled = true;
+        }
     }
 
     fn sum(&self, of: impl Fn(&Entry) -> u64) -> u64 {
@@ -165,6 +191,11 @@ impl Book {
     /// Reports that were never acknowledged.
     pub(super) fn n_unacknowledged(&self) -> u64 {
         self.entries.len() as u64 - self.n_acknowledged()
+    }
+
+    /// Acknowledgements of which nobody knows whether they came before or after a power cut.
+    pub(super) fn n_late(&self) -> u64 {
+        self.sum(|entry| entry.n_late)
     }
 
     pub(super) fn n_refusals(&self) -> u64 {

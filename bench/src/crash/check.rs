@@ -40,12 +40,13 @@ impl Found {
     /// Prints one line; fails when anything is missing or different.
     pub(super) fn conclude(&self, what: &str, book: &Book) -> Result<(), Failure> {
         println!(
-            "{what}: sent {}, acknowledged {} ({} times), not acknowledged {}, refused {} times, \
+            "{what}: sent {}, acknowledged {} ({} times), not acknowledged {}, late {}, refused {}, \
              stored {}, duplicates {}, missing {}, differences {}",
             book.entries.len(),
             book.n_acknowledged(),
             book.n_acknowledgements(),
             book.n_unacknowledged(),
+            book.n_late(),
             book.n_refusals(),
             self.stored.len(),
             self.n_duplicates,

@@ -3,16 +3,15 @@
 //! A killed process takes nothing with it that the kernel already has: this finds what is answered
 //! before it is written, what is counted twice or not at all when a batch is digested again, and
 //! files that a start does not understand. What the kernel has is not lost with the process: power
-//! cuts are another matter.
+//! cuts are [`super::power`]'s.
 
 use std::time::{Duration, Instant};
-
-use airlock::clock::Clock;
 
 use super::book::Book;
 use super::check::check;
 use super::traffic::Traffic;
 use super::victim::Victim;
+use super::{Common, begin};
 use crate::Failure;
 use crate::events::Random;
 use crate::server::Kind;
@@ -23,21 +22,8 @@ pub(crate) struct KillsArgs {
     /// Kills, for each kind of store
     #[arg(long, default_value_t = 200)]
     kills: u64,
-    /// Reports sent at most between two kills
-    #[arg(long, default_value_t = 500)]
-    reports: u64,
-    /// Issues the reports are of
-    #[arg(long, default_value_t = 20)]
-    issues: u64,
-    /// Connections
-    #[arg(long, default_value_t = 6)]
-    connections: usize,
-    /// Where the randomness begins; random itself by default
-    #[arg(long)]
-    seed: Option<u64>,
-    /// A superuser's URL of a PostgreSQL, to do the same there
-    #[arg(long, env = "AIRLOCK_BENCH_POSTGRES")]
-    postgres: Option<String>,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// When the process is killed.
@@ -64,12 +50,10 @@ impl Moment {
 }
 
 pub(crate) fn run(args: &KillsArgs) -> Result<(), Failure> {
-    let seed = args.seed.unwrap_or_else(|| u64::from_be_bytes(Clock::system().random()));
-    let mut kinds = vec![Kind::Sqlite];
-    kinds.extend(args.postgres.clone().map(Kind::Postgres));
-    for kind in &kinds {
+    let seed = args.common.seed();
+    for kind in args.common.kinds() {
         println!("{}: {} kills, seed {seed}", kind.name(), args.kills);
-        kill_often(kind, args, seed)?;
+        kill_often(&kind, args, seed)?;
     }
     Ok(())
 }
@@ -78,14 +62,14 @@ fn kill_often(kind: &Kind, args: &KillsArgs, seed: u64) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let mut victim = Victim::new(kind, folder.path(), folder.path().join("data"))?;
     let path = victim.set_up()?;
-    let book = Book::new(seed, args.issues, super::begin()?);
-    let traffic = Traffic::start(book, &path, args.connections);
+    let book = Book::new(seed, args.common.issues, begin()?);
+    let traffic = Traffic::start(book, &path, args.common.connections);
     let mut random = Random::new(seed);
     let began = Instant::now();
     let mut n_kills = MOMENTS.map(|moment| (moment, 0_u64));
     for _ in 0..args.kills {
         let moment = Moment::random(&mut random);
-        kill_once(&mut victim, &traffic, &mut random, moment, args.reports)?;
+        kill_once(&mut victim, &traffic, &mut random, moment, args.common.reports)?;
         if let Some((_, n)) = n_kills.iter_mut().find(|(of, _)| *of == moment) {
             *n += 1;
         }

@@ -13,6 +13,9 @@ use crate::wire::Wire;
 /// How long a client rests that has nothing to do.
 const REST: Duration = Duration::from_millis(1);
 
+/// How long a client rests after a refusal.
+const AFTER_REFUSAL: Duration = Duration::from_millis(10);
+
 /// Clients on threads of their own.
 #[derive(Debug)]
 pub(super) struct Traffic {
@@ -30,6 +33,10 @@ struct Shared {
     n_left: AtomicU64,
     n_busy: AtomicU64,
     is_over: AtomicBool,
+    /// Whether the power is being cut: what is answered now counts as not answered.
+    is_late: AtomicBool,
+    /// Whether the power is off: nothing that is sent now can be acknowledged.
+    is_dark: AtomicBool,
 }
 
 impl Traffic {
@@ -42,6 +49,8 @@ impl Traffic {
             n_left: AtomicU64::new(0),
             n_busy: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
+            is_late: AtomicBool::new(false),
+            is_dark: AtomicBool::new(false),
         });
         let client = |_| {
             let shared = Arc::clone(&shared);
@@ -52,8 +61,20 @@ impl Traffic {
 
     /// Sends so many reports there, from now on, and no others.
     pub(super) fn send(&self, address: SocketAddr, n_reports: u64) {
+        self.shared.is_late.store(false, Ordering::SeqCst);
+        self.shared.is_dark.store(false, Ordering::SeqCst);
         *lock(&self.shared.target) = Some(address);
         self.shared.n_left.store(n_reports, Ordering::SeqCst);
+    }
+
+    /// The power is being cut, until told to send again: see [`Answer::Late`].
+    pub(super) fn power_goes(&self) {
+        self.shared.is_late.store(true, Ordering::SeqCst);
+    }
+
+    /// The power is off, until told to send again: whatever is acknowledged now is a lie.
+    pub(super) fn power_is_off(&self) {
+        self.shared.is_dark.store(true, Ordering::SeqCst);
     }
 
     /// Begins no request any more until told to send again; waits for those that are under way.
@@ -62,6 +83,28 @@ impl Traffic {
         while self.shared.n_busy.load(Ordering::SeqCst) > 0 {
             std::thread::sleep(REST);
         }
+    }
+
+    /// Whether everything was sent that was to be.
+    pub(super) fn is_done(&self) -> bool {
+        self.shared.n_left.load(Ordering::SeqCst) == 0
+            && self.shared.n_busy.load(Ordering::SeqCst) == 0
+    }
+
+    /// Waits until everything is sent that is to be.
+    pub(super) fn finish(&self) {
+        while !self.is_done() {
+            std::thread::sleep(REST);
+        }
+    }
+
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        lock(&self.shared.book)
+    }
+
+    /// Acknowledgements so far.
+    pub(super) fn n_acknowledgements(&self) -> u64 {
+        self.book().n_acknowledgements()
     }
 
     /// Ends all clients.
@@ -108,16 +151,24 @@ fn send_one(shared: &Shared, kept: &mut Option<(SocketAddr, Wire)>) -> bool {
     }
     let Some((_, wire)) = kept else { return false };
     let facts = lock(&shared.book).next();
+    let is_dark = shared.is_dark.load(Ordering::SeqCst);
     let sent = wire.send(&shared.head, &facts.body());
     let mut book = lock(&shared.book);
     let is_kept = match sent {
+        Ok((200, _)) if is_dark => {
+            book.complain(&facts, "acknowledged without a disk");
+            false
+        }
         Ok((200, answer)) if is_of(&facts, answer) => {
-            book.note(&facts, Answer::Acknowledged);
+            let is_late = shared.is_late.load(Ordering::SeqCst);
+            book.note(&facts, if is_late { Answer::Late } else { Answer::Acknowledged });
             true
         }
-        Ok((429 | 503, _)) => {
+        Ok((429, _)) => {
             book.note(&facts, Answer::Refused);
-            // The server closes the connection when it did not read the body.
+            drop(book);
+            std::thread::sleep(AFTER_REFUSAL);
+            // The server hangs up on a body that it did not read.
             false
         }
         Ok((status, answer)) => {
