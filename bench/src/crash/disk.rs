@@ -34,15 +34,20 @@ const SHUT_DOWN: &str = r#"
 #[derive(Debug)]
 pub(super) struct Disk {
     folder: TempDir,
+    /// The loop device. It is kept from cut to cut, so that nobody else takes it meanwhile.
+    device: String,
 }
 
 impl Disk {
     /// Makes one of so many bytes and mounts it. Only root may.
     pub(super) fn new(n_bytes: u64) -> Result<Self, Failure> {
-        let disk = Self { folder: tempfile::tempdir()? };
+        let folder = tempfile::tempdir()?;
+        let image = folder.path().join("image");
+        File::create(&image)?.set_len(n_bytes)?;
+        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
+        let device = run(Command::new("losetup").args(["--find", "--show"]).arg(&image))?;
+        let disk = Self { folder, device: device.trim().to_owned() };
         std::fs::create_dir(disk.path())?;
-        File::create(disk.image())?.set_len(n_bytes)?;
-        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(disk.image()))?;
         disk.mount()?;
         Ok(disk)
     }
@@ -52,12 +57,9 @@ impl Disk {
         self.folder.path().join("disk")
     }
 
-    fn image(&self) -> PathBuf {
-        self.folder.path().join("image")
-    }
-
     fn mount(&self) -> Result<(), Failure> {
-        run(Command::new("mount").args(["-o", "loop"]).arg(self.image()).arg(self.path()))
+        run(Command::new("mount").arg(&self.device).arg(self.path()))?;
+        Ok(())
     }
 
     /// Gets ready to cut the power: the cut itself then takes some milliseconds.
@@ -105,7 +107,8 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // Its folder cannot be removed while it is mounted.
-        let _ = Command::new("umount").arg(self.path()).output();
+        let _ = run(Command::new("umount").arg(self.path()));
+        let _ = run(Command::new("losetup").args(["--detach", &self.device]));
     }
 }
 
@@ -146,12 +149,13 @@ pub(super) fn unavailable() -> Option<&'static str> {
     None
 }
 
-fn run(command: &mut Command) -> Result<(), Failure> {
+/// Runs a command; gives what it printed.
+fn run(command: &mut Command) -> Result<String, Failure> {
     // Debian keeps what only root needs where others do not look.
     let path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
     let output = command.env("PATH", path).output()?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8(output.stdout)?);
     }
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
