@@ -91,7 +91,8 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, most: u64) -> u64 {
+    /// Less than `most`, which is not 0.
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.next() % most
     }
 
@@ -108,7 +109,7 @@ impl Random {
         (0..n).map(|_| self.word()).collect::<Vec<_>>().join(" ")
     }
 
-    fn uuid(&mut self) -> Uuid {
+    pub(crate) fn uuid(&mut self) -> Uuid {
         uuid::Builder::from_random_bytes(
             (u128::from(self.next()) << 64 | u128::from(self.next())).to_le_bytes(),
         )

@@ -19,6 +19,9 @@
     reason = "numbers of events are small"
 )]
 
+mod api;
+mod crash;
+mod database;
 mod events;
 mod load;
 mod scrubbing;
@@ -48,6 +51,9 @@ enum Bench {
     Understanding,
     /// How fast reports are accepted and stored, beside a server that only parses them
     Load(load::LoadArgs),
+    /// What is left after kills, power cuts, damaged files and full disks
+    #[command(subcommand)]
+    Crash(crash::Crash),
     /// The server that only parses
     #[command(hide = true)]
     Sink,
@@ -71,6 +77,7 @@ fn main() -> ExitCode {
         Bench::Scrubbing => scrubbing::run(),
         Bench::Understanding => understanding::run(),
         Bench::Load(args) => load::run(&args),
+        Bench::Crash(crash) => crash::run(&crash),
         Bench::Sink => sink::run(),
     };
     match done {

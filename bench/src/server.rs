@@ -5,18 +5,46 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use airlock::clock::Clock;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::database::Database;
 use crate::wire::Wire;
-
-/// The token of the server under load.
-const TOKEN: &str = "a-token-for-the-benchmark";
+use crate::{Failure, api};
 
 /// Nobody is waited for longer.
 const PATIENCE: Duration = Duration::from_mins(10);
+
+/// The command that serves, up to the data folder.
+pub(crate) fn airlock() -> Result<Command, Failure> {
+    let airlock = std::env::current_exe()?.with_file_name("airlock");
+    if !airlock.exists() {
+        return Err("no server beside this program: cargo build --workspace".into());
+    }
+    let mut command = Command::new(airlock);
+    command.env("AIRLOCK_BOOTSTRAP_TOKEN", api::TOKEN);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
+    Ok(command)
+}
+
+/// Waits until a server accepts connections; `file` is where it says its address.
+pub(crate) fn wait_for_address(child: &mut Child, file: &Path) -> Result<SocketAddr, Failure> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        let said = std::fs::read_to_string(file).unwrap_or_default();
+        if let Some(address) = said.trim().strip_prefix("http://") {
+            let address = address.parse()?;
+            if Wire::connect(address).is_ok() {
+                return Ok(address);
+            }
+        }
+        if let Some(status) = child.try_wait()? {
+            return Err(format!("the server ended: {status}").into());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Err("the server does not start".into())
+}
 
 /// What is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,33 +79,19 @@ pub(crate) struct Server {
     database: Option<Database>,
 }
 
-/// A database that is dropped at the end.
-#[derive(Debug)]
-struct Database {
-    server: String,
-    name: String,
-    url: String,
-}
-
 impl Server {
     /// Starts a server with an empty store and the project `bench`.
     pub(crate) fn start(kind: &Kind) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
-        let own = std::env::current_exe()?;
         let mut command = match kind {
             Kind::Sink => {
-                let mut command = Command::new(&own);
+                let mut command = Command::new(std::env::current_exe()?);
                 command.arg("sink");
                 command
             }
             Kind::Sqlite | Kind::Postgres(_) => {
-                let airlock = own.with_file_name("airlock");
-                if !airlock.exists() {
-                    return Err("no server: cargo build --release --workspace".into());
-                }
-                let mut command = Command::new(airlock);
-                command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
-                command.arg(folder.path()).env("AIRLOCK_BOOTSTRAP_TOKEN", TOKEN);
+                let mut command = airlock()?;
+                command.arg(folder.path());
                 command
             }
         };
@@ -99,60 +113,14 @@ impl Server {
             database,
         };
         let said = if *kind == Kind::Sink { out } else { server.folder.path().join("address") };
-        server.address = server.wait_for_address(&said)?;
+        server.address = wait_for_address(&mut server.child, &said)?;
         let path = if *kind == Kind::Sink {
             "/".to_owned()
         } else {
-            let made = server.api("POST", "/api/v1/projects", &json!({"slug": "bench"}))?;
-            let dsn = made["dsn"].as_str().ok_or("a project without a DSN")?;
-            let key = dsn.split(['/', '@']).nth(2).unwrap_or_default();
-            format!("/api/{}/envelope/?sentry_key={key}", made["id"])
+            api::make_project(server.address, "bench")?
         };
         server.head = format!("POST {path} HTTP/1.1\r\nContent-Encoding: gzip\r\n");
         Ok(server)
-    }
-
-    fn wait_for_address(&mut self, file: &Path) -> Result<SocketAddr, Failure> {
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            let said = std::fs::read_to_string(file).unwrap_or_default();
-            if let Some(address) = said.trim().strip_prefix("http://") {
-                let address = address.parse()?;
-                if Wire::connect(address).is_ok() {
-                    return Ok(address);
-                }
-            }
-            if let Some(status) = self.child.try_wait()? {
-                return Err(format!("the server ended: {status}").into());
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Err("the server does not start".into())
-    }
-
-    /// Asks the API.
-    pub(crate) fn api(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n\
-             Content-Type: application/json\r\n"
-        );
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        // The store may still be opening.
-        let began = Instant::now();
-        loop {
-            let mut wire = Wire::connect(self.address)?;
-            let (status, answer) = wire.send(&head, body.as_bytes())?;
-            match status {
-                200..300 => return Ok(serde_json::from_slice(answer)?),
-                503 if began.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                _ => {
-                    let answer = String::from_utf8_lossy(answer);
-                    return Err(format!("{method} {path}: {status} {answer}").into());
-                }
-            }
-        }
     }
 
     /// Waits until everything that was accepted is stored.
@@ -160,29 +128,14 @@ impl Server {
         if self.kind == Kind::Sink {
             return Ok(());
         }
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            let status = self.api("GET", "/status.json", &Value::Null)?;
-            if status["parts"]["spool"]["backlog"] == 0 {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Err("the spool is not drained".into())
+        api::drain(self.address)
     }
 
     /// How many events are stored, by the counts of the issues.
     pub(crate) fn n_stored(&self) -> Result<u64, Failure> {
-        let mut sum = 0;
-        let mut path = "/api/v1/projects/bench/issues?limit=100".to_owned();
-        loop {
-            let page = self.api("GET", &path, &Value::Null)?;
-            for issue in page["items"].as_array().ok_or("no items")? {
-                sum += issue["events"].as_u64().ok_or("no number of events")?;
-            }
-            let Some(next) = page["next"].as_str() else { return Ok(sum) };
-            path = format!("/api/v1/projects/bench/issues?limit=100&cursor={next}");
-        }
+        let issues = api::list(self.address, "/api/v1/projects/bench/issues")?;
+        let n_events = |issue: &Value| issue["events"].as_u64().ok_or("no number of events");
+        Ok(issues.iter().map(n_events).sum::<Result<u64, _>>()?)
     }
 
     /// The CPU time used since the start, by the server and its database.
@@ -209,8 +162,7 @@ impl Server {
     pub(crate) fn disk(&self) -> Result<u64, Failure> {
         let files = size_of_folder(self.folder.path())?;
         let Some(database) = &self.database else { return Ok(files) };
-        let sql = format!("SELECT pg_database_size('{}')", database.name);
-        Ok(files + psql(&database.server, &sql)?.trim().parse::<u64>()?)
+        Ok(files + database.n_bytes()?)
     }
 }
 
@@ -219,10 +171,6 @@ impl Drop for Server {
         // It is on its way out either way.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(database) = &self.database {
-            let sql = format!("DROP DATABASE \"{}\" WITH (FORCE)", database.name);
-            let _ = psql(&database.server, &sql);
-        }
     }
 }
 
@@ -236,25 +184,6 @@ pub(crate) struct Cpu {
 impl Cpu {
     pub(crate) fn since(self, before: Self) -> Duration {
         self.server.saturating_sub(before.server) + self.database.saturating_sub(before.database)
-    }
-}
-
-impl Database {
-    fn create(server: &str) -> Result<Self, Failure> {
-        let name = format!("airlock_bench_{}", Clock::system().id().simple());
-        psql(server, &format!("CREATE DATABASE \"{name}\""))?;
-        let (before, _) =
-            server.rsplit_once('/').ok_or("a URL of PostgreSQL without a database")?;
-        Ok(Self { server: server.to_owned(), url: format!("{before}/{name}"), name })
-    }
-}
-
-fn psql(server: &str, sql: &str) -> Result<String, Failure> {
-    let output = Command::new("psql").args([server, "-AtXqc", sql]).output()?;
-    if output.status.success() {
-        Ok(String::from_utf8(output.stdout)?)
-    } else {
-        Err(format!("psql: {}", String::from_utf8_lossy(&output.stderr)).into())
     }
 }
 

@@ -65,8 +65,9 @@ pub(super) fn recover(dir: &Path) -> Result<Ledger, OpenError> {
         marks.extend(beginning.first_at.map(|at| (*first_seq, at)));
     }
 
-    // What lies before the oldest segment was removed because it was done.
-    let done_before = found.first().map_or(0, |(first_seq, _)| first_seq.saturating_sub(1));
+    // What lies before the oldest segment was removed because it was done; without any, nothing waits.
+    let oldest_seq = found.first().map_or(next_seq, |(first_seq, _)| *first_seq);
+    let done_before = oldest_seq.saturating_sub(1);
     let acked_seq = stored_mark.unwrap_or(0).max(done_before);
     watermark::write(dir, acked_seq, true).map_err(failed)?;
     segment::sync_dir(dir).map_err(failed)?;

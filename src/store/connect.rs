@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Connection as _, PgPool, SqlitePool};
 
 use super::error::StoreError;
 use super::tx::{Tx, statements};
@@ -235,7 +235,13 @@ fn sqlite(path: &Path) -> Db {
         .synchronous(SqliteSynchronous::Full)
         // What is deleted (buried bytes, keys) must not stay readable in free pages.
         .pragma("secure_delete", "ON");
-    let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
+    // A full or failing disk makes SQLite roll back by itself. The driver does not notice and takes
+    // the connection for one within a transaction for ever: such a one is replaced.
+    let pool = || {
+        SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).before_acquire(|connection, _| {
+            Box::pin(std::future::ready(Ok(!connection.is_in_transaction())))
+        })
+    };
     Db::Sqlite {
         reader: pool().max_connections(SQLITE_READERS).connect_lazy_with(options.read_only(true)),
         writer: pool().max_connections(1).connect_lazy_with(writing),
@@ -274,6 +280,19 @@ mod tests {
         for bad in ["", "mysql://x", "sqlite:", "a.db"] {
             assert!(bad.parse::<Location>().is_err(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_rolled_back_by_itself_is_not_the_last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::new(&Location::Sqlite(folder.path().join("airlock.db"))).expect("valid");
+        store.open().await.expect("a store");
+        for _ in 0..3 {
+            let Tx::Sqlite(mut tx) = store.write().await.expect("a transaction") else { return };
+            // What SQLite does on its own when the disk is full.
+            sqlx::query("ROLLBACK").execute(&mut *tx).await.expect("rolled back");
+        }
+        store.write().await.expect("a transaction").commit().await.expect("committed");
     }
 
     #[test]

@@ -230,6 +230,17 @@ async fn without_a_watermark_the_oldest_segment_comes_again() {
 }
 
 #[tokio::test]
+async fn nothing_waits_when_the_only_segment_is_spoilt_and_the_watermark_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(segment::path(dir.path(), 2047), [0; 100]).unwrap();
+    let (spool, mut reader) = reopen(dir.path());
+    assert_eq!(spool.status().backlog_records, 0);
+    append(&spool, &["afterwards"]).await;
+    assert_eq!(spool.status().backlog_records, 1);
+    assert_eq!(reader.next(1, 1).await.unwrap()[0].seq, 2047);
+}
+
+#[tokio::test]
 async fn numbers_go_on_when_everything_was_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, mut reader) = reopen(dir.path());
