@@ -13,6 +13,7 @@
 mod bodies;
 pub mod bury;
 pub mod commit;
+mod crew;
 pub mod fold;
 pub mod prepare;
 pub mod scrubbing;

@@ -72,26 +72,32 @@ const ENDPOINTS: [(&str, endpoint::Kind); 10] = [
     ("/notifier_api/v2/notices", endpoint::Kind::XmlNotice),
 ];
 
-/// Adds the endpoints to a server.
+/// Adds the endpoints to a server. Routes are tried one by one: these come first.
 pub fn routes(intake: Intake) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config.app_data(web::Data::new(intake));
-        // A DSN may have a path: `https://KEY@HOST/team/errors/42` reports to
-        // `/team/errors/api/42/envelope/`.
-        for prefix in ["", "/{prefix:.+}"] {
-            for (path, kind) in ENDPOINTS {
-                for slash in ["", "/"] {
-                    let path = format!("{prefix}{path}{slash}");
-                    config.service(endpoint::resource(&path, kind));
-                }
-            }
-            let at = |path: &str| format!("{prefix}{path}");
-            let configuration = at("/2020-06-18/config/{project_id}/config.json");
-            config.service(airbrake::configuration(&configuration));
-            config.service(airbrake::statistics(&at(airbrake::STATISTICS)));
-            let deploys = at("/api/v4/projects/{project_id}/deploys");
-            config.service(airbrake::for_tokens(&deploys, dialect::Dialect::Airbrake));
-            config.service(airbrake::for_tokens(&at("/api/0/{tail:.*}"), dialect::Dialect::Sentry));
+        add_routes(config, "");
+    }
+}
+
+/// Adds the endpoints below any path. A DSN may have one: `https://KEY@HOST/team/errors/42` reports
+/// to `/team/errors/api/42/envelope/`.
+pub fn routes_below_paths(config: &mut web::ServiceConfig) {
+    add_routes(config, "/{prefix:.+}");
+}
+
+fn add_routes(config: &mut web::ServiceConfig, prefix: &str) {
+    for (path, kind) in ENDPOINTS {
+        for slash in ["/", ""] {
+            let path = format!("{prefix}{path}{slash}");
+            config.service(endpoint::resource(&path, kind));
         }
     }
+    let at = |path: &str| format!("{prefix}{path}");
+    let configuration = at("/2020-06-18/config/{project_id}/config.json");
+    config.service(airbrake::configuration(&configuration));
+    config.service(airbrake::statistics(&at(airbrake::STATISTICS)));
+    let deploys = at("/api/v4/projects/{project_id}/deploys");
+    config.service(airbrake::for_tokens(&deploys, dialect::Dialect::Airbrake));
+    config.service(airbrake::for_tokens(&at("/api/0/{tail:.*}"), dialect::Dialect::Sentry));
 }

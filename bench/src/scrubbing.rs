@@ -178,7 +178,7 @@ async fn one_run(
     let began = cpu_time();
     for batch in records.chunks(N_BATCH) {
         let before = cpu_time();
-        let prepared = prepare::prepare_all(batch.to_vec(), scrubbers, &Bodies::default(), 1);
+        let prepared = prepare::prepare_all(batch.to_vec(), scrubbers, &Bodies::default());
         prepare_time += cpu_time().saturating_sub(before);
         let prepared: Vec<_> = prepared.into_iter().filter_map(Result::ok).collect();
         let committed = commit::commit(store, clock, project, &prepared).await?;

@@ -74,6 +74,11 @@ pub(super) fn run(
     let server = HttpServer::new(move || {
         let reports = role.takes_reports().then(|| intake::routes(intake.clone()));
         let (app, document) = App::new()
+            .configure(|config| {
+                if let Some(reports) = reports {
+                    reports(config);
+                }
+            })
             .wrap(from_fn(api::request_id::middleware))
             .wrap(from_fn(super::unread::middleware))
             .app_data(web::Data::new(api.clone()))
@@ -87,8 +92,8 @@ pub(super) fn run(
             .split_for_parts();
         app.app_data(web::Data::new(api::document(document)))
             .configure(|config| {
-                if let Some(reports) = reports {
-                    reports(config);
+                if role.takes_reports() {
+                    intake::routes_below_paths(config);
                 }
             })
             .default_service(web::to(api::not_found))

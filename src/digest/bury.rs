@@ -124,7 +124,7 @@ pub async fn retry(
     };
     let scrubbers = Scrubbers::for_project(store, project).await?;
     let mut prepared =
-        prepare::prepare_all(vec![buried.record], &scrubbers, &Bodies::default(), 1).pop();
+        prepare::prepare_all(vec![buried.record], &scrubbers, &Bodies::default()).pop();
     let mut is_allowed = true;
     if let Some(Ok(prepared)) = &mut prepared
         && !prepared.meta.is_verified

@@ -19,10 +19,6 @@ use crate::protocol::report::{Report, ReportMeta};
 use crate::protocol::understand;
 use crate::store::body::{BodyEncoder, Dictionary};
 
-/// How far the threads of a batch stand back, from 0 to 19: they get a tenth of what others want.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
-
 /// Fewer reports than this are not worth a thread.
 const LEAST_PER_THREAD: usize = 8;
 
@@ -78,52 +74,12 @@ impl Poison {
     }
 }
 
-/// Understands reports on all cores; the order stays.
+/// Understands reports; the order stays.
 ///
 /// # Panics
 /// Never: a panic on a report becomes its [`Poison`].
 #[must_use]
 pub fn prepare_all(
-    records: Vec<Vec<u8>>,
-    scrubbers: &Scrubbers,
-    bodies: &Bodies,
-    n_threads: usize,
-) -> Vec<Result<Prepared, Box<Poison>>> {
-    let n_threads = n_threads.min(records.len().div_ceil(LEAST_PER_THREAD)).max(1);
-    let share = records.len().div_ceil(n_threads).max(1);
-    if n_threads == 1 {
-        return prepare_share(records, scrubbers, bodies);
-    }
-    let mut shares: Vec<Vec<Vec<u8>>> = Vec::with_capacity(n_threads);
-    let mut records = records.into_iter();
-    for _ in 0..n_threads {
-        shares.push(records.by_ref().take(share).collect());
-    }
-    let work = |share| {
-        step_back();
-        prepare_share(share, scrubbers, bodies)
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            shares.into_iter().map(|share| scope.spawn(move || work(share))).collect();
-        let done = threads.into_iter().map(|thread| {
-            thread.join().expect("a panic on an item is caught, so the thread cannot panic")
-        });
-        done.flatten().collect()
-    })
-}
-
-/// Lets whoever takes reports go first: what is in the spool can wait, a client cannot.
-fn step_back() {
-    #[cfg(target_os = "linux")]
-    {
-        // Where it is not allowed digest is merely as important as the rest.
-        let thread = rustix::thread::gettid();
-        let _ = rustix::process::setpriority_process(Some(thread), NICE);
-    }
-}
-
-fn prepare_share(
     records: Vec<Vec<u8>>,
     scrubbers: &Scrubbers,
     bodies: &Bodies,
@@ -133,6 +89,14 @@ fn prepare_share(
         Desk { scrubbers, bodies, dictionaries: &dictionaries, encoders: BTreeMap::new() };
     let mut guard = |record| guarded(record, |record| prepare(record, &mut desk));
     records.into_iter().map(&mut guard).collect()
+}
+
+/// Records in shares for `n_threads`, in their order.
+pub(super) fn shares(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Vec<Vec<u8>>> {
+    let n_shares = n_threads.min(records.len().div_ceil(LEAST_PER_THREAD)).max(1);
+    let share = records.len().div_ceil(n_shares).max(1);
+    let mut records = records.into_iter();
+    (0..n_shares).map(|_| records.by_ref().take(share).collect()).collect()
 }
 
 /// What one thread works with.
@@ -268,9 +232,11 @@ mod tests {
             }
         });
         let records: Vec<Vec<u8>> = payloads.map(|payload| record(&payload)).collect();
-        for n_threads in [1, 4] {
-            let prepared =
-                prepare_all(records.clone(), &Scrubbers::default(), &Bodies::default(), n_threads);
+        for n_threads in [1, 4, 1_000] {
+            let shares = shares(records.clone(), n_threads);
+            assert!(shares.len() <= n_threads);
+            let understand = |share| prepare_all(share, &Scrubbers::default(), &Bodies::default());
+            let prepared: Vec<_> = shares.into_iter().flat_map(understand).collect();
             assert_eq!(prepared.len(), 100);
             for (number, result) in prepared.into_iter().enumerate() {
                 match result {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::bodies::{Bodies, Trained};
 use super::bury;
 use super::commit::{self, Committed};
-use super::prepare::{Poison, Prepared, panic_text, prepare_all};
+use super::crew::Crew;
+use super::prepare::{Poison, Prepared, panic_text, prepare_all, shares};
 use super::scrubbing::Scrubbers;
 use crate::auth::keys::Keys;
 use crate::clock::Clock;
@@ -101,6 +102,9 @@ macro_rules! until_stored {
     }};
 }
 
+/// What became of the records of a share, in their order.
+type Understood = Vec<Result<Prepared, Box<Poison>>>;
+
 /// Records on their way to the store.
 #[derive(Debug)]
 struct Batch {
@@ -115,7 +119,7 @@ enum Content {
     /// Digest panics on it.
     Unread(Vec<Vec<u8>>),
     /// Being understood.
-    Prepared(JoinHandle<Vec<Result<Prepared, Box<Poison>>>>),
+    Prepared(Vec<oneshot::Receiver<Understood>>),
 }
 
 /// Drains a spool into the store.
@@ -135,7 +139,7 @@ pub struct Digest {
     batch_records: usize,
     n_panics: u32,
     last_commit: Option<Instant>,
-    n_threads: usize,
+    crew: Crew,
 }
 
 impl Digest {
@@ -166,7 +170,7 @@ impl Digest {
             batch_records,
             n_panics: 0,
             last_commit: None,
-            n_threads,
+            crew: Crew::new(n_threads),
         }
     }
 
@@ -224,9 +228,12 @@ impl Digest {
         let Some(last_seq) = batch.last_seq else { return Ok(0) };
         match batch.content {
             Content::Unread(records) => self.bury_unread(records, stop).await?,
-            Content::Prepared(prepared) => {
-                let prepared =
-                    prepared.await.map_err(|cause| StepError::Panicked(cause.to_string()))?;
+            Content::Prepared(shares) => {
+                let mut prepared = Vec::with_capacity(batch.n_records);
+                for share in shares {
+                    let lost = |_| StepError::Panicked("a share of the batch is lost".to_owned());
+                    prepared.extend(share.await.map_err(lost)?);
+                }
                 self.ahead = self.read_ahead(batch.n_records, stop).await?;
                 self.store_prepared(prepared, stop).await?;
             }
@@ -285,12 +292,12 @@ impl Digest {
         if let Ok(fresh) = until_stored!(self, stop, self.scrubbers.refreshed(&self.store)) {
             self.scrubbers = fresh;
         }
-        let scrubbers = self.scrubbers.clone();
-        let bodies = Arc::clone(&self.bodies);
-        let n_threads = self.n_threads;
-        let prepare = move || prepare_all(records, &scrubbers, &bodies, n_threads);
-        let content = Content::Prepared(tokio::task::spawn_blocking(prepare));
-        Ok(Batch { last_seq, n_records, content })
+        let begin = |share| {
+            let (scrubbers, bodies) = (self.scrubbers.clone(), Arc::clone(&self.bodies));
+            self.crew.begin(move || prepare_all(share, &scrubbers, &bodies))
+        };
+        let shares = shares(records, self.crew.n_threads).into_iter().map(begin).collect();
+        Ok(Batch { last_seq, n_records, content: Content::Prepared(shares) })
     }
 
     /// Buries a report that digest panics on.
@@ -318,7 +325,7 @@ impl Digest {
 
     async fn store_prepared(
         &mut self,
-        prepared: Vec<Result<Prepared, Box<Poison>>>,
+        prepared: Understood,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
         let mut projects: BTreeMap<ProjectId, Vec<Prepared>> = BTreeMap::new();

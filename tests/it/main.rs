@@ -19,6 +19,7 @@ mod intake;
 mod key_rules;
 mod privacy;
 mod readme;
+mod retention;
 mod schema;
 mod sdks;
 mod security_reports;

@@ -80,11 +80,13 @@ fn every_statement_is_listed() {
 fn what_is_for_one_engine_has_a_twin_for_the_other() {
     for (file, name, _) in statements() {
         let Some(stem) = name.strip_suffix("_SQLITE") else { continue };
-        // One row at a time there, all at once here.
-        let twins = [format!("{stem}_POSTGRES"), format!("{stem}S_POSTGRES")];
-        let has_twin = statements().iter().any(|(other_file, other, _)| {
-            *other_file == file && twins.iter().any(|twin| twin == other)
-        });
+        // What keeps SQLite's files small; PostgreSQL does it by itself.
+        if file == "connect" {
+            continue;
+        }
+        let twin = format!("{stem}_POSTGRES");
+        let has_twin =
+            statements().iter().any(|(other_file, other, _)| *other_file == file && *other == twin);
         assert!(has_twin, "{file}::{name}");
     }
 }

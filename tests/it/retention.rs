@@ -1,0 +1,175 @@
+//! What is old is given up, and what is young never is.
+
+use std::time::Duration;
+
+use airlock::retention::{Given, give_up_old};
+use airlock::store::Tx;
+use serde_json::{Value, json};
+
+use crate::support::{Engine, TestApp, TestProject, both, crash, with};
+
+const DAY: Duration = Duration::from_hours(24);
+
+async fn shop(engine: Engine) -> (TestApp, TestProject) {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    (app, shop)
+}
+
+async fn give_up(app: &TestApp) -> Given {
+    give_up_old(app.running.store(), app.clock.now()).await.expect("a round")
+}
+
+async fn set(app: &TestApp, settings: Value) {
+    let change = json!({ "settings": settings });
+    app.patch("/api/v1/projects/shop", &change).await.ok();
+}
+
+/// Sends reports of one error, and waits until they are stored; gives their ids.
+async fn send(app: &TestApp, shop: &TestProject, n: usize, release: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..n {
+        let report = with(crash("KeyError"), &json!({ "release": release }));
+        let answer = app.send_event(shop, &report).await.ok();
+        ids.push(answer["id"].as_str().expect("an id").to_owned());
+    }
+    app.digested().await;
+    ids
+}
+
+async fn event(app: &TestApp, id: &str) -> Value {
+    app.get(&format!("/api/v1/projects/shop/events/{id}")).await.ok()
+}
+
+both!(events_are_given_up_after_the_retention_time, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let old = send(&app, &shop, 3, "shop@1").await;
+    app.clock.advance(DAY * 50);
+    let young = send(&app, &shop, 2, "shop@2").await;
+    assert_eq!(give_up(&app).await, Given::default());
+    app.clock.advance(DAY * 41);
+    assert_eq!(give_up(&app).await, Given { n_events: 3, n_bodies: 0 });
+    for id in &old {
+        let gone = app.get(&format!("/api/v1/projects/shop/events/{id}")).await.problem();
+        assert_eq!(gone, (404, "not-found".to_owned()));
+    }
+    for id in &young {
+        assert_eq!(event(&app, id).await["body"], "kept");
+    }
+    assert_eq!(app.all("/api/v1/issues/SHOP-1/events").await.len(), 2);
+    // What happened stays counted; the hours of what is gone are gone.
+    assert_eq!(app.issue("SHOP-1").await["events"], 5);
+    let counted = "SELECT CAST(SUM(n_events) AS BIGINT) FROM issue_counts";
+    assert_eq!(app.stored_number(counted).await, 2);
+    let bodies = "SELECT CAST(SUM(n_bodies) AS BIGINT) FROM issues";
+    assert_eq!(app.stored_number(bodies).await, 2);
+    app.stop().await;
+});
+
+both!(a_project_with_too_many_events_keeps_the_last_thirty_days, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    set(&app, json!({"most_events": 4})).await;
+    send(&app, &shop, 3, "shop@1").await;
+    app.clock.advance(DAY);
+    send(&app, &shop, 6, "shop@2").await;
+    app.clock.advance(DAY * 20);
+    assert_eq!(give_up(&app).await, Given::default());
+    app.clock.advance(DAY * 10);
+    // Of the nine the last four may stay; those that are just thirty days old must.
+    assert_eq!(give_up(&app).await, Given { n_events: 3, n_bodies: 0 });
+    app.clock.advance(DAY);
+    assert_eq!(give_up(&app).await, Given { n_events: 0, n_bodies: 0 });
+    assert_eq!(app.all("/api/v1/issues/SHOP-1/events").await.len(), 6);
+    app.stop().await;
+});
+
+both!(bodies_of_a_hot_issue_are_sampled_and_rows_are_not, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let first = send(&app, &shop, 40, "shop@1").await;
+    let second = send(&app, &shop, 5, "shop@2").await;
+    let mut n_kept = Vec::new();
+    for ids in [&first, &second] {
+        let mut n = 0;
+        for id in ids {
+            let event = event(&app, id).await;
+            n += u32::from(event["body"] == "kept");
+            if event["body"] == "sampled" {
+                assert_eq!(event["event_id"], **id);
+                assert_eq!(event["environment"], "production");
+                assert_eq!(event["verdict"]["kind"], "known");
+                assert_eq!(event["title"], "KeyError: broken");
+                assert!(event["notes"].to_string().contains("not kept"), "{event}");
+            }
+        }
+        n_kept.push(n);
+    }
+    // The first twenty, and two of the new release.
+    assert_eq!(n_kept, [20, 2]);
+    let listed = app.all("/api/v1/issues/SHOP-1/events").await;
+    assert_eq!(listed.len(), 45);
+    assert_eq!(listed.iter().filter(|event| event["body"] == "kept").count(), 22);
+    let latest = app.get("/api/v1/issues/SHOP-1/events/latest").await.ok();
+    assert_eq!((&latest["body"], &latest["release"]), (&json!("kept"), &json!("shop@2")));
+    // What was sampled away is known when it is sent again.
+    let again = with(crash("KeyError"), &json!({"event_id": first.last(), "release": "shop@1"}));
+    app.send_event(&shop, &again).await.ok();
+    app.digested().await;
+    assert_eq!(app.issue("SHOP-1").await["events"], 45);
+    app.stop().await;
+});
+
+both!(bodies_beyond_what_an_issue_may_have_are_thinned_out, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    set(&app, json!({"most_bodies_per_issue": 20})).await;
+    let first = send(&app, &shop, 20, "shop@1").await;
+    for minute in 0..15 {
+        app.clock.advance(Duration::from_mins(2));
+        send(&app, &shop, 1, if minute == 7 { "shop@rare" } else { "shop@1" }).await;
+    }
+    let given = give_up(&app).await;
+    assert_eq!((given.n_events, given.n_bodies >= 15), (0, true), "{given:?}");
+    let listed = app.all("/api/v1/issues/SHOP-1/events").await;
+    let kept: Vec<&Value> = listed.iter().filter(|event| event["body"] == "kept").collect();
+    assert!((15..=20).contains(&kept.len()), "{}", kept.len());
+    assert!(kept.iter().any(|event| event["release"] == "shop@rare"));
+    assert_eq!(event(&app, &first[0]).await["body"], "kept");
+    assert_eq!(listed[0]["body"], "kept");
+    assert_eq!(give_up(&app).await, Given::default());
+    app.stop().await;
+});
+
+both!(what_is_kept_has_bounds, |engine: Engine| async move {
+    let (app, _) = shop(engine).await;
+    for (settings, named) in [
+        (json!({"retention_days": 29}), "retention_days must be 30 to 3650"),
+        (json!({"most_bodies_per_issue": 19}), "most_bodies_per_issue must be 20 to 10000"),
+    ] {
+        let change = json!({ "settings": settings });
+        let answer = app.patch("/api/v1/projects/shop", &change).await;
+        assert!(answer.body().contains(named), "{named}: {answer:?}");
+    }
+    let project = app.get("/api/v1/projects/shop").await.ok();
+    assert_eq!(project["settings"]["retention_days"], 90);
+    app.stop().await;
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_space_of_what_was_given_up_goes_back_to_the_disk() {
+    let (app, _) = shop(Engine::Sqlite).await;
+    let pages = "SELECT page_count FROM pragma_page_count";
+    let mut tx = app.running.store().write().await.expect("a transaction");
+    let Tx::Sqlite(connection) = &mut tx else { panic!("not SQLite") };
+    let filled = "CREATE TABLE filler AS WITH RECURSIVE n(n) AS
+        (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 3000) SELECT randomblob(4000) AS b FROM n";
+    sqlx::raw_sql(filled).execute(&mut **connection).await.expect("a table");
+    tx.commit().await.expect("a commit");
+    let most = app.stored_number(pages).await;
+    let mut tx = app.running.store().write().await.expect("a transaction");
+    let Tx::Sqlite(connection) = &mut tx else { panic!("not SQLite") };
+    sqlx::raw_sql("DROP TABLE filler").execute(&mut **connection).await.expect("no table");
+    tx.commit().await.expect("a commit");
+    give_up(&app).await;
+    let left = app.stored_number(pages).await;
+    assert!(left + 1_500 < most, "{left} of {most}");
+    app.stop().await;
+}
