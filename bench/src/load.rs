@@ -162,6 +162,8 @@ fn measure(
     if *kind != Kind::Sink && server.n_stored()? != burst.len() as u64 {
         return Err(format!("{} of {n_events} are stored", server.n_stored()?).into());
     }
+    // What is drained is deleted by and by.
+    std::thread::sleep(Duration::from_secs(3));
     let disk = server.disk()?;
     let stored_per_second = n_events / stored.as_secs_f64();
     let rate = stored_per_second / 2.0;

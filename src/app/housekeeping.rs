@@ -120,7 +120,6 @@ impl Housekeeper {
             if is_flush_due {
                 flushed_at = now;
                 errors.extend(done(self.outcomes.flush(&self.store)).await.err());
-                errors.extend(done(self.store.shrink_log()).await.err());
             }
             if self.keeps_time {
                 errors.extend(done(triage::end_mutes(&self.store, &self.clock)).await.err());

@@ -41,6 +41,8 @@ pub struct Limits {
     pub most_shared_hold: Duration,
     /// One attempt at the store takes no longer than this; a peer that is gone never answers.
     pub most_attempt: Duration,
+    /// When nothing comes for this long, the store's log is shrunk.
+    pub idle: Duration,
     /// The first pause after the store failed; it doubles.
     pub least_pause: Duration,
     /// The longest pause.
@@ -57,6 +59,7 @@ impl Default for Limits {
             most_hold: Duration::from_millis(50),
             most_shared_hold: Duration::from_millis(250),
             most_attempt: Duration::from_secs(40),
+            idle: Duration::from_secs(1),
             least_pause: Duration::from_millis(100),
             most_pause: Duration::from_secs(5),
         }
@@ -139,6 +142,8 @@ pub struct Digest {
     batch_records: usize,
     n_panics: u32,
     last_commit: Option<Instant>,
+    /// Whether anything was stored since the store's log was shrunk.
+    has_stored: bool,
     crew: Crew,
 }
 
@@ -170,6 +175,7 @@ impl Digest {
             batch_records,
             n_panics: 0,
             last_commit: None,
+            has_stored: false,
             crew: Crew::new(n_threads),
         }
     }
@@ -249,10 +255,20 @@ impl Digest {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Batch, StepError> {
         self.linger(stop).await?;
-        let records = tokio::select! {
-            biased;
-            () = stopped(stop) => return Err(StepError::Stopping),
-            records = self.reader.next(self.batch_records, self.limits.most_bytes) => records,
+        let records = loop {
+            tokio::select! {
+                biased;
+                () = stopped(stop) => return Err(StepError::Stopping),
+                records = self.reader.next(self.batch_records, self.limits.most_bytes) => {
+                    break records;
+                }
+                () = tokio::time::sleep(self.limits.idle), if self.has_stored => {
+                    self.has_stored = false;
+                    if let Err(cause) = self.store.shrink_log().await {
+                        tracing::debug!(%cause, "the store's log stays as long as it is");
+                    }
+                }
+            }
         };
         let records = records.map_err(|cause| match cause {
             ReadError::Closed => StepError::Drained,
@@ -444,6 +460,7 @@ impl Digest {
         self.bodies.learn(project, committed.n_before.into_iter());
         let held = began.elapsed();
         self.last_commit = Some(Instant::now());
+        self.has_stored = true;
         let most_hold = if self.store.has_one_writer() {
             self.limits.most_hold
         } else {
