@@ -45,16 +45,29 @@ pub struct Given {
 pub async fn give_up_old(store: &Store, now: Timestamp) -> Result<Given, StoreError> {
     let projects = store.read().await?.list_settings().await?;
     let mut given = Given::default();
+    let mut failure = None;
     for (project, settings) in projects {
-        let before = oldest_kept(store, project, &settings, now).await?;
-        given.n_events += delete_events(store, project, before).await?;
-        given.n_bodies += look_at_issues(store, project, &settings, before).await?;
-        let mut tx = store.write().await?;
-        tx.delete_unused_dictionaries(project).await?;
-        tx.commit().await?;
+        // What cannot be done for one project is done for the others.
+        let done = give_up_of(store, project, &settings, &mut given, now).await;
+        failure = failure.or(done.err());
     }
     store.give_space_back().await?;
-    Ok(given)
+    failure.map_or(Ok(given), Err)
+}
+
+async fn give_up_of(
+    store: &Store,
+    project: ProjectId,
+    settings: &Settings,
+    given: &mut Given,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = oldest_kept(store, project, settings, now).await?;
+    given.n_events += delete_events(store, project, before).await?;
+    given.n_bodies += look_at_issues(store, project, settings, before).await?;
+    let mut tx = store.write().await?;
+    tx.delete_unused_dictionaries(project).await?;
+    tx.commit().await
 }
 
 /// Events that arrived before this time are given up.

@@ -20,6 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::title;
 use crate::domain::token::Scope;
 use crate::store::Tx;
+use crate::store::body::Decoded;
 use crate::store::event::StoredEvent;
 
 /// What an event meant for its issue, and why.
@@ -40,13 +41,13 @@ pub(super) struct EventSummary {
     timestamp: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     received_at: Timestamp,
-    /// None when the body was sampled away.
+    /// None without the body.
     title: Option<String>,
-    /// None when the body was sampled away.
+    /// None without the body.
     level: Option<&'static str>,
     environment: String,
     release: Option<String>,
-    /// `kept` as a whole, or `sampled` away.
+    /// `kept` as a whole, `sampled` away, or `damaged`.
     body: &'static str,
     /// What tells its user from others.
     user: Option<String>,
@@ -67,7 +68,7 @@ pub(super) struct EventResponse {
     received_at: Timestamp,
     /// The short id of its issue.
     issue: String,
-    /// `kept` as a whole, or `sampled` away.
+    /// `kept` as a whole, `sampled` away, or `damaged`.
     body: &'static str,
     verdict: VerdictResponse,
     /// Whether the key it was reported with is trusted.
@@ -90,12 +91,17 @@ async fn response(
     let issue = tx.find_issue_by_id(project, stored.issue_id).await?;
     let issue = issue.ok_or_else(|| ApiError::not_found("the event's issue"))?;
     let decoded = tx.decode(project.id, slice::from_ref(&stored)).await?;
-    let (event, title, culprit) = match decoded.into_iter().flatten().next() {
-        Some(event) => {
+    let decoded = decoded.into_iter().next().unwrap_or(Decoded::Sampled);
+    let body = decoded.as_str();
+    let (event, title, culprit) = match decoded {
+        Decoded::Kept(event) => {
             let (title, culprit) = (title::title(&event), title::culprit(&event));
-            (event, title, culprit)
+            (*event, title, culprit)
         }
-        None => (without_body(&stored, &issue), issue.title, issue.culprit),
+        Decoded::Sampled | Decoded::Damaged => {
+            let event = without_body(&stored, &issue, &decoded);
+            (event, issue.title, issue.culprit)
+        }
     };
     Ok(EventResponse {
         event,
@@ -103,35 +109,37 @@ async fn response(
         culprit,
         received_at: stored.received_at,
         issue: issue.short_id.to_string(),
-        body: body(&stored),
+        body,
         verdict: verdict(&stored),
         trusted: stored.is_trusted,
     })
 }
 
-fn body(stored: &StoredEvent) -> &'static str {
-    if stored.body.is_some() { "kept" } else { "sampled" }
-}
-
-/// What is known of an event whose body was sampled away.
-fn without_body(stored: &StoredEvent, issue: &Issue) -> Event {
+/// What is known of an event without its body.
+fn without_body(stored: &StoredEvent, issue: &Issue, decoded: &Decoded) -> Event {
+    let why = if *decoded == Decoded::Damaged {
+        "the body is damaged: the log of the service says more"
+    } else {
+        "the body was not kept: the issue has enough like it"
+    };
     Event {
         environment: stored.environment.clone(),
         release: stored.release.clone(),
-        notes: vec!["the body was not kept: the issue has enough like it".to_owned()],
+        notes: vec![why.to_owned()],
         ..Event::new(stored.id, stored.occurred_at, issue.level, issue.platform.clone())
     }
 }
 
-fn summary((stored, event): (StoredEvent, Option<Event>)) -> EventSummary {
+fn summary((stored, decoded): (StoredEvent, Decoded)) -> EventSummary {
+    let event = decoded.event();
     EventSummary {
         event_id: stored.id.to_string(),
         timestamp: stored.occurred_at,
         received_at: stored.received_at,
-        title: event.as_ref().map(title::title),
-        level: event.as_ref().map(|event| event.level.as_str()),
-        body: body(&stored),
-        user: event.as_ref().and_then(|event| event.user.as_ref()).and_then(User::identity),
+        title: event.map(title::title),
+        level: event.map(|event| event.level.as_str()),
+        body: decoded.as_str(),
+        user: event.and_then(|event| event.user.as_ref()).and_then(User::identity),
         verdict: verdict(&stored),
         trusted: stored.is_trusted,
         environment: stored.environment,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::admin_token;
 use crate::auth::keys::Keys;
@@ -107,6 +108,8 @@ impl Housekeeper {
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut flushed_at = self.clock.now();
         let mut deleted_at = Timestamp::from_micros(0);
+        // It may take longer than anything else waits.
+        let mut giving_up = JoinSet::new();
         while !is_over(EVERY, &mut stop).await {
             if !self.store.is_open() {
                 continue;
@@ -127,7 +130,10 @@ impl Housekeeper {
             if self.keeps_time && is_delete_due {
                 deleted_at = now;
                 errors.extend(done(self.delete_old(now)).await.err());
-                errors.extend(done(retention::give_up_old(&self.store, now)).await.err());
+                while giving_up.try_join_next().is_some() {}
+                if giving_up.is_empty() {
+                    giving_up.spawn(give_up_old(self.store.clone(), now));
+                }
             }
             for cause in &errors {
                 tracing::warn!(cause, "housekeeping could not be done");
@@ -137,6 +143,8 @@ impl Housekeeper {
                 Some(cause) => self.health.failed(PartState::Down, cause, now),
             }
         }
+        // What is not committed is undone; the next process goes on.
+        giving_up.shutdown().await;
     }
 
     async fn delete_old(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -144,6 +152,15 @@ impl Housekeeper {
         tx.delete_buried_before(now.minus(bury::KEPT_FOR)).await?;
         tx.delete_outcomes_before(now.minus(OUTCOMES_KEPT_FOR).hour()).await?;
         tx.commit().await
+    }
+}
+
+async fn give_up_old(store: Store, now: Timestamp) {
+    match retention::give_up_old(&store, now).await {
+        Ok(given) => {
+            tracing::info!(events = given.n_events, bodies = given.n_bodies, "gave up what is old");
+        }
+        Err(cause) => tracing::warn!(%cause, "not all that is old could be given up"),
     }
 }
 

@@ -28,11 +28,14 @@ const MOST_SAMPLES: usize = 1_000;
 const MOST_SAMPLE_BYTES: usize = 4 * 1024 * 1024;
 const MOST_BYTES_OF_SAMPLE: usize = 64 * 1024;
 
-/// Of so many projects dictionaries and samples are in memory.
+/// Of so many projects dictionaries and samples are in memory; the others go without.
 const MOST_PROJECTS: usize = 16;
 
 /// How often to look whether another node made a newer dictionary.
 const READ_EVERY: Duration = Duration::from_mins(5);
+
+/// A project that reported nothing for this long makes room for another.
+const UNUSED_AFTER: Duration = Duration::from_mins(10);
 
 /// A dictionary serves at least this long.
 const LEAST_AGE: Duration = Duration::from_mins(10);
@@ -56,9 +59,11 @@ struct Held {
     measured: Measured,
     /// What was left of 1,000 bytes when the dictionary was new.
     left_when_new: Option<u64>,
+    /// What was left of 1,000 bytes of the last [`N_MEASURED`] bodies.
+    left_now: Option<u64>,
     changed_at: Timestamp,
     read_at: Timestamp,
-    used_at: u64,
+    used_at: Timestamp,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -106,7 +111,9 @@ impl Held {
     /// Counts a body. Once [`N_MEASURED`] are counted they say how well the dictionary serves.
     fn measure(&mut self, n_before: usize, n_after: usize) {
         if self.measured.n_bodies >= N_MEASURED {
-            self.left_when_new.get_or_insert(self.measured.left());
+            let left = self.measured.left();
+            self.left_when_new.get_or_insert(left);
+            self.left_now = Some(left);
             self.measured = Measured::default();
         }
         self.measured.n_bodies += 1;
@@ -115,23 +122,21 @@ impl Held {
     }
 
     fn is_training_due(&self, now: Timestamp) -> bool {
-        if self.samples.len() < LEAST_SAMPLES {
+        if self.samples.len() < LEAST_SAMPLES || now.since(self.changed_at) < LEAST_AGE {
             return false;
         }
-        if self.dictionary.is_none() {
-            return true;
-        }
-        let has_drifted = self.measured.n_bodies >= N_MEASURED
-            && self
-                .left_when_new
-                .is_some_and(|left| self.measured.left() * 100 > left * DRIFT_PERCENT);
-        has_drifted && now.since(self.changed_at) >= LEAST_AGE
+        let has_drifted = self
+            .left_now
+            .zip(self.left_when_new)
+            .is_some_and(|(now, new)| now * 100 > new * DRIFT_PERCENT);
+        self.dictionary.is_none() || has_drifted
     }
 
     fn adopt(&mut self, dictionary: Option<Arc<Dictionary>>, now: Timestamp) {
         self.dictionary = dictionary;
         self.measured = Measured::default();
         self.left_when_new = None;
+        self.left_now = None;
         self.changed_at = now;
     }
 }
@@ -204,11 +209,10 @@ impl Bodies {
         }
         let newest = store.read().await?.find_newest_dictionary(project).await?;
         let mut held = locked(&self.held);
-        while !held.contains_key(&project)
-            && held.len() >= MOST_PROJECTS
-            && let Some(unused) =
-                held.iter().min_by_key(|(_, held)| held.used_at).map(|(project, _)| *project)
-        {
+        if !held.contains_key(&project) && held.len() >= MOST_PROJECTS {
+            let oldest = held.iter().min_by_key(|(_, held)| held.used_at);
+            let unused = oldest.filter(|(_, held)| now.since(held.used_at) >= UNUSED_AFTER);
+            let Some(unused) = unused.map(|(project, _)| *project) else { return Ok(()) };
             held.remove(&unused);
         }
         let one = held.entry(project).or_default();
@@ -224,10 +228,8 @@ impl Bodies {
 
     /// Notes that a project is in use; false when its dictionary is to be read.
     fn touch(&self, project: ProjectId, now: Timestamp) -> bool {
-        let mut held = locked(&self.held);
-        let newest = held.values().map(|held| held.used_at).max().unwrap_or_default();
-        held.get_mut(&project).is_some_and(|held| {
-            held.used_at = newest + 1;
+        locked(&self.held).get_mut(&project).is_some_and(|held| {
+            held.used_at = now;
             now.since(held.read_at) < READ_EVERY
         })
     }
@@ -244,6 +246,7 @@ impl Bodies {
         held.changed_at = now;
         held.measured = Measured::default();
         held.left_when_new = None;
+        held.left_now = None;
         drop(all);
         Some(tokio::task::spawn_blocking(move || {
             (project, train_better(id, &samples, old.as_deref()).map(|bytes| (id, bytes)))
@@ -268,7 +271,7 @@ impl Bodies {
         let is_first = tx.insert_dictionary(*project, (*id, bytes), now).await?;
         tx.commit().await?;
         let dictionary = if is_first {
-            Some(Dictionary::of_training(*id, bytes))
+            Dictionary::new(*id, bytes)
         } else {
             // Another node was first.
             store.read().await?.find_newest_dictionary(*project).await?
@@ -288,7 +291,7 @@ fn train_better(id: u32, samples: &[Vec<u8>], old: Option<&Dictionary>) -> Optio
         samples.iter().enumerate().partition(|(index, _)| index % 5 == 0);
     let lessons: Vec<Vec<u8>> = lessons.into_iter().map(|(_, sample)| sample.clone()).collect();
     let bytes = Dictionary::train(id, &lessons)?;
-    let new = Dictionary::of_training(id, &bytes);
+    let new = Dictionary::new(id, &bytes)?;
     let size = |dictionary: Option<&Dictionary>| -> Option<usize> {
         let mut encoder = BodyEncoder::new(dictionary).ok()?;
         let sizes = tests.iter().map(|(_, sample)| encoder.encode(sample).map(|body| body.len()));

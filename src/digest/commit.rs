@@ -102,8 +102,8 @@ pub async fn write(
     Ok(committed)
 }
 
-/// The order is the same in every transaction of every node: events, hashes, users, issues,
-/// counters, the numbers last.
+/// The order is the same in every transaction of every node: events, hashes, issues (locked), their
+/// users and counters, the numbers last.
 async fn write_plan(
     tx: &mut Tx,
     clock: &Clock,
@@ -113,6 +113,8 @@ async fn write_plan(
 ) -> Result<(), StoreError> {
     tx.insert_events(project, &plan.events).await?;
     tx.insert_hashes(project, &plan.hashes, now).await?;
+    let deltas: Vec<_> = plan.issues.iter().map(|issue| &issue.delta).collect();
+    tx.lock_issues(project, &deltas).await?;
     let users = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.users)));
     let n_new_users = tx.insert_users(project, &users.collect()).await?;
     for issue in &mut plan.issues {

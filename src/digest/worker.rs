@@ -191,7 +191,7 @@ impl Digest {
                 Err(cause @ StepError::Panicked(_)) => {
                     tracing::error!(%cause, "a defect: digest goes on with one report at a time");
                     self.health.failed(PartState::Degraded, &cause, self.clock.now());
-                    self.reader.rewind();
+                    self.start_over();
                     self.n_panics += 1;
                     self.batch_records = 1;
                     if pause(self.limits.least_pause, &mut stop).await.is_err() {
@@ -219,11 +219,16 @@ impl Digest {
         if result.is_ok() {
             self.health.ok(self.clock.now());
         } else {
-            self.ahead = None;
-            self.reader.rewind();
-            self.bodies.forget();
+            self.start_over();
         }
         result
+    }
+
+    /// Goes back to what is not acknowledged, as if it had never been seen.
+    fn start_over(&mut self) {
+        self.ahead = None;
+        self.reader.rewind();
+        self.bodies.forget();
     }
 
     async fn digest_next(&mut self, stop: &mut watch::Receiver<bool>) -> Result<usize, StepError> {
@@ -363,9 +368,7 @@ impl Digest {
             self.bury(project, poisons, stop).await?;
         }
         for (project, reports) in projects {
-            if let Err(cause) = self.bodies.load(&self.store, project, self.clock.now()).await {
-                tracing::debug!(%cause, "a dictionary could not be read");
-            }
+            self.load_dictionary(project).await;
             self.store_all(project, reports, stop).await?;
         }
         Ok(())
@@ -436,14 +439,28 @@ impl Digest {
         Ok(())
     }
 
-    /// Loads dictionaries that are missing, and trains one that is due. Bodies are larger without.
+    /// Without its dictionary the bodies of a project are larger, and that is all.
+    async fn load_dictionary(&self, project: ProjectId) {
+        let loaded = self.bodies.load(&self.store, project, self.clock.now());
+        match tokio::time::timeout(self.limits.most_attempt, loaded).await {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => tracing::debug!(%cause, "a dictionary could not be read"),
+            Err(_) => tracing::debug!("a dictionary could not be read in time"),
+        }
+    }
+
+    /// Takes a trained dictionary into use, and trains one that is due.
     async fn care_for_dictionaries(&mut self) {
         let now = self.clock.now();
         if let Some(training) = self.training.take_if(|training| training.is_finished())
             && let Ok(trained) = training.await
-            && let Err(cause) = self.bodies.adopt(&self.store, &trained, now).await
         {
-            tracing::warn!(%cause, "a dictionary could not be stored");
+            let adopted = self.bodies.adopt(&self.store, &trained, now);
+            match tokio::time::timeout(self.limits.most_attempt, adopted).await {
+                Ok(Ok(())) => {}
+                Ok(Err(cause)) => tracing::warn!(%cause, "a dictionary could not be stored"),
+                Err(_) => tracing::warn!("a dictionary could not be stored in time"),
+            }
         }
         if self.training.is_none() {
             self.training = self.bodies.train(now);

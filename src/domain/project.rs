@@ -28,6 +28,9 @@ pub const LEAST_RETENTION_DAYS: u32 = 30;
 /// Events are kept at most so many days.
 pub const MOST_RETENTION_DAYS: u32 = 3_650;
 
+/// How many events a project may keep.
+pub const EVENTS: std::ops::RangeInclusive<u64> = 1..=100_000_000;
+
 /// How many bodies of an issue may be kept.
 pub const BODIES_PER_ISSUE: std::ops::RangeInclusive<u32> = 20..=10_000;
 
@@ -73,6 +76,9 @@ pub enum InvalidProject {
     /// How long events are kept.
     #[error("retention_days must be {LEAST_RETENTION_DAYS} to {MOST_RETENTION_DAYS}")]
     Retention,
+    /// How many events are kept.
+    #[error("most_events must be {} to {}", EVENTS.start(), EVENTS.end())]
+    Events,
     /// How many bodies of an issue are kept.
     #[error("most_bodies_per_issue must be {} to {}", BODIES_PER_ISSUE.start(), BODIES_PER_ISSUE.end())]
     Bodies,
@@ -171,7 +177,8 @@ impl Settings {
     /// Checks limits, quotas and what is kept.
     ///
     /// # Errors
-    /// [`InvalidProject::Limit`], [`InvalidProject::Retention`], [`InvalidProject::Bodies`].
+    /// [`InvalidProject::Limit`], [`InvalidProject::Retention`], [`InvalidProject::Events`],
+    /// [`InvalidProject::Bodies`].
     pub fn check(&self) -> Result<(), InvalidProject> {
         for rate in [self.rate_limit, self.security_rate_limit].into_iter().flatten() {
             rate.check()?;
@@ -181,6 +188,9 @@ impl Settings {
         }
         if !(LEAST_RETENTION_DAYS..=MOST_RETENTION_DAYS).contains(&self.retention_days) {
             return Err(InvalidProject::Retention);
+        }
+        if self.most_events.is_some_and(|most| !EVENTS.contains(&most)) {
+            return Err(InvalidProject::Events);
         }
         if !BODIES_PER_ISSUE.contains(&self.most_bodies_per_issue) {
             return Err(InvalidProject::Bodies);

@@ -131,18 +131,35 @@ pub fn thin<T: Copy>(kept: &[Kept<T>], most: usize) -> Vec<T> {
         let key = (one.at.hour() / 24, one.release.as_deref(), one.environment.as_str());
         strata.entry(key).or_default().push(one.id);
     }
-    // The most that each may keep so that all together keep no more than there is room for.
+    // The most that each may keep so that all together keep no more than there is room for; what
+    // room is left goes to one in so many of those that could use it.
     let total = |share: usize| strata.values().map(|ids| ids.len().min(share)).sum::<usize>();
     let share = (0..=n_between).rev().find(|share| total(*share) <= n_between).unwrap_or(0);
-    strata.into_values().flat_map(|ids| given_up(&ids, share)).collect()
+    let n_left = n_between - total(share);
+    let n_wanting = strata.values().filter(|ids| ids.len() > share).count();
+    let mut index = 0;
+    let mut lost = Vec::new();
+    for ids in strata.into_values() {
+        let mut own = share;
+        if ids.len() > share {
+            own += usize::from(is_chosen(index, n_left, n_wanting));
+            index += 1;
+        }
+        lost.extend(given_up(&ids, own));
+    }
+    lost
+}
+
+/// Whether one of `n_all` is among `n_chosen` that are spread evenly.
+fn is_chosen(index: usize, n_chosen: usize, n_all: usize) -> bool {
+    // Wherever the running share passes the next whole number.
+    (index + 1) * n_chosen / n_all > index * n_chosen / n_all
 }
 
 /// All but `share` of them, which are spread evenly.
 fn given_up<T: Copy>(ids: &[T], share: usize) -> Vec<T> {
-    let n_ids = ids.len();
-    // One is kept wherever the running share passes the next whole number.
-    let is_kept = |index: usize| (index + 1) * share / n_ids > index * share / n_ids;
-    let lost = ids.iter().enumerate().filter(|(index, _)| share < n_ids && !is_kept(*index));
+    let is_lost = |index: usize| share < ids.len() && !is_chosen(index, share, ids.len());
+    let lost = ids.iter().enumerate().filter(|(index, _)| is_lost(*index));
     lost.map(|(_, id)| *id).collect()
 }
 
@@ -228,11 +245,20 @@ mod tests {
         ]
         .concat();
         let lost = thin(&all, 100);
-        assert!((97..=100).contains(&(all.len() - lost.len())));
+        assert_eq!(all.len() - lost.len(), 100);
         let is_left = |ids: std::ops::Range<u32>| ids.into_iter().all(|id| !lost.contains(&id));
         assert!(is_left(0..25) && is_left(500..505) && is_left(975..1_000));
         let early = lost.iter().filter(|id| **id < 500).count();
         assert!((450..456).contains(&early), "both days lose alike: {early}");
+    }
+
+    #[test]
+    fn thinning_spares_some_of_more_days_than_there_is_room_for() {
+        let all: Vec<_> = (0..400).map(|day| kept(day.into(), "shop@1", day..day + 1)).collect();
+        let lost = thin(&all.concat(), 100);
+        assert_eq!(lost.len(), 300);
+        let n_left = |ids: std::ops::Range<u32>| ids.filter(|id| !lost.contains(id)).count();
+        assert_eq!((n_left(25..200), n_left(200..375)), (25, 25));
     }
 
     #[test]

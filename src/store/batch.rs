@@ -1,7 +1,7 @@
 //! What digest reads and writes for one batch of one project.
 //!
 //! Functions take slices, and one statement writes them all. The order in which digest calls them
-//! is fixed (events, hashes, users, issues, counters, the short-id counter last) and slices are
+//! is fixed (events, hashes, issues, users, counters, the short-id counter last) and slices are
 //! sorted by key, so that two nodes cannot deadlock.
 
 use std::collections::{BTreeMap, BTreeSet};

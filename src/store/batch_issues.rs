@@ -145,26 +145,28 @@ statements!(
 );
 
 impl Tx {
-    /// Writes what a batch makes of its issues, sorted by id: one row each. Their rows are the locks
-    /// of their counters.
+    /// Writes what a batch makes of its issues: one row each. [`Self::lock_issues`] comes first.
     ///
     /// # Errors
-    /// [`StoreError::Raced`] when the state of one changed since the decision was made.
+    /// [`StoreError`] of the database.
     pub async fn write_issues(
         &mut self,
         project: ProjectId,
         deltas: &[&IssueDelta],
     ) -> Result<(), StoreError> {
-        self.lock_issues(project, deltas).await?;
         let rows = rows_json(deltas.iter().map(|delta| DeltaRow::from(*delta)));
         let text = dialect!(self, UPSERT_ISSUES_SQLITE, UPSERT_ISSUES_POSTGRES);
         execute!(self, sqlx::query(text).bind(project.0).bind(rows))?;
         Ok(())
     }
 
-    /// Holds the issues that exist, as they were when they were read. SQLite has one writer: there
-    /// nobody can have changed them since the transaction began.
-    async fn lock_issues(
+    /// Holds the issues that exist, sorted by id, as they were when they were read: their rows are
+    /// the locks of their users and counters. SQLite has one writer: there nobody can have changed
+    /// them since the transaction began.
+    ///
+    /// # Errors
+    /// [`StoreError::Raced`] when one changed since the decision was made.
+    pub async fn lock_issues(
         &mut self,
         project: ProjectId,
         deltas: &[&IssueDelta],

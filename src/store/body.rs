@@ -42,8 +42,14 @@ impl std::fmt::Debug for Dictionary {
 }
 
 impl Dictionary {
-    fn new(id: u32, bytes: &[u8]) -> Self {
-        Self { id, encoder: EncoderDictionary::copy(bytes, LEVEL) }
+    /// The dictionary of these bytes; `None` when they are none, or one of another number.
+    #[must_use]
+    pub fn new(id: u32, bytes: &[u8]) -> Option<Self> {
+        let own = bytes.get(ID_BYTES)?;
+        if own != id.to_le_bytes() {
+            return None;
+        }
+        Some(Self { id, encoder: EncoderDictionary::try_copy(bytes, LEVEL).ok()? })
     }
 
     /// Makes a dictionary from bodies as JSON; it is used under the number `id`. `None` when they
@@ -53,12 +59,6 @@ impl Dictionary {
         let mut bytes = zstd::dict::from_samples(samples, MOST_DICTIONARY_BYTES).ok()?;
         bytes.get_mut(ID_BYTES)?.copy_from_slice(&id.to_le_bytes());
         Some(bytes)
-    }
-
-    /// A dictionary that was just trained.
-    #[must_use]
-    pub fn of_training(id: u32, bytes: &[u8]) -> Self {
-        Self::new(id, bytes)
     }
 }
 
@@ -88,6 +88,38 @@ impl<'a> BodyEncoder<'a> {
     }
 }
 
+/// What is left of an event's body.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded {
+    /// All of it.
+    Kept(Box<Event>),
+    /// Nothing: it was sampled away.
+    Sampled,
+    /// Nothing that can be read: the body or its dictionary is damaged.
+    Damaged,
+}
+
+impl Decoded {
+    /// The event, if there is one.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Kept(event) => Some(event),
+            Self::Sampled | Self::Damaged => None,
+        }
+    }
+
+    /// Its name in the API.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Kept(_) => "kept",
+            Self::Sampled => "sampled",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
 /// Decodes a body with the dictionary it names; `None` when it is damaged.
 fn decode(body: &[u8], dictionary: Option<&[u8]>) -> Option<Event> {
     let mut decompressor = Decompressor::with_dictionary(dictionary.unwrap_or_default()).ok()?;
@@ -104,20 +136,20 @@ const INSERT: &str = "INSERT INTO dictionaries (project_id, id, created_at, dict
 statements!(FIND, FIND_NEWEST, INSERT);
 
 impl Tx {
-    /// The events of what is stored, in its order; `None` for what was sampled away.
+    /// The events of what is stored, in its order. A damaged one costs its neighbours nothing.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when a body is damaged or its dictionary is missing.
+    /// [`StoreError`] of the database.
     pub async fn decode(
         &mut self,
         project: ProjectId,
         stored: &[StoredEvent],
-    ) -> Result<Vec<Option<Event>>, StoreError> {
+    ) -> Result<Vec<Decoded>, StoreError> {
         let mut events = Vec::with_capacity(stored.len());
         let mut dictionary: Option<(u32, Vec<u8>)> = None;
         for one in stored {
             let Some(body) = &one.body else {
-                events.push(None);
+                events.push(Decoded::Sampled);
                 continue;
             };
             let wanted = get_dict_id_from_frame(body).map(std::num::NonZeroU32::get);
@@ -128,8 +160,10 @@ impl Tx {
             }
             let held = dictionary.as_ref().filter(|(held, _)| Some(*held) == wanted);
             let event = decode(body, held.map(|(_, bytes)| bytes.as_slice()));
-            let event = event.ok_or_else(|| StoreError::corrupt("events", "body", one.id))?;
-            events.push(Some(event));
+            events.push(event.map_or(Decoded::Damaged, |event| Decoded::Kept(Box::new(event))));
+            if events.last() == Some(&Decoded::Damaged) {
+                tracing::error!(%project, event = %one.id, "the body of an event is damaged");
+            }
         }
         Ok(events)
     }
@@ -157,9 +191,8 @@ impl Tx {
         let row: Option<(i64, Vec<u8>)> =
             on!(self, |c| sqlx::query_as(FIND_NEWEST).bind(project.0).fetch_optional(c))?;
         let dictionary = |(id, bytes): (i64, Vec<u8>)| {
-            let id = u32::try_from(id)
-                .map_err(|_| StoreError::corrupt("dictionaries", "id", project))?;
-            Ok(Dictionary::new(id, &bytes))
+            let read = u32::try_from(id).ok().and_then(|id| Dictionary::new(id, &bytes));
+            read.ok_or_else(|| StoreError::corrupt("dictionaries", "dictionary", project))
         };
         row.map(dictionary).transpose()
     }
@@ -205,7 +238,7 @@ mod tests {
     fn a_body_is_decodable_by_itself_with_the_dictionary_it_names() {
         let samples = samples();
         let bytes = Dictionary::train(7, &samples).expect("a dictionary");
-        let dictionary = Dictionary::of_training(7, &bytes);
+        let dictionary = Dictionary::new(7, &bytes).expect("a dictionary");
         let json = samples.last().expect("samples");
         let plain = BodyEncoder::new(None).and_then(|mut encoder| encoder.encode(json));
         let plain = plain.expect("a body");

@@ -142,6 +142,7 @@ both!(what_is_kept_has_bounds, |engine: Engine| async move {
     let (app, _) = shop(engine).await;
     for (settings, named) in [
         (json!({"retention_days": 29}), "retention_days must be 30 to 3650"),
+        (json!({"most_events": 0}), "most_events must be 1 to 100000000"),
         (json!({"most_bodies_per_issue": 19}), "most_bodies_per_issue must be 20 to 10000"),
     ] {
         let change = json!({ "settings": settings });
