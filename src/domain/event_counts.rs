@@ -8,7 +8,7 @@ use super::lifecycle::Verdict;
 const MOST_NAMES: usize = 100;
 
 /// Stands for the names beyond [`MOST_NAMES`].
-pub const OTHER: &str = "(other)";
+const OTHER: &str = "(other)";
 
 /// What events are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
