@@ -113,14 +113,16 @@ async fn look_at_issues(
     let mut n_given = 0;
     let mut after = IssueId(Uuid::nil());
     loop {
-        let issues = store.read().await?.list_issue_bodies(project, after, STEP_ISSUES).await?;
+        let mut tx = store.read().await?;
+        let issues = tx.list_old_of_issues(project, (after, STEP_ISSUES), before.hour()).await?;
+        drop(tx);
         let Some(last) = issues.last() else { return Ok(n_given) };
         after = last.id;
-        let mut tx = store.write().await?;
-        for issue in &issues {
+        for issue in issues.iter().filter(|issue| issue.has_old_counts) {
+            let mut tx = store.write().await?;
             tx.delete_counts_before(project, issue.id, before.hour()).await?;
+            tx.commit().await?;
         }
-        tx.commit().await?;
         for issue in issues.iter().filter(|issue| issue.n_bodies > most) {
             n_given += thin_issue(store, project, issue.id, most).await?;
         }
@@ -134,7 +136,9 @@ async fn thin_issue(
     most: u64,
 ) -> Result<u64, StoreError> {
     let kept = store.read().await?.list_kept(project, issue).await?;
-    let lost = thin(&kept, usize::try_from(most).unwrap_or(usize::MAX));
+    let mut lost = thin(&kept, usize::try_from(most).unwrap_or(usize::MAX));
+    // Two nodes that do it at once take the rows in the same order.
+    lost.sort_unstable();
     for part in lost.chunks(STEP_BODIES) {
         let mut tx = store.write().await?;
         tx.drop_bodies(project, issue, part).await?;

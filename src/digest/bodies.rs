@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
@@ -33,6 +33,10 @@ const MOST_PROJECTS: usize = 16;
 
 /// How often to look whether another node made a newer dictionary.
 const READ_EVERY: Duration = Duration::from_mins(5);
+
+/// A dictionary that was not looked for during this time is not used: the store deletes what was
+/// followed by another an hour before, if no event needs it.
+const SURE_FOR: Duration = Duration::from_mins(30);
 
 /// A project that reported nothing for this long makes room for another.
 const UNUSED_AFTER: Duration = Duration::from_mins(10);
@@ -63,6 +67,8 @@ struct Held {
     left_now: Option<u64>,
     changed_at: Timestamp,
     read_at: Timestamp,
+    /// Until then the dictionary is certainly in the store.
+    sure_until: Option<Instant>,
     used_at: Timestamp,
 }
 
@@ -177,11 +183,12 @@ impl Bodies {
         *locked(&self.sampler) = Sampler::default();
     }
 
-    /// The dictionaries of the projects in memory.
+    /// The dictionaries of the projects in memory, save those that may be out of use by now.
     pub(super) fn dictionaries(&self) -> BTreeMap<ProjectId, Arc<Dictionary>> {
         let held = locked(&self.held);
         let dictionary = |(project, held): (&ProjectId, &Held)| {
-            held.dictionary.clone().map(|dictionary| (*project, dictionary))
+            let is_sure = held.sure_until.is_some_and(|until| Instant::now() < until);
+            held.dictionary.clone().filter(|_| is_sure).map(|dictionary| (*project, dictionary))
         };
         held.iter().filter_map(dictionary).collect()
     }
@@ -217,6 +224,7 @@ impl Bodies {
         }
         let one = held.entry(project).or_default();
         one.read_at = now;
+        one.sure_until = Some(Instant::now() + SURE_FOR);
         let id = |dictionary: Option<&Dictionary>| dictionary.map(|dictionary| dictionary.id);
         if id(one.dictionary.as_deref()) != id(newest.as_ref()) {
             one.adopt(newest.map(Arc::new), now);

@@ -131,7 +131,9 @@ const FIND: &str = "SELECT dictionary FROM dictionaries WHERE project_id = $1 AN
 const FIND_NEWEST: &str = "SELECT id, dictionary FROM dictionaries WHERE project_id = $1
     ORDER BY id DESC LIMIT 1";
 const INSERT: &str = "INSERT INTO dictionaries (project_id, id, created_at, dictionary)
-    VALUES ($1, $2, $3, $4) ON CONFLICT (project_id, id) DO NOTHING";
+    SELECT $1, $2, $3, $4
+    WHERE NOT EXISTS (SELECT 1 FROM dictionaries WHERE project_id = $1 AND id >= $2)
+    ON CONFLICT (project_id, id) DO NOTHING";
 
 statements!(FIND, FIND_NEWEST, INSERT);
 
@@ -197,7 +199,7 @@ impl Tx {
         row.map(dictionary).transpose()
     }
 
-    /// Stores a dictionary. Says whether its number was still free.
+    /// Stores a dictionary. Says whether it is the newest.
     ///
     /// # Errors
     /// [`StoreError`] of the database.

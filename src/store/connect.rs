@@ -40,7 +40,17 @@ const SHRINK_SQLITE: &str = "PRAGMA incremental_vacuum(200)";
 /// Pages of SQLite's file that may be free: 4 MB.
 const MOST_FREE_PAGES: i64 = 1_000;
 
-statements!(SHRINK_LOG_SQLITE, COUNT_FREE_SQLITE, SHRINK_SQLITE);
+const WAIT_FOR_NOBODY_SQLITE: &str = "PRAGMA busy_timeout = 0";
+/// As [`ACQUIRE_TIMEOUT`].
+const WAIT_AGAIN_SQLITE: &str = "PRAGMA busy_timeout = 5000";
+
+statements!(
+    WAIT_FOR_NOBODY_SQLITE,
+    WAIT_AGAIN_SQLITE,
+    SHRINK_LOG_SQLITE,
+    COUNT_FREE_SQLITE,
+    SHRINK_SQLITE
+);
 
 /// Where the store is.
 #[derive(Clone, PartialEq, Eq)]
@@ -146,7 +156,12 @@ impl Store {
     /// [`StoreError`] when the store is away.
     pub async fn shrink_log(&self) -> Result<(), StoreError> {
         if let Db::Sqlite { writer, .. } = &self.inner.db {
-            sqlx::query(SHRINK_LOG_SQLITE).execute(writer).await?;
+            let mut connection = writer.acquire().await?;
+            // Whoever reads is not waited for: there will be another time.
+            sqlx::query(WAIT_FOR_NOBODY_SQLITE).execute(&mut *connection).await?;
+            let shrunk = sqlx::query(SHRINK_LOG_SQLITE).execute(&mut *connection).await;
+            sqlx::query(WAIT_AGAIN_SQLITE).execute(&mut *connection).await?;
+            shrunk?;
         }
         Ok(())
     }

@@ -23,8 +23,10 @@ const DELETE_EVENTS: &str = "DELETE FROM events WHERE project_id = $1
     RETURNING hash, body IS NOT NULL";
 const DELETE_COUNTS: &str = "DELETE FROM issue_counts WHERE project_id = $1 AND issue_id = $2
     AND hour < $3";
-const LIST_ISSUES: &str = "SELECT id, n_bodies FROM issues
-    WHERE project_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+const LIST_ISSUES: &str = "SELECT id, n_bodies, EXISTS (SELECT 1 FROM issue_counts
+        WHERE issue_counts.project_id = $1 AND issue_counts.issue_id = issues.id
+        AND issue_counts.hour < $4)
+    FROM issues WHERE project_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 const LIST_BODIES: &str = "SELECT events.id, events.occurred_at, events.release, events.environment
     FROM issue_hashes JOIN events
     ON events.project_id = issue_hashes.project_id AND events.hash = issue_hashes.hash
@@ -33,6 +35,12 @@ const LIST_BODIES: &str = "SELECT events.id, events.occurred_at, events.release,
     ORDER BY events.occurred_at, events.id";
 const DROP_BODY: &str = "UPDATE events SET body = NULL
     WHERE project_id = $1 AND id = $2 AND body IS NOT NULL";
+const COUNT_BODIES: &str = "UPDATE issues SET n_bodies = (SELECT COUNT(*)
+        FROM issue_hashes JOIN events
+        ON events.project_id = issue_hashes.project_id AND events.hash = issue_hashes.hash
+        WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
+        AND events.body IS NOT NULL)
+    WHERE project_id = $1 AND id = $2";
 const ADD_BODIES: &str = "UPDATE issues SET n_bodies = n_bodies + $3
     WHERE project_id = $1 AND id = $2";
 macro_rules! subtract_bodies {
@@ -61,19 +69,22 @@ statements!(
     LIST_ISSUES,
     LIST_BODIES,
     DROP_BODY,
+    COUNT_BODIES,
     ADD_BODIES,
     LIST_ISSUES_OF_HASHES_SQLITE,
     LIST_ISSUES_OF_HASHES_POSTGRES,
     DELETE_DICTIONARIES,
 );
 
-/// An issue and how many bodies of its events are kept.
+/// What is old of an issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IssueBodies {
+pub struct OldOfIssue {
     /// The issue.
     pub id: IssueId,
-    /// Kept bodies.
+    /// Bodies of its events that are kept.
     pub n_bodies: u64,
+    /// Whether it has counts of hours that are over.
+    pub has_old_counts: bool,
 }
 
 #[derive(FromRow)]
@@ -180,26 +191,28 @@ impl Tx {
         Ok(())
     }
 
-    /// Issues of a project by id, those after `after`.
+    /// Issues of a project by id, those after `after`; counts before `hour` are old.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_issue_bodies(
+    pub async fn list_old_of_issues(
         &mut self,
         project: ProjectId,
-        after: IssueId,
-        limit: i64,
-    ) -> Result<Vec<IssueBodies>, StoreError> {
-        let rows: Vec<(Uuid, i64)> = on!(self, |c| sqlx::query_as(LIST_ISSUES)
+        (after, limit): (IssueId, i64),
+        hour: i64,
+    ) -> Result<Vec<OldOfIssue>, StoreError> {
+        let rows: Vec<(Uuid, i64, bool)> = on!(self, |c| sqlx::query_as(LIST_ISSUES)
             .bind(project.0)
             .bind(after.0)
             .bind(limit)
+            .bind(hour)
             .fetch_all(c))?;
-        let bodies = |(id, n): (Uuid, i64)| IssueBodies {
+        let old = |(id, n_bodies, has_old_counts): (Uuid, i64, bool)| OldOfIssue {
             id: IssueId(id),
-            n_bodies: n.max(0).unsigned_abs(),
+            n_bodies: n_bodies.max(0).unsigned_abs(),
+            has_old_counts,
         };
-        Ok(rows.into_iter().map(bodies).collect())
+        Ok(rows.into_iter().map(old).collect())
     }
 
     /// All events of an issue whose bodies are kept, oldest first.
@@ -232,12 +245,12 @@ impl Tx {
         issue: IssueId,
         events: &[Uuid],
     ) -> Result<(), StoreError> {
-        let mut n_dropped: i64 = 0;
         for event in events {
-            let n_rows = execute!(self, sqlx::query(DROP_BODY).bind(project.0).bind(event))?;
-            n_dropped += i64::from(n_rows > 0);
+            execute!(self, sqlx::query(DROP_BODY).bind(project.0).bind(event))?;
         }
-        self.add_bodies(project, issue, -n_dropped).await
+        // Counted, not subtracted: whatever went wrong before is right again.
+        execute!(self, sqlx::query(COUNT_BODIES).bind(project.0).bind(issue.0))?;
+        Ok(())
     }
 
     /// Deletes dictionaries that no stored event can need.

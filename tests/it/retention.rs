@@ -138,6 +138,21 @@ both!(bodies_beyond_what_an_issue_may_have_are_thinned_out, |engine: Engine| asy
     app.stop().await;
 });
 
+both!(a_damaged_body_costs_its_neighbours_nothing, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let damaged = send(&app, &shop, 1, "shop@1").await.remove(0);
+    let sound = send(&app, &shop, 1, "shop@2").await.remove(0);
+    app.change_store("UPDATE events SET body = $1 WHERE release = 'shop@1'", b"no zstd").await;
+    let listed = app.all("/api/v1/issues/SHOP-1/events").await;
+    let bodies: Vec<_> = listed.iter().map(|event| (&event["event_id"], &event["body"])).collect();
+    assert!(bodies.contains(&(&json!(damaged), &json!("damaged"))), "{bodies:?}");
+    assert!(bodies.contains(&(&json!(sound), &json!("kept"))), "{bodies:?}");
+    let event = event(&app, &damaged).await;
+    assert_eq!((&event["body"], &event["release"]), (&json!("damaged"), &json!("shop@1")));
+    assert!(event["notes"].to_string().contains("damaged"), "{event}");
+    app.stop().await;
+});
+
 both!(what_is_kept_has_bounds, |engine: Engine| async move {
     let (app, _) = shop(engine).await;
     for (settings, named) in [
