@@ -41,10 +41,6 @@ pub struct Limits {
     pub most_shared_hold: Duration,
     /// One attempt at the store takes no longer than this; a peer that is gone never answers.
     pub most_attempt: Duration,
-    /// While many reports come digest stands back, but no longer than this.
-    pub most_burst: Duration,
-    /// Nor for longer than this between two batches.
-    pub most_burst_pause: Duration,
     /// When nothing comes for this long, the store's log is shrunk.
     pub idle: Duration,
     /// The first pause after the store failed; it doubles.
@@ -63,8 +59,6 @@ impl Default for Limits {
             most_hold: Duration::from_millis(50),
             most_shared_hold: Duration::from_millis(250),
             most_attempt: Duration::from_secs(40),
-            most_burst: Duration::from_secs(20),
-            most_burst_pause: Duration::from_millis(500),
             idle: Duration::from_secs(1),
             least_pause: Duration::from_millis(100),
             most_pause: Duration::from_secs(5),
@@ -74,12 +68,6 @@ impl Default for Limits {
 
 /// After this many panics in a row, the one report that is left is buried.
 const MOST_PANICS: u32 = 2;
-
-/// Fewer reports than this during one batch are no burst.
-const LEAST_BURST: u64 = 256;
-
-/// In a burst digest pauses for so many times as long as a batch took.
-const BURST_PAUSES: u32 = 3;
 
 /// Why a step did not go through.
 #[derive(Debug, thiserror::Error)]
@@ -154,8 +142,6 @@ pub struct Digest {
     batch_records: usize,
     n_panics: u32,
     last_commit: Option<Instant>,
-    /// Since when more reports come than are digested.
-    burst_began: Option<Instant>,
     /// Whether anything was stored since the store's log was shrunk.
     has_stored: bool,
     crew: Crew,
@@ -189,7 +175,6 @@ impl Digest {
             batch_records,
             n_panics: 0,
             last_commit: None,
-            burst_began: None,
             has_stored: false,
             crew: Crew::new(n_threads),
         }
@@ -252,7 +237,6 @@ impl Digest {
             None => self.wait_for_batch(stop).await?,
         };
         let Some(last_seq) = batch.last_seq else { return Ok(0) };
-        let (began, waiting) = (Instant::now(), self.spool.status().backlog_records);
         match batch.content {
             Content::Unread(records) => self.bury_unread(records, stop).await?,
             Content::Prepared(shares) => {
@@ -267,30 +251,7 @@ impl Digest {
         }
         self.reader.ack(last_seq).await;
         self.care_for_dictionaries().await;
-        let n_records = batch.n_records as u64;
-        let n_come = (self.spool.status().backlog_records + n_records).saturating_sub(waiting);
-        self.stand_back(n_come, n_records, began.elapsed(), stop).await?;
         Ok(batch.n_records)
-    }
-
-    /// Leaves the cores to those who take reports while many more come than are digested. A burst
-    /// is over soon; what does not end is no burst.
-    async fn stand_back(
-        &mut self,
-        n_come: u64,
-        n_digested: u64,
-        took: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), StepError> {
-        if n_come < (2 * n_digested).max(LEAST_BURST) {
-            self.burst_began = None;
-            return Ok(());
-        }
-        let began = *self.burst_began.get_or_insert_with(Instant::now);
-        if began.elapsed() >= self.limits.most_burst {
-            return Ok(());
-        }
-        pause((took * BURST_PAUSES).min(self.limits.most_burst_pause), stop).await
     }
 
     /// Waits for the next batch.
