@@ -166,15 +166,11 @@ async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
     } else if counts.is_some() {
         store.state = PartState::Ok;
     }
-    let intake_state = if api.spool.admit(spool::USUAL_REPORT_BYTES).is_ok() {
-        PartState::Ok
-    } else {
-        PartState::Down
-    };
+    let full = api.spool.admit(spool::USUAL_REPORT_BYTES).err();
     let intake = PartHealth {
-        state: intake_state,
+        state: if full.is_none() { PartState::Ok } else { PartState::Down },
         since: spool.since,
-        last_error: spool.last_error.clone(),
+        last_error: full.map(|full| full.to_string()),
     };
     let part = |health: PartHealth, waiting: Option<Waiting>| PartResponse {
         state: health.state,

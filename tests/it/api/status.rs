@@ -21,7 +21,10 @@ async fn a_full_spool_is_not_ready() {
     assert_eq!(Answer::of(app.request(Method::GET, "/healthz")).await.status, 200);
     assert_eq!(Answer::of(app.request(Method::GET, "/readyz")).await.status, 503);
     let status = app.get("/status.json").await.ok();
-    assert_eq!(status["parts"]["intake"]["state"], "down");
+    let intake = &status["parts"]["intake"];
+    assert_eq!(intake["state"], "down");
+    let why = intake["last_error"].as_str().expect("a reason");
+    assert!(why.contains("--spool-most-bytes"), "{why}");
     app.stop().await;
 }
 
