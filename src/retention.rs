@@ -1,7 +1,7 @@
 //! Gives up what is old: a use case of the housekeeper.
 //!
 //! Rows of events stay for the project's retention time, and never less than
-//! [`LEAST_DAYS`](crate::domain::project::LEAST_RETENTION_DAYS) days, so that a report sent twice is
+//! [`LEAST_RETENTION_DAYS`], so that a report sent twice is
 //! known and verdicts can be settled later; a project that has more events than it may keeps that
 //! much and no more of the older ones. Bodies are thinned out to what an issue may have. Everything
 //! happens in small transactions with room for others in between.

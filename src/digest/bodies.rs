@@ -307,3 +307,68 @@ fn train_better(id: u32, samples: &[Vec<u8>], old: Option<&Dictionary>) -> Optio
     };
     (size(Some(&new))? * 10 <= size(old)? * 9).then_some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_micros(1_795_226_466_000_000 + minute * 60_000_000)
+    }
+
+    /// Something held that has seen bodies of which a tenth is left.
+    fn held(n_bodies: usize) -> Held {
+        let mut held = Held::default();
+        for _ in 0..n_bodies {
+            held.sample(&[b'x'; 1_000]);
+            held.measure(1_000, 100);
+        }
+        held
+    }
+
+    #[test]
+    fn the_first_dictionary_is_trained_as_soon_as_there_are_samples() {
+        assert!(!held(LEAST_SAMPLES - 1).is_training_due(at(0)));
+        let mut held = held(LEAST_SAMPLES);
+        assert!(held.is_training_due(at(0)));
+        // It came to nothing: not again at once.
+        held.changed_at = at(0);
+        assert!(!held.is_training_due(at(9)));
+        assert!(held.is_training_due(at(10)));
+    }
+
+    #[test]
+    fn a_dictionary_is_trained_anew_when_bodies_have_changed() {
+        let samples: Vec<Vec<u8>> = (0..500_u32)
+            .map(|n| format!("{{\"tenant\":\"tenant-{n}\",\"sum\":{}}}", n * 77).into_bytes())
+            .collect();
+        let bytes = Dictionary::train(1, &samples).expect("a dictionary");
+        let mut held = held(0);
+        held.adopt(Dictionary::new(1, &bytes).map(Arc::new), at(0));
+        let mut see = |n_after: usize| {
+            for _ in 0..=N_MEASURED {
+                held.sample(&[b'x'; 1_000]);
+                held.measure(1_000, n_after);
+            }
+            (held.is_training_due(at(9)), held.is_training_due(at(10)))
+        };
+        assert_eq!(see(100), (false, false));
+        assert_eq!(see(129), (false, false));
+        assert_eq!(see(140), (false, true));
+        assert_eq!(see(100), (false, false));
+    }
+
+    #[test]
+    fn samples_are_bounded_and_the_latest_stay() {
+        let mut held = Held::default();
+        for n in 0..10_000_u32 {
+            held.sample(&n.to_be_bytes().repeat(if n < 9_000 { 25 } else { 10_000 }));
+            assert!(held.samples.len() <= MOST_SAMPLES);
+            assert_eq!(held.n_sample_bytes, held.samples.iter().map(Vec::len).sum::<usize>());
+            assert!(held.n_sample_bytes <= MOST_SAMPLE_BYTES);
+        }
+        assert!(held.samples.iter().any(|sample| sample.starts_with(&9_999_u32.to_be_bytes())));
+        held.sample(&vec![0; MOST_BYTES_OF_SAMPLE + 1]);
+        assert!(held.samples.iter().all(|sample| sample.len() <= MOST_BYTES_OF_SAMPLE));
+    }
+}

@@ -2,14 +2,12 @@
 //!
 //! Every function takes a small step and says how far it got, so that nobody waits for long.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::rows::{dialect, hex, new_rows, rows_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::sampling::Kept;
@@ -41,21 +39,8 @@ const COUNT_BODIES: &str = "UPDATE issues SET n_bodies = (SELECT COUNT(*)
         WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
         AND events.body IS NOT NULL)
     WHERE project_id = $1 AND id = $2";
-const ADD_BODIES: &str = "UPDATE issues SET n_bodies = n_bodies + $3
-    WHERE project_id = $1 AND id = $2";
-macro_rules! subtract_bodies {
-    ($engine:ident) => {
-        concat!(
-            "SELECT issue_hashes.issue_id, CAST(SUM(new.n_bodies) AS BIGINT) FROM ",
-            new_rows!($engine, bytes hash, int n_bodies),
-            " JOIN issue_hashes
-            ON issue_hashes.project_id = $1 AND issue_hashes.hash = new.hash
-            GROUP BY issue_hashes.issue_id ORDER BY issue_hashes.issue_id"
-        )
-    };
-}
-const LIST_ISSUES_OF_HASHES_SQLITE: &str = subtract_bodies!(sqlite);
-const LIST_ISSUES_OF_HASHES_POSTGRES: &str = subtract_bodies!(postgres);
+const FIND_ISSUE_OF_HASH: &str =
+    "SELECT issue_id FROM issue_hashes WHERE project_id = $1 AND hash = $2";
 const DELETE_DICTIONARIES: &str = "DELETE FROM dictionaries WHERE project_id = $1
     AND id < (SELECT MAX(newest.id) FROM dictionaries AS newest WHERE newest.project_id = $1)
     AND NOT EXISTS (SELECT 1 FROM events WHERE events.project_id = $1
@@ -70,9 +55,7 @@ statements!(
     LIST_BODIES,
     DROP_BODY,
     COUNT_BODIES,
-    ADD_BODIES,
-    LIST_ISSUES_OF_HASHES_SQLITE,
-    LIST_ISSUES_OF_HASHES_POSTGRES,
+    FIND_ISSUE_OF_HASH,
     DELETE_DICTIONARIES,
 );
 
@@ -93,12 +76,6 @@ struct BodyRow {
     occurred_at: i64,
     release: Option<String>,
     environment: String,
-}
-
-#[derive(Serialize)]
-struct LostRow {
-    hash: String,
-    n_bodies: i64,
 }
 
 /// A dictionary may still be in use on another node for this long after the next was made, in
@@ -139,41 +116,27 @@ impl Tx {
             .bind(before.as_micros())
             .bind(limit)
             .fetch_all(c))?;
-        let mut lost: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
-        for (hash, has_body) in &rows {
-            if *has_body {
-                *lost.entry(hash.clone()).or_default() += 1;
-            }
+        let lost: BTreeSet<&[u8]> =
+            rows.iter().filter(|(_, has_body)| *has_body).map(|(hash, _)| &hash[..]).collect();
+        let mut issues = BTreeSet::new();
+        for hash in lost {
+            let issue: Option<(Uuid,)> = on!(self, |c| sqlx::query_as(FIND_ISSUE_OF_HASH)
+                .bind(project.0)
+                .bind(hash)
+                .fetch_optional(c))?;
+            issues.extend(issue.map(|(id,)| IssueId(id)));
         }
-        if !lost.is_empty() {
-            self.subtract_bodies(project, lost).await?;
+        for issue in issues {
+            self.count_bodies(project, issue).await?;
         }
         Ok(rows.len())
     }
 
-    async fn subtract_bodies(
-        &mut self,
-        project: ProjectId,
-        lost: BTreeMap<Vec<u8>, i64>,
-    ) -> Result<(), StoreError> {
-        let row = |(hash, n_bodies): (Vec<u8>, i64)| LostRow { hash: hex(&hash), n_bodies };
-        let rows = rows_json(lost.into_iter().map(row));
-        let text = dialect!(self, LIST_ISSUES_OF_HASHES_SQLITE, LIST_ISSUES_OF_HASHES_POSTGRES);
-        let issues: Vec<(Uuid, i64)> =
-            on!(self, |c| sqlx::query_as(text).bind(project.0).bind(rows).fetch_all(c))?;
-        for (issue, n_bodies) in issues {
-            self.add_bodies(project, IssueId(issue), -n_bodies).await?;
-        }
-        Ok(())
-    }
-
-    async fn add_bodies(
-        &mut self,
-        project: ProjectId,
-        issue: IssueId,
-        n_bodies: i64,
-    ) -> Result<(), StoreError> {
-        execute!(self, sqlx::query(ADD_BODIES).bind(project.0).bind(issue.0).bind(n_bodies))?;
+    /// Counts the bodies of an issue anew: whatever went wrong before is right again.
+    async fn count_bodies(&mut self, project: ProjectId, issue: IssueId) -> Result<(), StoreError> {
+        // Whoever added some has committed before they are counted.
+        self.lock_issue(project, issue).await?;
+        execute!(self, sqlx::query(COUNT_BODIES).bind(project.0).bind(issue.0))?;
         Ok(())
     }
 
@@ -248,9 +211,7 @@ impl Tx {
         for event in events {
             execute!(self, sqlx::query(DROP_BODY).bind(project.0).bind(event))?;
         }
-        // Counted, not subtracted: whatever went wrong before is right again.
-        execute!(self, sqlx::query(COUNT_BODIES).bind(project.0).bind(issue.0))?;
-        Ok(())
+        self.count_bodies(project, issue).await
     }
 
     /// Deletes dictionaries that no stored event can need.

@@ -6,7 +6,7 @@ use airlock::retention::{Given, give_up_old};
 use airlock::store::Tx;
 use serde_json::{Value, json};
 
-use crate::support::{Engine, TestApp, TestProject, both, crash, with};
+use crate::support::{Engine, TestApp, TestProject, both, crash, until, with};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -135,6 +135,36 @@ both!(bodies_beyond_what_an_issue_may_have_are_thinned_out, |engine: Engine| asy
     assert_eq!(event(&app, &first[0]).await["body"], "kept");
     assert_eq!(listed[0]["body"], "kept");
     assert_eq!(give_up(&app).await, Given::default());
+    app.stop().await;
+});
+
+both!(bodies_are_compressed_with_what_they_share, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let before = send(&app, &shop, 1, "shop@1").await.remove(0);
+    // Every error keeps its first bodies.
+    for kind in 0..15 {
+        for _ in 0..20 {
+            app.send_event(&shop, &crash(&format!("Error{kind}"))).await.ok();
+        }
+    }
+    until("a dictionary to be trained", async || {
+        app.send_event(&shop, &crash("Late")).await.ok();
+        app.digested().await;
+        app.stored_number("SELECT COUNT(*) FROM dictionaries").await == 1
+    })
+    .await;
+    let answer = app.send_event(&shop, &crash("Later")).await.ok();
+    let after = answer["id"].as_str().expect("an id");
+    app.digested().await;
+    for id in [&before, after] {
+        let event = event(&app, id).await;
+        assert_eq!(event["body"], "kept");
+        assert_eq!(event["exceptions"][0]["value"], "broken");
+    }
+    // Without it only what was stored before can be read.
+    app.change_store("UPDATE dictionaries SET dictionary = $1", b"no dictionary").await;
+    assert_eq!(event(&app, &before).await["body"], "kept");
+    assert_eq!(event(&app, after).await["body"], "damaged");
     app.stop().await;
 });
 
