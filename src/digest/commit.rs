@@ -11,7 +11,7 @@ use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, ProjectId};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
-use crate::domain::user_sketch::MOST_EXACT;
+use crate::domain::user_sketch::MOST_KEPT;
 use crate::store::activity::Activity;
 use crate::store::{Store, StoreError, Tx};
 
@@ -123,7 +123,7 @@ async fn write_plan(
     let deltas: Vec<_> = plan.issues.iter().map(|issue| &issue.delta).collect();
     tx.write_issues(project, &deltas).await?;
     for issue in &plan.issues {
-        let has_many = issue.n_users + issue.delta.n_users >= MOST_EXACT as u64;
+        let has_many = issue.n_users + issue.delta.n_users >= MOST_KEPT as u64;
         if has_many && issue.delta.n_users > 0 {
             tx.count_users(project, issue.delta.id).await?;
         }

@@ -30,7 +30,7 @@ pub struct Issue {
     pub revision: i64,
     /// Every accepted report counts.
     pub n_events: u64,
-    /// Different users, exact up to 1,024.
+    /// Different users, exact below 1,024.
     pub n_users: u64,
     /// When the first event happened.
     pub first_seen: Timestamp,

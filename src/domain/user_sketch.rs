@@ -1,14 +1,14 @@
 //! How many different users an issue hit, without a row for each.
 //!
-//! A k-minimum-values sketch: of the hashes of all users, the [`MOST_EXACT`] smallest are kept, one
+//! A k-minimum-values sketch: of the hashes of all users, the [`MOST_KEPT`] smallest are kept, one
 //! row each, so that a batch writes only the users that are new. Below that number of users the
 //! count is exact; beyond it the standard error is about 3 % (1/√k).
 //! Source: Bar-Yossef et al., "Counting distinct elements in a data stream", 2002.
 
 use sha2::{Digest, Sha256};
 
-/// Up to this many users are counted exactly.
-pub const MOST_EXACT: usize = 1_024;
+/// So many hashes of an issue are kept; fewer users than that are counted exactly.
+pub const MOST_KEPT: usize = 1_024;
 
 /// The hash of a user: evenly spread over all numbers, negative ones too.
 #[must_use]
@@ -27,12 +27,12 @@ pub struct UserCount {
 }
 
 /// Counts users. `smallest` are the smallest hashes that are known, ascending, each once, at most
-/// [`MOST_EXACT`].
+/// [`MOST_KEPT`].
 #[must_use]
 pub fn count_users(smallest: &[i64]) -> UserCount {
     let n_kept = smallest.len() as u64;
     match smallest.last() {
-        Some(largest) if smallest.len() >= MOST_EXACT => {
+        Some(largest) if smallest.len() >= MOST_KEPT => {
             // k - 1 hashes lie below the largest: that is their density over the whole range.
             let position = u128::from(largest.abs_diff(i64::MIN)).max(1);
             let estimate = u128::from(n_kept - 1) * u128::from(u64::MAX) / position;
@@ -50,7 +50,7 @@ mod tests {
     fn counted(n_users: u32) -> UserCount {
         let mut hashes: Vec<i64> = (0..n_users).map(|n| user_hash(&format!("id:{n}"))).collect();
         hashes.sort_unstable();
-        hashes.truncate(MOST_EXACT);
+        hashes.truncate(MOST_KEPT);
         count_users(&hashes)
     }
 

@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::rows::{dialect, new_rows, rows_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
-use crate::domain::user_sketch::{MOST_EXACT, count_users};
+use crate::domain::user_sketch::{MOST_KEPT, count_users};
 
 #[derive(Serialize)]
 struct UserRow {
@@ -98,7 +98,7 @@ impl Tx {
         let rows: Vec<(i64,)> = on!(self, |c| sqlx::query_as(LIST_SMALLEST)
             .bind(project.0)
             .bind(issue.0)
-            .bind(count(MOST_EXACT as u64))
+            .bind(count(MOST_KEPT as u64))
             .fetch_all(c))?;
         let smallest: Vec<i64> = rows.into_iter().map(|(hash,)| hash).collect();
         let counted = count_users(&smallest);

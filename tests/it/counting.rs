@@ -94,6 +94,26 @@ both!(the_same_person_is_one_user_however_often, |engine: Engine| async move {
     app.stop().await;
 });
 
+both!(many_users_are_counted_nearly_without_a_row_for_each, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let by = |kind: &str, n: usize| with(crash(kind), &json!({"user": {"id": n}}));
+    send_all(&app, &shop, (0..1_000).map(|n| by("KeyError", n))).await;
+    assert_eq!(app.issue("SHOP-1").await["users"], 1_000);
+    send_all(&app, &shop, (0..1_600).map(|n| by("KeyError", n))).await;
+    send_all(&app, &shop, (1_500..1_900).map(|n| by("ValueError", n))).await;
+    assert_eq!(app.issue("SHOP-2").await["users"], 400);
+    let is_near = |n: &Value, about: u64| n.as_u64().is_some_and(|n| n.abs_diff(about) < about / 8);
+    let users = &app.issue("SHOP-1").await["users"];
+    assert!(is_near(users, 1_600), "{users}");
+    let kept = "SELECT COUNT(*) FROM issue_users JOIN issues ON issues.id = issue_users.issue_id
+        WHERE issues.number = 1";
+    assert_eq!(app.stored_number(kept).await, 1_024);
+    let merged = app.post("/api/v1/issues/SHOP-2/merge", &json!({"into": "SHOP-1"})).await.ok();
+    assert!(is_near(&merged["users"], 1_900), "{}", merged["users"]);
+    assert_eq!(app.stored_number(kept).await, 1_024);
+    app.stop().await;
+});
+
 both!(a_tag_with_many_values_is_bounded, |engine: Engine| async move {
     let (app, shop) = shop(engine).await;
     let order = |n: usize| with(crash("KeyError"), &json!({"tags": {"order": format!("o{n:03}")}}));

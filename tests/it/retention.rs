@@ -115,6 +115,14 @@ both!(bodies_of_a_hot_issue_are_sampled_and_rows_are_not, |engine: Engine| async
     app.send_event(&shop, &again).await.ok();
     app.digested().await;
     assert_eq!(app.issue("SHOP-1").await["events"], 45);
+    // A start forgets what was seen, but not that the issue is an old one.
+    let app = app.restart().await;
+    let mut n_kept = 0;
+    for _ in 0..6 {
+        let id = send(&app, &shop, 1, "shop@1").await.remove(0);
+        n_kept += u32::from(event(&app, &id).await["body"] == "kept");
+    }
+    assert!(n_kept <= 3, "{n_kept}");
     app.stop().await;
 });
 
