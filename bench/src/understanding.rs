@@ -10,6 +10,7 @@ use airlock::domain::scrub::Scrubber;
 use airlock::domain::time::Timestamp;
 use airlock::domain::title;
 use airlock::protocol::report::{ReportKind, ReportMeta};
+use airlock::protocol::sentry::Outline;
 use airlock::protocol::understand;
 use serde_json::Value;
 use uuid::Uuid;
@@ -73,7 +74,8 @@ fn measure(n_bytes: usize) -> Result<[f64; 5], Failure> {
             let meta = meta(*id);
             let [by_serde, understand, scrub, name, write] = &mut times;
             drop(timed(by_serde, || serde_json::from_slice::<Value>(payload))?);
-            let mut event = timed(understand, || understand::event(&meta, payload))?;
+            let mut event =
+                timed(understand, || understand::outline(&meta, payload).map(Outline::into_whole))?;
             timed(scrub, || scrubber.scrub(&mut event));
             timed(name, || {
                 let fingerprint = fingerprint::fingerprint(&event, Config::NEWEST);

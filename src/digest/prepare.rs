@@ -149,18 +149,8 @@ type Refused = Box<(Option<ReportMeta>, String)>;
 fn prepare(record: &[u8], desk: &mut Desk<'_>) -> Result<Prepared, Refused> {
     let (meta, payload) =
         Report::read(record).map_err(|cause| Box::new((None, cause.to_string())))?;
-    let mut event = match understand::event(&meta, payload) {
-        Ok(event) => event,
-        Err(cause) => return Err(Box::new((Some(meta), cause.to_string()))),
-    };
-    // Before anything looks at the event: what is secret is in no title, hash or row.
-    desk.scrubbers.of(meta.project_id).scrub(&mut event);
-    let fingerprint = fingerprint::fingerprint(&event, Config::NEWEST);
-    let place = (event.release.as_deref(), event.environment.as_str());
-    let project = meta.project_id;
-    let is_kept = desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at);
-    match is_kept.then(|| desk.encode(project, &event)).transpose() {
-        Ok(body) => Ok(Prepared {
+    match read(&meta, payload, desk) {
+        Ok(Read { event, fingerprint, body }) => Ok(Prepared {
             fingerprint,
             title: title::title(&event),
             culprit: title::culprit(&event),
@@ -176,8 +166,36 @@ fn prepare(record: &[u8], desk: &mut Desk<'_>) -> Result<Prepared, Refused> {
             environment: event.environment,
             body,
         }),
-        Err(cause) => Err(Box::new((Some(meta), format!("the event cannot be stored: {cause}")))),
+        Err(reason) => Err(Box::new((Some(meta), reason))),
     }
+}
+
+/// A report that was read.
+struct Read {
+    /// Without its details when it is sampled away.
+    event: Event,
+    fingerprint: Fingerprint,
+    body: Option<Vec<u8>>,
+}
+
+/// Reads as much of a report as is stored of it, or says why it cannot be.
+fn read(meta: &ReportMeta, payload: &[u8], desk: &mut Desk<'_>) -> Result<Read, String> {
+    let mut outline = understand::outline(meta, payload).map_err(|cause| cause.to_string())?;
+    // Before anything looks at the event: what is secret is in no title, hash or row.
+    let mut scrubbing = desk.scrubbers.of(meta.project_id).begin();
+    scrubbing.outline(&mut outline.event);
+    let event = &outline.event;
+    let fingerprint = fingerprint::fingerprint(event, Config::NEWEST);
+    let place = (event.release.as_deref(), event.environment.as_str());
+    let project = meta.project_id;
+    if !desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at) {
+        return Ok(Read { event: outline.event, fingerprint, body: None });
+    }
+    let mut event = outline.into_whole();
+    scrubbing.details(&mut event);
+    let body = desk.encode(project, &event);
+    let body = body.map_err(|cause| format!("the event cannot be stored: {cause}"))?;
+    Ok(Read { event, fingerprint, body: Some(body) })
 }
 
 /// What a panic says.

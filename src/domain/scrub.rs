@@ -97,6 +97,26 @@ impl Rule {
     }
 }
 
+/// An event that is scrubbed in two steps, as it is read in two.
+pub struct Scrubbing<'s>(Option<Walk<'s>>);
+
+impl Scrubbing<'_> {
+    /// Scrubs what names, groups and counts an event.
+    pub fn outline(&mut self, event: &mut Event) {
+        if let Some(walk) = &mut self.0 {
+            event::scrub_outline(walk, event);
+        }
+    }
+
+    /// Scrubs the rest of it, and lists what was scrubbed.
+    pub fn details(self, event: &mut Event) {
+        if let Some(mut walk) = self.0 {
+            event::scrub_details(&mut walk, event);
+            event.scrubbed.extend(walk.into_places());
+        }
+    }
+}
+
 /// Scrubs events by the rules of one project.
 #[derive(Debug)]
 pub struct Scrubber {
@@ -133,12 +153,15 @@ impl Scrubber {
 
     /// Scrubs an event, and lists what was scrubbed in it.
     pub fn scrub(&self, event: &mut Event) {
-        if self.is_off {
-            return;
-        }
-        let mut walk = Walk::new(self);
-        event::scrub(&mut walk, event);
-        event.scrubbed.extend(walk.into_places());
+        let mut scrubbing = self.begin();
+        scrubbing.outline(event);
+        scrubbing.details(event);
+    }
+
+    /// Begins to scrub an event.
+    #[must_use]
+    pub fn begin(&self) -> Scrubbing<'_> {
+        Scrubbing((!self.is_off).then(|| Walk::new(self)))
     }
 
     /// Whether a number is that of a card.

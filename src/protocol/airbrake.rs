@@ -11,8 +11,7 @@
 use serde_json::{Value, json};
 
 use super::lenient::{self, Object};
-use super::sentry::{self, InvalidEvent, Received};
-use crate::domain::event::Event;
+use super::sentry::{self, InvalidEvent, Outline, Received};
 
 mod backtrace;
 mod context;
@@ -26,9 +25,12 @@ use notifier::Notifier;
 ///
 /// # Errors
 /// When the payload is not a JSON object.
-pub fn parse_notice(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
-    let (notice, mut budget) = sentry::object(bytes, received)?;
-    Ok(sentry::normalise(to_payload(notice.into()).into(), received, &mut budget))
+pub fn parse_notice<'a>(
+    bytes: &'a [u8],
+    received: &Received<'a>,
+) -> Result<Outline<'a>, InvalidEvent> {
+    let (notice, budget) = sentry::object(bytes, received)?;
+    Ok(Outline::of(to_payload(notice.into()).into(), received, budget))
 }
 
 /// Rewrites a notice as the payload of a Sentry event.

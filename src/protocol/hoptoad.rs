@@ -11,8 +11,7 @@
 
 use super::airbrake;
 use super::budget::Budget;
-use super::sentry::{self, InvalidEvent, Received};
-use crate::domain::event::Event;
+use super::sentry::{InvalidEvent, Outline, Received};
 
 mod notice;
 mod tree;
@@ -24,7 +23,10 @@ pub const MOST_BYTES_BEFORE_KEY: usize = 16 * 1024;
 ///
 /// # Errors
 /// When there is no element `notice`.
-pub fn parse_notice(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
+pub fn parse_notice<'a>(
+    bytes: &[u8],
+    received: &Received<'a>,
+) -> Result<Outline<'a>, InvalidEvent> {
     let text = String::from_utf8_lossy(bytes);
     let read = tree::read(&text);
     let root = read.root.filter(|root| root.name == "notice").ok_or(InvalidEvent::NoNotice)?;
@@ -33,7 +35,7 @@ pub fn parse_notice(bytes: &[u8], received: &Received<'_>) -> Result<Event, Inva
     if let Some(fault) = read.fault {
         budget.note(fault);
     }
-    Ok(sentry::normalise(airbrake::to_payload(notice).into(), received, &mut budget))
+    Ok(Outline::of(airbrake::to_payload(notice).into(), received, budget))
 }
 
 /// The key of a notice, from as much of it as has arrived. An empty one is no key.

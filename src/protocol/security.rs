@@ -13,8 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::lenient::{self, Object};
-use super::sentry::{self, InvalidEvent, Received};
-use crate::domain::event::Event;
+use super::sentry::{self, InvalidEvent, Outline, Received};
 use crate::domain::time::Timestamp;
 
 mod csp;
@@ -74,8 +73,11 @@ pub fn split(body: &[u8], surroundings: &Surroundings) -> Result<Reports, serde_
 ///
 /// # Errors
 /// When the payload is not a JSON object.
-pub fn parse_report(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
-    let (wrapped, mut budget) = sentry::object(bytes, received)?;
+pub fn parse_report<'a>(
+    bytes: &[u8],
+    received: &Received<'a>,
+) -> Result<Outline<'a>, InvalidEvent> {
+    let (wrapped, budget) = sentry::object(bytes, received)?;
     let mut wrapped = Object::from(wrapped);
     let report = lenient::take(&mut wrapped, "report").and_then(lenient::object);
     let mut finding = find(report.unwrap_or_default(), received);
@@ -99,7 +101,7 @@ pub fn parse_report(bytes: &[u8], received: &Received<'_>) -> Result<Event, Inva
         "extra": finding.report,
     });
     let payload = lenient::object(payload).unwrap_or_default();
-    Ok(sentry::normalise(payload.into(), received, &mut budget))
+    Ok(Outline::of(payload.into(), received, budget))
 }
 
 /// What a report says, whichever kind it is.

@@ -7,25 +7,24 @@
 //! Parts are read in the order of their worth, because they share one [`Budget`]: what names and
 //! groups the event first, what merely surrounds it last.
 
-use serde_json::{Map, Value};
-
 use super::budget::Budget;
 use super::json::{self, InvalidJson, Json, MOST_LEVELS, MOST_VALUES, Object};
-use super::lenient;
-use crate::domain::event::Event;
 use crate::domain::id::EventId;
-use crate::domain::time::{self, Timestamp};
+use crate::domain::time::Timestamp;
 
 mod breadcrumbs;
 mod exception;
 mod frames;
 mod interpolate;
 mod message;
+mod outline;
 mod request;
 mod scalars;
 mod tags;
 mod threads;
 mod user;
+
+pub use outline::Outline;
 
 /// What is known of an event from elsewhere than its payload.
 #[derive(Debug, Clone, Copy)]
@@ -58,16 +57,7 @@ pub enum InvalidEvent {
     NoNotice,
 }
 
-/// Bytes for the short texts of an event, and for its fingerprint.
-const SCALAR_BYTES: usize = 20 * 1024;
-
-/// Bytes for `contexts`.
-const CONTEXTS_BYTES: usize = 32 * 1024;
-
-/// Bytes for `extra`.
-const EXTRA_BYTES: usize = 32 * 1024;
-
-/// Reads the JSON of one Sentry event.
+/// Reads the JSON of one Sentry event: at first what names, groups and counts it.
 ///
 /// Fields that make no sense are left out, and so is what exceeds the limits; the event's notes
 /// name what its reader would miss.
@@ -75,9 +65,12 @@ const EXTRA_BYTES: usize = 32 * 1024;
 /// # Errors
 ///
 /// When the payload is not a JSON object.
-pub fn parse_event(bytes: &[u8], received: &Received<'_>) -> Result<Event, InvalidEvent> {
-    let (payload, mut budget) = object(bytes, received)?;
-    Ok(normalise(payload, received, &mut budget))
+pub fn parse_event<'a>(
+    bytes: &'a [u8],
+    received: &Received<'a>,
+) -> Result<Outline<'a>, InvalidEvent> {
+    let (payload, budget) = object(bytes, received)?;
+    Ok(Outline::of(payload, received, budget))
 }
 
 /// The JSON object of a payload, and a budget with notes of what was cut from it.
@@ -114,112 +107,6 @@ fn cut_note(n_kept: u64, n_cut: u64) -> String {
     let (whole, tenth) = (tenths / 10, tenths % 10);
     let n_kept = n_kept.div_ceil(1024 * 1024);
     format!("the report was {whole}.{tenth} MB; what was beyond {n_kept} MiB was cut")
-}
-
-/// Makes an event of a payload, whoever made the payload.
-pub(super) fn normalise(
-    mut payload: Object<'_>,
-    received: &Received<'_>,
-    budget: &mut Budget,
-) -> Event {
-    let payload = &mut payload;
-
-    let mut room = budget.open("names", SCALAR_BYTES);
-    let timestamp = happened_at(payload, received, budget);
-    let level = scalars::level(payload, budget);
-    let platform = scalars::platform(payload, &mut room);
-    let environment = scalars::environment(payload, &mut room);
-    let release = scalars::release(payload, &mut room);
-    let dist = scalars::dist(payload, &mut room);
-    let logger = room.take(payload, "logger", scalars::MOST_NAME_CHARS);
-    let transaction = scalars::transaction(payload, &mut room);
-    let server_name = room.take(payload, "server_name", scalars::MOST_NAME_CHARS);
-    let sdk = scalars::sdk(payload, received.sdk, &mut room);
-    let fingerprint = tags::fingerprint(payload, &mut room, budget);
-    budget.close(room);
-
-    let message = message::message(payload, budget);
-    let tags = tags::tags(payload, budget);
-    let user = user::user(payload, received.remote_addr, budget);
-
-    let mut stacks = frames::Stacks::open(budget);
-    let (exceptions, handled) = exception::exceptions(payload, &mut stacks, budget);
-    let threads = threads::threads(payload, &mut stacks, budget);
-    let stacktrace = frames::take_stack(payload, &mut stacks, budget);
-    stacks.close(budget);
-
-    let request = request::request(payload, budget);
-    let breadcrumbs = breadcrumbs::breadcrumbs(payload, received, budget);
-    let contexts = free_object(payload, "contexts", CONTEXTS_BYTES, budget);
-    let extra = free_object(payload, "extra", EXTRA_BYTES, budget);
-    let modules = tags::modules(payload, budget);
-
-    Event {
-        event_id: received.event_id,
-        timestamp,
-        level,
-        platform,
-        handled,
-        environment,
-        release,
-        dist,
-        logger,
-        transaction,
-        server_name,
-        message,
-        exceptions,
-        threads,
-        stacktrace,
-        request,
-        user,
-        tags,
-        breadcrumbs,
-        contexts,
-        extra,
-        modules,
-        sdk,
-        fingerprint,
-        notes: std::mem::take(budget).into_notes(),
-        scrubbed: Vec::new(),
-    }
-}
-
-fn happened_at(
-    payload: &mut Object<'_>,
-    received: &Received<'_>,
-    budget: &mut Budget,
-) -> Timestamp {
-    let claimed = lenient::take(payload, "timestamp");
-    let read = claimed.as_ref().and_then(lenient::time);
-    if claimed.is_some() && read.is_none() {
-        budget.note("timestamp cannot be read: the time of arrival was taken");
-    }
-    let corrected = time::correct(read, received.sent_at, received.received_at);
-    if let Some(note) = corrected.note {
-        budget.note(note);
-    }
-    corrected.at
-}
-
-fn free_object(
-    payload: &mut Object<'_>,
-    name: &'static str,
-    most: usize,
-    budget: &mut Budget,
-) -> Map<String, Value> {
-    match lenient::take(payload, name) {
-        Some(Json::Object(object)) => {
-            let mut room = budget.open(name, most);
-            let kept = room.object(name, object);
-            budget.close(room);
-            kept
-        }
-        Some(_) => {
-            budget.mistyped(name, "an object");
-            Map::new()
-        }
-        None => Map::new(),
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
-//! What a report says: the payload of every kind becomes the one [`Event`].
+//! What a report says: the payload of every kind becomes the one [`Event`](crate::domain::event).
 
 use super::report::{ReportKind, ReportMeta};
-use super::sentry::{InvalidEvent, Received};
+use super::sentry::{InvalidEvent, Outline, Received};
 use super::{airbrake, hoptoad, security, sentry};
-use crate::domain::event::Event;
 
-/// Reads a report.
+/// Reads the outline of a report.
 ///
 /// # Errors
 /// [`InvalidEvent`] for what cannot be an event of its kind.
-pub fn event(meta: &ReportMeta, payload: &[u8]) -> Result<Event, InvalidEvent> {
+pub fn outline<'a>(meta: &'a ReportMeta, payload: &'a [u8]) -> Result<Outline<'a>, InvalidEvent> {
     let received = Received {
         event_id: meta.event_id,
         received_at: meta.received_at,

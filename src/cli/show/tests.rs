@@ -37,7 +37,7 @@ fn latest(report: &[u8]) -> Latest {
         sdk: None,
         n_cut: 0,
     };
-    let event = sentry::parse_event(report, &received).expect("an event");
+    let event = sentry::parse_event(report, &received).expect("an event").into_whole();
     let mut json = serde_json::to_value(event).expect("JSON");
     json["received_at"] = json!("2026-11-21T11:57:01Z");
     json["issue"] = json!("SHOP-42");

@@ -14,9 +14,9 @@ const DATA_FILES: &[&str] =
 
 const ROOT: Path<'static> = Path::Root;
 
-/// Scrubs all of an event that comes from the application. What identifies it (its id, release,
-/// environment, level, platform, SDK, modules) stays as it is.
-pub(super) fn scrub(walk: &mut Walk<'_>, event: &mut Event) {
+/// Scrubs what names, groups and counts an event, as far as it comes from the application. What
+/// identifies it (its id, release, environment, level, platform, SDK) stays as it is.
+pub(super) fn scrub_outline(walk: &mut Walk<'_>, event: &mut Event) {
     walk.optional_text(&Path::Field(&ROOT, "logger"), &mut event.logger);
     walk.optional_text(&Path::Field(&ROOT, "transaction"), &mut event.transaction);
     walk.optional_text(&Path::Field(&ROOT, "server_name"), &mut event.server_name);
@@ -35,13 +35,33 @@ pub(super) fn scrub(walk: &mut Walk<'_>, event: &mut Event) {
         scrub_frames(walk, &Path::Field(&here, "frames"), &mut thread.frames);
     }
     scrub_frames(walk, &Path::Field(&ROOT, "stacktrace"), &mut event.stacktrace);
-    if let Some(request) = &mut event.request {
-        scrub_request(walk, request);
-    }
     if let Some(user) = &mut event.user {
         scrub_user(walk, user);
     }
     scrub_tags(walk, event);
+    let path = Path::Field(&ROOT, "fingerprint");
+    for (at, part) in event.fingerprint.iter_mut().enumerate() {
+        walk.text(&Path::Entry(&path, at), part);
+    }
+}
+
+/// Scrubs the details of an event: source lines and local variables, request, breadcrumbs, contexts,
+/// extra, notes. Its modules stay as they are.
+pub(super) fn scrub_details(walk: &mut Walk<'_>, event: &mut Event) {
+    let path = Path::Field(&ROOT, "exceptions");
+    for (at, exception) in event.exceptions.iter_mut().enumerate() {
+        let here = Path::Entry(&path, at);
+        scrub_details_of(walk, &Path::Field(&here, "frames"), &mut exception.frames);
+    }
+    let path = Path::Field(&ROOT, "threads");
+    for (at, thread) in event.threads.iter_mut().enumerate() {
+        let here = Path::Entry(&path, at);
+        scrub_details_of(walk, &Path::Field(&here, "frames"), &mut thread.frames);
+    }
+    scrub_details_of(walk, &Path::Field(&ROOT, "stacktrace"), &mut event.stacktrace);
+    if let Some(request) = &mut event.request {
+        scrub_request(walk, request);
+    }
     let path = Path::Field(&ROOT, "breadcrumbs");
     for (at, breadcrumb) in event.breadcrumbs.iter_mut().enumerate() {
         let here = Path::Entry(&path, at);
@@ -55,10 +75,6 @@ pub(super) fn scrub(walk: &mut Walk<'_>, event: &mut Event) {
     let path = Path::Field(&ROOT, "notes");
     for (at, note) in event.notes.iter_mut().enumerate() {
         walk.text(&Path::Entry(&path, at), note);
-    }
-    let path = Path::Field(&ROOT, "fingerprint");
-    for (at, part) in event.fingerprint.iter_mut().enumerate() {
-        walk.text(&Path::Entry(&path, at), part);
     }
 }
 
@@ -105,8 +121,13 @@ fn scrub_frames(walk: &mut Walk<'_>, path: &Path<'_>, frames: &mut [Frame]) {
     }
 }
 
+fn scrub_details_of(walk: &mut Walk<'_>, path: &Path<'_>, frames: &mut [Frame]) {
+    for (at, frame) in frames.iter_mut().enumerate() {
+        scrub_lines_and_variables(walk, &Path::Entry(path, at), frame);
+    }
+}
+
 fn scrub_frame(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
-    let kind = kind_of(frame);
     walk.optional_text(&Path::Field(here, "function"), &mut frame.function);
     walk.optional_text(&Path::Field(here, "module"), &mut frame.module);
     walk.optional_text(&Path::Field(here, "package"), &mut frame.package);
@@ -114,6 +135,10 @@ fn scrub_frame(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
     walk.optional_text(&Path::Field(here, "abs_path"), &mut frame.abs_path);
     walk.optional_text(&Path::Field(here, "platform"), &mut frame.platform);
     walk.optional_text(&Path::Field(here, "instruction_addr"), &mut frame.instruction_addr);
+}
+
+fn scrub_lines_and_variables(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
+    let kind = kind_of(frame);
     let mut is_in_key = false;
     let lines = |lines: &mut [String], name: &str, walk: &mut Walk<'_>, is_in_key: &mut bool| {
         let path = Path::Field(here, name);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::event::Level;
+use crate::domain::event::{Event, Level};
 use crate::domain::id::EventId;
 use crate::domain::time::Timestamp;
 use crate::domain::title;
@@ -20,7 +20,7 @@ fn received() -> Received<'static> {
 }
 
 fn read(bytes: &[u8]) -> Event {
-    parse_notice(bytes, &received()).expect("an event")
+    parse_notice(bytes, &received()).expect("an event").into_whole()
 }
 
 fn read_json(notice: &Value) -> Event {
@@ -198,13 +198,13 @@ fn nearly_a_notice() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>) {
-        let _ = parse_notice(&bytes, &received());
+        let _ = parse_notice(&bytes, &received()).map(Outline::into_whole);
     }
 
     #[test]
     fn nearly_notices_are_events_within_their_limit(notice in nearly_a_notice()) {
         if let Ok(event) = parse_notice(notice.to_string().as_bytes(), &received()) {
-            let n_bytes = serde_json::to_vec(&event).expect("events are JSON").len();
+            let n_bytes = serde_json::to_vec(&event.into_whole()).expect("events are JSON").len();
             prop_assert!(n_bytes < crate::protocol::budget::MOST_EVENT_BYTES);
         }
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::event::Level;
+use crate::domain::event::{Event, Level};
 use crate::domain::id::EventId;
 use crate::domain::title;
 
@@ -28,7 +28,8 @@ fn surroundings() -> Surroundings {
 
 fn read(body: &Value) -> Vec<Event> {
     let reports = split(body.to_string().as_bytes(), &surroundings()).expect("reports");
-    let event = |payload: &Vec<u8>| parse_report(payload, &received()).expect("an event");
+    let event =
+        |payload: &Vec<u8>| parse_report(payload, &received()).expect("an event").into_whole();
     reports.payloads.iter().map(event).collect()
 }
 
@@ -154,7 +155,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>) {
         let _ = split(&bytes, &surroundings());
-        let _ = parse_report(&bytes, &received());
+        let _ = parse_report(&bytes, &received()).map(Outline::into_whole);
     }
 
     #[test]

@@ -26,19 +26,29 @@ const EXCEPTIONS_BYTES: usize = 40 * 1024;
 /// The type of a mechanism that does not name itself; so do Sentry's SDKs.
 const DEFAULT_MECHANISM: &str = "generic";
 
-/// Reads the chain, and whether the application handled it.
-pub(super) fn exceptions(
-    payload: &mut Object<'_>,
+/// A chain as far as it is read.
+#[derive(Debug, Default)]
+pub(super) struct Chain<'a> {
+    pub(super) exceptions: Vec<Exception>,
+    /// Of each exception's frames.
+    pub(super) unread: Vec<frames::Unread<'a>>,
+    /// Whether the application handled it.
+    pub(super) handled: Option<bool>,
+}
+
+/// Reads the chain, without source lines and variables.
+pub(super) fn exceptions<'a>(
+    payload: &mut Object<'a>,
     stacks: &mut Stacks,
     budget: &mut Budget,
-) -> (Vec<Exception>, Option<bool>) {
+) -> Chain<'a> {
     let claimed = lenient::take(payload, "exception")
         .or_else(|| lenient::take(payload, "sentry.interfaces.Exception"));
-    let Some(mut claimed) = claimed else { return (Vec::new(), None) };
+    let Some(mut claimed) = claimed else { return Chain::default() };
     let of_chain = chain_mechanism(&mut claimed);
     let Some(mut chain) = lenient::list(claimed, "values") else {
         budget.mistyped("exception", "an object or a list");
-        return (Vec::new(), None);
+        return Chain::default();
     };
     let n_claimed = chain.len();
     chain.retain(|exception| matches!(exception, Json::Object(_)));
@@ -61,16 +71,17 @@ pub(super) fn exceptions(
 
     let mut room = budget.open("exception", EXCEPTIONS_BYTES);
     // From the raised one back: what matters most first.
-    let mut kept: Vec<Exception> = chain
+    let (mut exceptions, mut unread): (Vec<Exception>, Vec<frames::Unread<'a>>) = chain
         .into_iter()
         .rev()
         .filter_map(lenient::object)
         .map_while(|raw| read_exception(raw, &mut room, stacks, budget))
-        .filter(|exception| *exception != Exception::default())
-        .collect();
-    kept.reverse();
+        .filter(|(exception, _)| *exception != Exception::default())
+        .unzip();
+    exceptions.reverse();
+    unread.reverse();
     budget.close(room);
-    (kept, handled)
+    Chain { exceptions, unread, handled }
 }
 
 /// raven-js names the mechanism beside the values: it is that of the raised exception.
@@ -90,17 +101,17 @@ fn handled(chain: &[Json<'_>]) -> Option<bool> {
 }
 
 /// `None` when there is no room for it.
-fn read_exception(
-    mut raw: Object<'_>,
+fn read_exception<'a>(
+    mut raw: Object<'a>,
     room: &mut Room,
     stacks: &mut Stacks,
     budget: &mut Budget,
-) -> Option<Exception> {
+) -> Option<(Exception, frames::Unread<'a>)> {
     let raw = &mut raw;
     if room.is_full() || !room.pay("frames", 2) {
         return None;
     }
-    Some(Exception {
+    let mut exception = Exception {
         kind: room.take(raw, "type", MOST_NAME_CHARS),
         value: lenient::take(raw, "value")
             .and_then(lenient::text_or_json)
@@ -109,8 +120,11 @@ fn read_exception(
         module: room.take(raw, "module", MOST_NAME_CHARS),
         thread_id: room.take(raw, "thread_id", MOST_WORD_CHARS),
         mechanism: lenient::take(raw, "mechanism").and_then(|raw| read_mechanism(raw, room)),
-        frames: frames::take_stack(raw, stacks, budget),
-    })
+        frames: Vec::new(),
+    };
+    let (frames, unread) = frames::take_stack(raw, stacks, budget);
+    exception.frames = frames;
+    Some((exception, unread))
 }
 
 fn read_mechanism(raw: Json<'_>, room: &mut Room) -> Option<Mechanism> {

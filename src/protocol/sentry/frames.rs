@@ -39,6 +39,7 @@ const VARIABLES_BYTES: usize = 24 * 1024;
 ///
 /// Stacks are read from the inside out, so that frames near the crash keep their source and
 /// variables when there is not enough for all.
+#[derive(Debug)]
 pub(super) struct Stacks {
     frames: Room,
     source: Room,
@@ -61,16 +62,19 @@ impl Stacks {
     }
 }
 
-/// Takes the frames of `owner.stacktrace`, outermost first.
-pub(super) fn take_stack(
-    owner: &mut Object<'_>,
+/// What was sent with each frame of a stack and is not read yet; `None` when all of it is.
+pub(super) type Unread<'a> = Vec<Option<Object<'a>>>;
+
+/// Takes the frames of `owner.stacktrace`, outermost first, without source lines and variables.
+pub(super) fn take_stack<'a>(
+    owner: &mut Object<'a>,
     stacks: &mut Stacks,
     budget: &mut Budget,
-) -> Vec<Frame> {
-    let Some(stacktrace) = lenient::take(owner, "stacktrace") else { return Vec::new() };
+) -> (Vec<Frame>, Unread<'a>) {
+    let Some(stacktrace) = lenient::take(owner, "stacktrace") else { return Default::default() };
     let Some(mut frames) = lenient::list(stacktrace, "frames") else {
         budget.mistyped("stacktrace", "an object with frames");
-        return Vec::new();
+        return Default::default();
     };
     if let Some(n_excess) = frames.len().checked_sub(MOST_FRAMES).filter(|excess| *excess > 0) {
         let n_frames = frames.len();
@@ -78,25 +82,38 @@ pub(super) fn take_stack(
         frames.drain(OUTERMOST_FRAMES..end);
         budget.note(format!("{n_excess} of {n_frames} frames left out in the middle of a stack"));
     }
-    let mut kept: Vec<Frame> = frames
+    let (mut kept, mut unread): (Vec<Frame>, Unread<'a>) = frames
         .into_iter()
         .rev()
         .filter_map(lenient::object)
         .map_while(|frame| read_frame(frame, stacks))
-        .filter(|frame| *frame != Frame::default())
-        .collect();
+        .filter(|(frame, _)| *frame != Frame::default())
+        .unzip();
     kept.reverse();
-    kept
+    unread.reverse();
+    (kept, unread)
+}
+
+/// Reads the source lines and variables of a stack's frames.
+pub(super) fn read_details(frames: &mut [Frame], unread: Unread<'_>, stacks: &mut Stacks) {
+    for (frame, raw) in frames.iter_mut().zip(unread).rev() {
+        if let Some(mut raw) = raw {
+            read_details_of(frame, &mut raw, stacks);
+        }
+    }
 }
 
 /// `None` when there is no room for it.
-fn read_frame(mut raw: Object<'_>, stacks: &mut Stacks) -> Option<Frame> {
-    let raw = &mut raw;
-    let Stacks { frames: room, source, variables } = stacks;
+fn read_frame<'a>(
+    mut sent: Object<'a>,
+    stacks: &mut Stacks,
+) -> Option<(Frame, Option<Object<'a>>)> {
+    let raw = &mut sent;
+    let room = &mut stacks.frames;
     if room.is_full() || !room.pay("", 0) {
         return None;
     }
-    Some(Frame {
+    let mut frame = Frame {
         function: room.take(raw, "function", MOST_NAME_CHARS),
         module: room.take(raw, "module", MOST_NAME_CHARS),
         filename: room.take(raw, "filename", MOST_PATH_CHARS),
@@ -107,11 +124,22 @@ fn read_frame(mut raw: Object<'_>, stacks: &mut Stacks) -> Option<Frame> {
         package: room.take(raw, "package", MOST_PATH_CHARS),
         platform: room.take(raw, "platform", MOST_WORD_CHARS),
         instruction_addr: room.take(raw, "instruction_addr", MOST_WORD_CHARS),
-        context_line: take_line(raw, source),
-        pre_context: take_lines(raw, "pre_context", source),
-        post_context: take_lines(raw, "post_context", source),
-        vars: variables.take_object(raw, "vars"),
-    })
+        ..Frame::default()
+    };
+    if frame != Frame::default() {
+        return Some((frame, Some(sent)));
+    }
+    // Whether it is a frame at all depends on the rest.
+    read_details_of(&mut frame, raw, stacks);
+    Some((frame, None))
+}
+
+fn read_details_of(frame: &mut Frame, raw: &mut Object<'_>, stacks: &mut Stacks) {
+    let Stacks { source, variables, .. } = stacks;
+    frame.context_line = take_line(raw, source);
+    frame.pre_context = take_lines(raw, "pre_context", source);
+    frame.post_context = take_lines(raw, "post_context", source);
+    frame.vars = variables.take_object(raw, "vars");
 }
 
 /// The line itself may be empty.

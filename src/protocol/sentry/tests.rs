@@ -1,11 +1,11 @@
 //! Reading whole events: those of real clients, those that are odd, and those that are anything.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::budget::MOST_EVENT_BYTES;
 use super::*;
-use crate::domain::event::{Exception, Frame, Level, Message, Sdk};
+use crate::domain::event::{Event, Exception, Frame, Level, Message, Sdk};
 
 mod clients;
 mod rules;
@@ -25,7 +25,7 @@ fn received() -> Received<'static> {
 }
 
 fn read(payload: &Value) -> Event {
-    parse_event(payload.to_string().as_bytes(), &received()).expect("an event")
+    parse_event(payload.to_string().as_bytes(), &received()).expect("an event").into_whole()
 }
 
 fn json_bytes(event: &Event) -> usize {
@@ -140,21 +140,40 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse_event(&bytes, &received());
+        let _ = parse_event(&bytes, &received()).map(Outline::into_whole);
     }
 
     #[test]
     fn any_object_is_an_event_and_a_small_one(payload in nearly_an_event()) {
         let is_object = payload.is_object();
-        let event = parse_event(payload.to_string().as_bytes(), &received());
-        prop_assert_eq!(event.is_ok(), is_object);
-        if let Ok(event) = event {
+        let bytes = payload.to_string();
+        let outline = parse_event(bytes.as_bytes(), &received());
+        prop_assert_eq!(outline.is_ok(), is_object);
+        if let Ok(outline) = outline {
+            let known = outline.event.clone();
+            let event = outline.into_whole();
+            prop_assert_eq!(outline_of(&known), outline_of(&event));
             let text = serde_json::to_string(&event).expect("events are JSON");
             prop_assert!(text.len() < MOST_EVENT_BYTES);
             prop_assert!(!text.contains("\\u0000"));
             prop_assert_eq!(event.event_id, received().event_id);
         }
     }
+}
+
+/// What names, groups and counts an event.
+fn outline_of(event: &Event) -> Event {
+    let mut event = event.clone();
+    let frames = event.exceptions.iter_mut().flat_map(|exception| &mut exception.frames);
+    let frames = frames.chain(event.threads.iter_mut().flat_map(|thread| &mut thread.frames));
+    for frame in frames.chain(&mut event.stacktrace) {
+        let Frame { vars, pre_context, context_line, post_context, .. } = frame;
+        (*vars, *pre_context, *context_line, *post_context) = Default::default();
+    }
+    let Event { request, breadcrumbs, contexts, extra, modules, notes, .. } = &mut event;
+    (*request, *breadcrumbs, *contexts) = Default::default();
+    (*extra, *modules, *notes) = Default::default();
+    event
 }
 
 /// An event in which every list has `n` entries and every text is `text`.

@@ -15,17 +15,18 @@ const MOST_NAME_CHARS: usize = 128;
 /// Bytes for all threads, without their frames.
 const THREADS_BYTES: usize = 16 * 1024;
 
-pub(super) fn threads(
-    payload: &mut Object<'_>,
+/// Reads the threads, without source lines and variables; with what is not read of each.
+pub(super) fn threads<'a>(
+    payload: &mut Object<'a>,
     stacks: &mut Stacks,
     budget: &mut Budget,
-) -> Vec<Thread> {
-    let Some(claimed) = lenient::take(payload, "threads") else { return Vec::new() };
+) -> (Vec<Thread>, Vec<frames::Unread<'a>>) {
+    let Some(claimed) = lenient::take(payload, "threads") else { return Default::default() };
     let Some(claimed) = lenient::list(claimed, "values") else {
         budget.mistyped("threads", "an object or a list");
-        return Vec::new();
+        return Default::default();
     };
-    let mut raw: Vec<(usize, Object<'_>)> =
+    let mut raw: Vec<(usize, Object<'a>)> =
         claimed.into_iter().filter_map(lenient::object).enumerate().collect();
     if raw.len() > MOST_THREADS {
         budget.note(format!(
@@ -44,20 +45,34 @@ pub(super) fn threads(
         if room.is_full() || !room.pay("frames", 2) {
             break;
         }
+        let (frames, unread) = frames::take_stack(raw, stacks, budget);
         let thread = Thread {
             id: room.take(raw, "id", MOST_NAME_CHARS),
             name: room.take(raw, "name", MOST_NAME_CHARS),
             crashed: room.take_flag(raw, "crashed").unwrap_or_default(),
             current: room.take_flag(raw, "current").unwrap_or_default(),
-            frames: frames::take_stack(raw, stacks, budget),
+            frames,
         };
         if thread != Thread::default() {
-            kept.push((position, thread));
+            kept.push((position, thread, unread));
         }
     }
     budget.close(room);
-    kept.sort_by_key(|(position, _)| *position);
-    kept.into_iter().map(|(_, thread)| thread).collect()
+    kept.sort_by_key(|(position, ..)| *position);
+    kept.into_iter().map(|(_, thread, unread)| (thread, unread)).unzip()
+}
+
+/// Reads the source lines and variables of the threads' frames.
+pub(super) fn read_details(
+    threads: &mut [Thread],
+    unread: Vec<frames::Unread<'_>>,
+    stacks: &mut Stacks,
+) {
+    let mut all: Vec<_> = threads.iter_mut().zip(unread).collect();
+    all.sort_by_key(|(thread, _)| !(thread.crashed || thread.current));
+    for (thread, unread) in all {
+        frames::read_details(&mut thread.frames, unread, stacks);
+    }
 }
 
 fn tells_about_the_crash(thread: &Object<'_>) -> bool {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn fixture(bytes: &[u8]) -> Event {
-    let event = parse_event(bytes, &received()).expect("an event");
+    let event = parse_event(bytes, &received()).expect("an event").into_whole();
     assert!(json_bytes(&event) < MOST_EVENT_BYTES);
     let stored = serde_json::to_string(&event).expect("events are JSON");
     let mut again: Event = serde_json::from_str(&stored).expect("an event");

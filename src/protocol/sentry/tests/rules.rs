@@ -171,7 +171,8 @@ fn the_time_is_corrected_by_the_clock_of_the_sender() {
     let at = |timestamp: Value| {
         let payload = json!({"timestamp": timestamp, "breadcrumbs": [{"timestamp": timestamp}]});
         let received = Received { sent_at, ..received() };
-        let event = parse_event(payload.to_string().as_bytes(), &received).expect("an event");
+        let event =
+            parse_event(payload.to_string().as_bytes(), &received).expect("an event").into_whole();
         (event.timestamp.to_string(), event.breadcrumbs[0].timestamp, event.notes)
     };
     let (time, crumb, notes) = at(json!("2026-11-21T01:29:50Z"));
@@ -227,7 +228,7 @@ fn users_have_texts_and_data() {
 
     let nowhere = Received { remote_addr: None, ..received() };
     let auto = parse_event(br#"{"user": {"id": "7", "ip_address": "{{auto}}"}}"#, &nowhere);
-    let auto = auto.expect("an event").user.expect("a user");
+    let auto = auto.expect("an event").into_whole().user.expect("a user");
     assert_eq!(auto.ip_address, None);
 }
 
