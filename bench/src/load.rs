@@ -58,12 +58,15 @@ struct Run {
     peak_memory: f64,
     /// Bytes of all files for each stored event.
     disk: f64,
+    /// Reports that were synced to disk at once, and events that were stored at once.
+    synced_at_once: f64,
+    stored_at_once: f64,
 }
 
 /// Which values are printed and how: the name, the unit's size, decimals.
 type Column = (&'static str, fn(&Run) -> f64, usize);
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 15] = [
     ("accepted/s", |run| run.accepted_per_second, 0),
     ("stored/s", |run| run.stored_per_second, 0),
     ("CPU us/event", |run| run.cpu, 0),
@@ -77,6 +80,8 @@ const COLUMNS: [Column; 13] = [
     ("idle MB", |run| run.idle_memory / 1e6, 1),
     ("peak MB", |run| run.peak_memory / 1e6, 1),
     ("disk bytes/event", |run| run.disk, 0),
+    ("events/sync", |run| run.synced_at_once, 1),
+    ("events/commit", |run| run.stored_at_once, 1),
 ];
 
 pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
@@ -165,6 +170,7 @@ fn measure(
     // What is drained is deleted by and by.
     std::thread::sleep(Duration::from_secs(3));
     let disk = server.disk()?;
+    let [n_syncs, n_commits] = server.n_writes()?;
     let stored_per_second = n_events / stored.as_secs_f64();
     let rate = stored_per_second / 2.0;
     let n_steady = (rate * args.steady_seconds as f64) as usize;
@@ -183,6 +189,8 @@ fn measure(
         idle_memory: idle_memory as f64,
         peak_memory: peak_memory as f64,
         disk: disk as f64 / n_events,
+        synced_at_once: n_events / n_syncs,
+        stored_at_once: n_events / n_commits,
     })
 }
 

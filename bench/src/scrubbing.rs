@@ -11,6 +11,7 @@ use airlock::domain::id::{EventId, ProjectId};
 use airlock::domain::project::{Project, Settings, environments};
 use airlock::domain::scrub::Scrubber;
 use airlock::domain::scrub::rules::ScrubRules;
+use airlock::domain::tag_counts::KnownTags;
 use airlock::protocol::report::{Report, ReportKind, ReportMeta};
 use airlock::store::{Location, Store};
 use serde_json::Value;
@@ -176,12 +177,14 @@ async fn one_run(
         .collect();
     let mut prepare_time = Duration::ZERO;
     let began = cpu_time();
+    let mut known = KnownTags::default();
     for batch in records.chunks(N_BATCH) {
+        let records = batch.iter().cloned().map(Into::into).collect();
         let before = cpu_time();
-        let prepared = prepare::prepare_all(batch.to_vec(), scrubbers, &Bodies::default());
+        let prepared = prepare::prepare_all(records, scrubbers, &Bodies::default());
         prepare_time += cpu_time().saturating_sub(before);
         let prepared: Vec<_> = prepared.into_iter().filter_map(Result::ok).collect();
-        let committed = commit::commit(store, clock, project, &prepared).await?;
+        let committed = commit::commit(store, clock, project, &prepared, &mut known).await?;
         if committed.n_accepted != batch.len() as u64 {
             return Err(format!("{committed:?} of {}", batch.len()).into());
         }

@@ -138,6 +138,20 @@ impl Server {
         Ok(issues.iter().map(n_events).sum::<Result<u64, _>>()?)
     }
 
+    /// How often the spool was synced to disk, and how often a batch was stored.
+    pub(crate) fn n_writes(&self) -> Result<[f64; 2], Failure> {
+        if self.kind == Kind::Sink {
+            return Ok([f64::INFINITY; 2]);
+        }
+        let metrics = api::get(self.address, "/metrics")?;
+        let lines = || metrics.as_str().unwrap_or_default().lines();
+        let value = |name: &str| {
+            let value = lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            value.and_then(|value| value.parse().ok()).ok_or_else(|| format!("no metric {name}"))
+        };
+        Ok([value("airlock_spool_syncs")?, value("airlock_digest_commit_seconds_count")?])
+    }
+
     /// The CPU time used since the start, by the server and its database.
     pub(crate) fn cpu(&self) -> Result<Cpu, Failure> {
         let database = match self.database {

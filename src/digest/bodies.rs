@@ -292,12 +292,18 @@ impl Bodies {
     }
 }
 
+/// Bytes of lessons, about: ten times the dictionary's, since more cost much and teach little.
+const MOST_LESSON_BYTES: usize = 1024 * 1024;
+
 /// Trains a dictionary on most of the samples; keeps it when it serves the others better than the
 /// old one does.
 fn train_better(id: u32, samples: &[Vec<u8>], old: Option<&Dictionary>) -> Option<Vec<u8>> {
     let (tests, lessons): (Vec<_>, Vec<_>) =
         samples.iter().enumerate().partition(|(index, _)| index % 5 == 0);
-    let lessons: Vec<Vec<u8>> = lessons.into_iter().map(|(_, sample)| sample.clone()).collect();
+    let n_bytes = lessons.iter().map(|(_, sample)| sample.len()).sum::<usize>();
+    let step = n_bytes.div_ceil(MOST_LESSON_BYTES).max(1);
+    let lessons = lessons.into_iter().map(|(_, sample)| sample);
+    let lessons: Vec<Vec<u8>> = lessons.step_by(step).cloned().collect();
     let bytes = Dictionary::train(id, &lessons)?;
     let new = Dictionary::new(id, &bytes)?;
     let size = |dictionary: Option<&Dictionary>| -> Option<usize> {

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
 use crate::domain::project::ProjectKey;
+use crate::domain::tag_counts::KnownTags;
 use crate::domain::text::bounded;
 use crate::protocol::report::ReportMeta;
 use crate::store::buried::Buried;
@@ -57,7 +58,7 @@ pub async fn bury(
             buried_at: now,
             reason: bounded(&poison.reason, MOST_REASON_CHARS),
             n_tries: 0,
-            record: poison.record.clone(),
+            record: poison.record.to_vec(),
         };
         tracing::warn!(%project, id = %buried.id, reason = %buried.reason, "a report was buried");
         if tx.insert_buried(project, &buried).await? {
@@ -124,7 +125,7 @@ pub async fn retry(
     };
     let scrubbers = Scrubbers::for_project(store, project).await?;
     let mut prepared =
-        prepare::prepare_all(vec![buried.record], &scrubbers, &Bodies::default()).pop();
+        prepare::prepare_all(vec![buried.record.into()], &scrubbers, &Bodies::default()).pop();
     let mut is_allowed = true;
     if let Some(Ok(prepared)) = &mut prepared
         && !prepared.meta.is_verified
@@ -160,7 +161,7 @@ async fn exhume(
     let prepared = [prepared];
     for _ in 0..commit::MOST_RACES {
         let mut tx = store.write().await?;
-        match commit::write(&mut tx, clock, project, &prepared).await {
+        match commit::write(&mut tx, clock, project, &prepared, &mut KnownTags::default()).await {
             Ok(_) => {
                 tx.delete_buried(project, id).await?;
                 return tx.commit().await;

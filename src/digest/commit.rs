@@ -10,6 +10,7 @@ use crate::domain::effect::Effect;
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, ProjectId};
 use crate::domain::outcome::Outcome;
+use crate::domain::tag_counts::KnownTags;
 use crate::domain::time::Timestamp;
 use crate::domain::user_sketch::MOST_KEPT;
 use crate::store::activity::Activity;
@@ -44,12 +45,13 @@ pub async fn commit(
     clock: &Clock,
     project: ProjectId,
     prepared: &[Prepared],
+    known_tags: &mut KnownTags,
 ) -> Result<Committed, StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
         let mut tx = store.write().await?;
-        match write(&mut tx, clock, project, prepared).await {
+        match write(&mut tx, clock, project, prepared, known_tags).await {
             Ok(committed) => {
                 tx.commit().await?;
                 return Ok(committed);
@@ -69,6 +71,7 @@ pub async fn write(
     clock: &Clock,
     project: ProjectId,
     prepared: &[Prepared],
+    known_tags: &mut KnownTags,
 ) -> Result<Committed, StoreError> {
     let now = clock.now();
     let Some(settings) = tx.find_project_by_id(project).await?.map(|found| found.settings) else {
@@ -90,7 +93,7 @@ pub async fn write(
         n_before: facts.iter().map(|(hash, facts)| (*hash, facts.n_events)).collect(),
     };
     if !plan.events.is_empty() {
-        write_plan(tx, clock, project, plan, now).await?;
+        write_plan(tx, clock, project, plan, (now, known_tags)).await?;
     }
     for (outcome, n) in
         [(Outcome::Accepted, committed.n_accepted), (Outcome::Duplicate, committed.n_duplicates)]
@@ -109,7 +112,7 @@ async fn write_plan(
     clock: &Clock,
     project: ProjectId,
     mut plan: Plan,
-    now: Timestamp,
+    (now, known_tags): (Timestamp, &mut KnownTags),
 ) -> Result<(), StoreError> {
     tx.insert_events(project, &plan.events).await?;
     tx.insert_hashes(project, &plan.hashes, now).await?;
@@ -131,7 +134,7 @@ async fn write_plan(
     let counts = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.counts)));
     tx.add_counts(project, &counts.collect()).await?;
     let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
-    tx.add_tags(project, &tags.collect()).await?;
+    tx.add_tags(project, &tags.collect(), known_tags).await?;
     for issue in plan.issues {
         write_changes(tx, clock, project, issue, now).await?;
     }

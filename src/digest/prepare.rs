@@ -6,6 +6,8 @@ use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::bodies::Bodies;
 use super::scrubbing::Scrubbers;
 use crate::domain::event::{Event, Level, User};
@@ -28,7 +30,7 @@ pub struct Prepared {
     /// What intake knew of it.
     pub meta: ReportMeta,
     /// The spool's record, for setting it aside if the store refuses it.
-    pub record: Vec<u8>,
+    pub record: Bytes,
     /// When it happened, by our clock.
     pub occurred_at: Timestamp,
     /// How bad it is.
@@ -61,7 +63,7 @@ pub struct Poison {
     /// The project it was sent to; `None` when not even that can be read.
     pub meta: Option<ReportMeta>,
     /// The spool's record.
-    pub record: Vec<u8>,
+    pub record: Bytes,
     /// What is wrong with it.
     pub reason: String,
 }
@@ -80,7 +82,7 @@ impl Poison {
 /// Never: a panic on a report becomes its [`Poison`].
 #[must_use]
 pub fn prepare_all(
-    records: Vec<Vec<u8>>,
+    records: Vec<Bytes>,
     scrubbers: &Scrubbers,
     bodies: &Bodies,
 ) -> Vec<Result<Prepared, Box<Poison>>> {
@@ -92,7 +94,7 @@ pub fn prepare_all(
 }
 
 /// Records in shares for `n_threads`, in their order.
-pub(super) fn shares(records: Vec<Vec<u8>>, n_threads: usize) -> Vec<Vec<Vec<u8>>> {
+pub(super) fn shares(records: Vec<Bytes>, n_threads: usize) -> Vec<Vec<Bytes>> {
     let n_shares = n_threads.min(records.len().div_ceil(LEAST_PER_THREAD)).max(1);
     let share = records.len().div_ceil(n_shares).max(1);
     let mut records = records.into_iter();
@@ -126,7 +128,7 @@ impl Desk<'_> {
 
 /// Makes a panic on a report, like every refusal, that report's own business.
 fn guarded(
-    record: Vec<u8>,
+    record: Bytes,
     prepare: impl FnOnce(&[u8]) -> Result<Prepared, Refused>,
 ) -> Result<Prepared, Box<Poison>> {
     let attempt = AssertUnwindSafe(|| prepare(&record));
@@ -155,7 +157,7 @@ fn prepare(record: &[u8], desk: &mut Desk<'_>) -> Result<Prepared, Refused> {
             title: title::title(&event),
             culprit: title::culprit(&event),
             meta,
-            record: Vec::new(),
+            record: Bytes::new(),
             occurred_at: event.timestamp,
             level: event.level,
             handled: event.handled,
@@ -214,7 +216,7 @@ mod tests {
     use crate::domain::id::EventId;
     use crate::protocol::report::ReportKind;
 
-    fn record(payload: &str) -> Vec<u8> {
+    fn record(payload: &str) -> Bytes {
         let meta = ReportMeta {
             kind: ReportKind::SentryEvent,
             project_id: ProjectId(7),
@@ -228,7 +230,7 @@ mod tests {
             client: None,
             n_cut: 0,
         };
-        Report { meta, payload: payload.as_bytes().to_vec() }.into_record()
+        Report { meta, payload: payload.as_bytes().to_vec() }.into_record().into()
     }
 
     #[test]
@@ -249,7 +251,7 @@ mod tests {
                 format!("{{\"message\":\"{number}\"}}")
             }
         });
-        let records: Vec<Vec<u8>> = payloads.map(|payload| record(&payload)).collect();
+        let records: Vec<Bytes> = payloads.map(|payload| record(&payload)).collect();
         for n_threads in [1, 4, 1_000] {
             let shares = shares(records.clone(), n_threads);
             assert!(shares.len() <= n_threads);

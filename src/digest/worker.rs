@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -19,6 +20,7 @@ use crate::auth::keys::Keys;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
+use crate::domain::tag_counts::KnownTags;
 use crate::health::{Health, PartState};
 use crate::protocol::report::{Report, ReportMeta};
 use crate::spool::{ReadError, Reader, Record, Spool};
@@ -59,7 +61,7 @@ impl Default for Limits {
             most_hold: Duration::from_millis(50),
             most_shared_hold: Duration::from_millis(250),
             most_attempt: Duration::from_secs(40),
-            idle: Duration::from_secs(1),
+            idle: Duration::from_millis(250),
             least_pause: Duration::from_millis(100),
             most_pause: Duration::from_secs(5),
         }
@@ -120,7 +122,7 @@ struct Batch {
 #[derive(Debug)]
 enum Content {
     /// Digest panics on it.
-    Unread(Vec<Vec<u8>>),
+    Unread(Vec<Bytes>),
     /// Being understood.
     Prepared(Vec<oneshot::Receiver<Understood>>),
 }
@@ -137,6 +139,7 @@ pub struct Digest {
     limits: Limits,
     scrubbers: Scrubbers,
     bodies: Arc<Bodies>,
+    known_tags: KnownTags,
     training: Option<JoinHandle<Trained>>,
     ahead: Option<Batch>,
     batch_records: usize,
@@ -170,6 +173,7 @@ impl Digest {
             limits,
             scrubbers: Scrubbers::default(),
             bodies: Arc::new(Bodies::default()),
+            known_tags: KnownTags::default(),
             training: None,
             ahead: None,
             batch_records,
@@ -305,7 +309,7 @@ impl Digest {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Batch, StepError> {
         let (last_seq, n_records) = (records.last().map(|record| record.seq), records.len());
-        let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
+        let records: Vec<Bytes> = records.into_iter().map(|record| record.bytes).collect();
         if self.n_panics >= MOST_PANICS && n_records == 1 {
             return Ok(Batch { last_seq, n_records, content: Content::Unread(records) });
         }
@@ -324,7 +328,7 @@ impl Digest {
     /// Buries a report that digest panics on.
     async fn bury_unread(
         &self,
-        records: Vec<Vec<u8>>,
+        records: Vec<Bytes>,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StepError> {
         for record in records {
@@ -415,8 +419,11 @@ impl Digest {
         let mut parts = vec![reports];
         while let Some(mut reports) = parts.pop() {
             let began = Instant::now();
-            let commit = || commit::commit(&self.store, &self.clock, project, &reports);
-            let stored = until_stored!(self, stop, commit());
+            let stored = until_stored!(
+                self,
+                stop,
+                commit::commit(&self.store, &self.clock, project, &reports, &mut self.known_tags)
+            );
             match stored {
                 Ok(committed) => self.stored(project, committed, reports.len(), began),
                 Err(cause) if reports.len() > 1 => {
@@ -485,8 +492,8 @@ impl Digest {
         };
         if held > most_hold && n_records >= self.batch_records / 2 {
             self.batch_records = (self.batch_records / 2).max(self.limits.least_records);
-        } else if held < most_hold / 2 && n_records >= self.batch_records / 2 {
-            let more = self.batch_records + self.batch_records / 4 + 1;
+        } else if held < most_hold * 7 / 10 && n_records >= self.batch_records / 2 {
+            let more = self.batch_records + self.batch_records / 8 + 1;
             self.batch_records = more.min(self.limits.most_records);
         }
         metrics::counter!("airlock_digest_events_total").increment(committed.n_accepted);

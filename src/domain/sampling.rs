@@ -17,7 +17,7 @@ use super::time::Timestamp;
 pub const FIRST_BODIES: u64 = 20;
 
 /// So many bodies are kept of each release and environment of an issue in an hour.
-pub const BODIES_OF_STRATUM: u32 = 2;
+pub const BODIES_OF_STRATUM: u32 = 1;
 
 /// When no body of an issue was kept for this long, the next is.
 pub const KEPT_EVERY: Duration = Duration::from_mins(1);
@@ -191,9 +191,9 @@ mod tests {
         let mut keeps = |release, environment| {
             (0..20).filter(|_| sampler.keeps(KEY, (Some(release), environment), at(0))).count()
         };
-        assert_eq!(keeps("shop@1", "production"), 2);
-        assert_eq!(keeps("shop@2", "production"), 2);
-        assert_eq!(keeps("shop@2", "beta"), 2);
+        assert_eq!(keeps("shop@1", "production"), 1);
+        assert_eq!(keeps("shop@2", "production"), 1);
+        assert_eq!(keeps("shop@2", "beta"), 1);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! How often each tag value occurred in an issue, bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::event::Event;
+use super::id::IssueId;
 
 /// An issue keeps counts of this many different tags.
 pub const MOST_TAGS: usize = 100;
@@ -37,6 +39,41 @@ pub fn tags_of(event: &Event) -> BTreeMap<String, String> {
 
 /// Tag → number of values that are counted.
 pub type TagSizes = BTreeMap<String, usize>;
+
+/// Of so many tag values it is remembered, at least, that they are counted.
+const MOST_REMEMBERED: usize = 100_000;
+
+/// Tag values of issues that are counted already. Whoever remembers them need not look them up.
+///
+/// It may be wrong about some, and then an issue has a few values more than its bound.
+#[derive(Debug, Default)]
+pub struct KnownTags {
+    recent: HashSet<u64>,
+    older: HashSet<u64>,
+}
+
+impl KnownTags {
+    /// Whether a value is counted already.
+    #[must_use]
+    pub fn has(&self, issue: IssueId, key: &(String, String)) -> bool {
+        let hash = hash_of(issue, key);
+        self.recent.contains(&hash) || self.older.contains(&hash)
+    }
+
+    /// Remembers a value that is counted now.
+    pub fn add(&mut self, issue: IssueId, key: &(String, String)) {
+        if self.recent.len() >= MOST_REMEMBERED {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(hash_of(issue, key));
+    }
+}
+
+fn hash_of(issue: IssueId, key: &(String, String)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (issue.0, key).hash(&mut hasher);
+    hasher.finish()
+}
 
 /// What to add to the stored counts of one issue, so that no bound is exceeded.
 ///
@@ -90,6 +127,20 @@ mod tests {
         ]
         .into();
         assert_eq!(second, expected);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_the_latest_stays() {
+        let mut known = KnownTags::default();
+        let issue = IssueId(uuid::Uuid::from_u128(7));
+        let key = |n: usize| ("tenant".to_owned(), n.to_string());
+        for n in 0..3 * MOST_REMEMBERED {
+            known.add(issue, &key(n));
+            assert!(known.recent.len() + known.older.len() <= 2 * MOST_REMEMBERED);
+        }
+        assert!(!known.has(issue, &key(0)));
+        assert!((2 * MOST_REMEMBERED..3 * MOST_REMEMBERED).all(|n| known.has(issue, &key(n))));
+        assert!(!known.has(IssueId(uuid::Uuid::from_u128(8)), &key(3 * MOST_REMEMBERED - 1)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::BytesMut;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -36,6 +37,17 @@ pub struct Reader {
     counted_seq: u64,
     /// How often in a row reading failed.
     n_failures: u32,
+    memory: Memory,
+}
+
+/// What is read into, in turns: while one batch is digested the next is read. Fresh memory for each
+/// would cost more than reading does.
+#[derive(Debug, Default)]
+struct Memory {
+    used_last: BytesMut,
+    used_before: BytesMut,
+    /// Bytes that the last batch took.
+    n_last: usize,
 }
 
 /// Where reading goes on.
@@ -53,6 +65,8 @@ struct Limits {
     most_records: usize,
     most_bytes: usize,
     on_read_error: OnReadError,
+    /// Bytes that it will probably be.
+    expected_bytes: usize,
 }
 
 /// What was read at once, from one segment.
@@ -61,6 +75,7 @@ struct Read {
     records: Vec<(Record, Place)>,
     holes: Vec<Hole>,
     cursor: Cursor,
+    memory: BytesMut,
 }
 
 impl Reader {
@@ -76,6 +91,7 @@ impl Reader {
             handed_out: VecDeque::new(),
             counted_seq: 0,
             n_failures: 0,
+            memory: Memory::default(),
         }
     }
 
@@ -95,6 +111,7 @@ impl Reader {
             if !records.is_empty() {
                 return Ok(records);
             }
+            self.memory = Memory::default();
             if progress.is_closed || self.progress.changed().await.is_err() {
                 return Err(ReadError::Closed);
             }
@@ -153,7 +170,7 @@ impl Reader {
 
     /// Reads on in a segment, on a thread that may block.
     async fn read_from(
-        &self,
+        &mut self,
         extent: Extent,
         most_records: usize,
         most_bytes: usize,
@@ -162,10 +179,16 @@ impl Reader {
         let path = segment::path(&self.shared.settings.dir, extent.first_seq);
         let is_hopeless = self.n_failures >= MOST_READ_FAILURES;
         let on_read_error = if is_hopeless { OnReadError::Skip } else { OnReadError::Fail };
-        let limits = Limits { most_records, most_bytes, on_read_error };
-        spawn_blocking(move || read_segment(&path, extent, cursor, limits))
+        let expected_bytes = self.memory.n_last.min(most_bytes);
+        let limits = Limits { most_records, most_bytes, on_read_error, expected_bytes };
+        let memory = std::mem::take(&mut self.memory.used_before);
+        let mut read = spawn_blocking(move || read_segment(&path, extent, cursor, limits, memory))
             .await
-            .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
+            .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))?;
+        let used = std::mem::take(&mut read.memory);
+        self.memory.used_before = std::mem::replace(&mut self.memory.used_last, used);
+        self.memory.n_last = read.records.iter().map(|(record, _)| record.bytes.len()).sum();
+        Ok(read)
     }
 
     /// Takes over what was read.
@@ -217,6 +240,7 @@ fn read_segment(
     extent: Extent,
     cursor: Cursor,
     limits: Limits,
+    mut memory: BytesMut,
 ) -> std::io::Result<Read> {
     let is_begun = cursor.place.segment == extent.first_seq;
     let stretch = Stretch {
@@ -225,29 +249,16 @@ fn read_segment(
         next_seq: cursor.seq,
         end_seq: extent.end_seq,
     };
-    let mut read = Read { records: Vec::new(), holes: Vec::new(), cursor };
-    let mut bytes_left = limits.most_bytes as u64;
+    memory.clear();
+    // With some room, so that not every second batch is a little too large.
+    memory.reserve(limits.expected_bytes.saturating_add(limits.expected_bytes / 4));
+    let mut read = Read { records: Vec::new(), holes: Vec::new(), cursor, memory: BytesMut::new() };
     let mut unreadable_bytes = extent.bytes.saturating_sub(stretch.offset);
-    let mut walk = Walk::open(path, stretch, limits.on_read_error)?;
-    while let Some(walk) = &mut walk {
-        if read.records.len() >= limits.most_records {
-            return Ok(read);
-        }
-        let most_next = if read.records.is_empty() { u64::MAX } else { bytes_left };
-        match walk.step(most_next)? {
-            Step::Record(record, hole) => {
-                let place = Place { segment: extent.first_seq, offset: walk.offset() };
-                bytes_left = bytes_left.saturating_sub(record.bytes.len() as u64);
-                read.cursor = Cursor { seq: walk.next_seq(), place };
-                read.holes.extend(hole);
-                read.records.push((record, place));
-            }
-            Step::TooLong => return Ok(read),
-            Step::End(n_bytes) => {
-                unreadable_bytes = n_bytes;
-                break;
-            }
-        }
+    if let Some(mut walk) = Walk::open(path, stretch, limits.on_read_error, memory)? {
+        let end = read_records(&mut walk, extent, limits, &mut read);
+        read.memory = walk.into_buffer();
+        let Some(n_bytes) = end? else { return Ok(read) };
+        unreadable_bytes = n_bytes;
     }
     let seq = read.cursor.seq.max(cursor.seq);
     let hole =
@@ -258,4 +269,30 @@ fn read_segment(
     let place = Place { segment: extent.first_seq, offset: extent.bytes };
     read.cursor = Cursor { seq: extent.end_seq, place };
     Ok(read)
+}
+
+/// Reads records until there are enough, or to the end: then gives how many bytes before it could
+/// not be read.
+fn read_records(
+    walk: &mut Walk,
+    extent: Extent,
+    limits: Limits,
+    read: &mut Read,
+) -> std::io::Result<Option<u64>> {
+    let mut bytes_left = limits.most_bytes as u64;
+    while read.records.len() < limits.most_records {
+        let most_next = if read.records.is_empty() { u64::MAX } else { bytes_left };
+        match walk.step(most_next)? {
+            Step::Record(record, hole) => {
+                let place = Place { segment: extent.first_seq, offset: walk.offset() };
+                bytes_left = bytes_left.saturating_sub(record.bytes.len() as u64);
+                read.cursor = Cursor { seq: walk.next_seq(), place };
+                read.holes.extend(hole);
+                read.records.push((record, place));
+            }
+            Step::TooLong => return Ok(None),
+            Step::End(n_bytes) => return Ok(Some(n_bytes)),
+        }
+    }
+    Ok(None)
 }

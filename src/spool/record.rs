@@ -14,6 +14,7 @@
 //! from the segment's salt, which nobody outside ever sees: a payload cannot contain the beginning
 //! of a record of its own segment, so a reader that lost its place finds the next true one.
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::time::Timestamp;
@@ -39,8 +40,8 @@ pub struct Record {
     pub seq: u64,
     /// When it was appended, as the caller said.
     pub at: Timestamp,
-    /// What was appended.
-    pub bytes: Vec<u8>,
+    /// What was appended. Records that were read together share their memory.
+    pub bytes: Bytes,
 }
 
 /// How many bytes a payload takes on disk.

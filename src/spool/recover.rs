@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use bytes::BytesMut;
+
 use super::error::OpenError;
 use super::ledger::{Extent, Ledger};
 use super::record::{HeaderState, SEGMENT_HEADER};
@@ -98,7 +100,7 @@ fn recover_last(path: &Path, first_seq: u64, beginning: Beginning) -> io::Result
         Stretch { offset: SEGMENT_HEADER, end: length, next_seq: first_seq, end_seq: u64::MAX };
     let mut sound_end = SEGMENT_HEADER;
     let mut end_seq = first_seq;
-    if let Some(mut walk) = Walk::open(path, stretch, OnReadError::Fail)? {
+    if let Some(mut walk) = Walk::open(path, stretch, OnReadError::Fail, BytesMut::new())? {
         while let Step::Record(..) = walk.step(u64::MAX)? {
             sound_end = walk.offset();
             end_seq = walk.next_seq();

@@ -7,6 +7,7 @@ mod trouble;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -40,7 +41,9 @@ async fn read_all(reader: &mut Reader) -> Vec<String> {
         if records.is_empty() {
             return texts;
         }
-        texts.extend(records.into_iter().map(|record| String::from_utf8(record.bytes).unwrap()));
+        texts.extend(
+            records.into_iter().map(|record| String::from_utf8(record.bytes.into()).unwrap()),
+        );
     }
 }
 
@@ -83,7 +86,7 @@ async fn what_is_appended_is_read_acknowledged_and_gone() {
     assert_eq!(spool.status().backlog_bytes, 3 * 32 + 8);
 
     let records = reader.next(10, 1000).await.unwrap();
-    let first = Record { seq: 1, at: at(7), bytes: b"one".to_vec() };
+    let first = Record { seq: 1, at: at(7), bytes: Bytes::from_static(b"one") };
     assert_eq!(records[0], first);
     assert_eq!(records.iter().map(|record| record.seq).collect::<Vec<_>>(), [1, 2, 3]);
     reader.ack(2).await;
@@ -147,7 +150,7 @@ async fn the_reader_waits_and_is_woken() {
     append(&spool, &["at last"]).await;
     spool.close().await;
     let (bytes, end) = tasks.join_next().await.unwrap().unwrap();
-    assert_eq!(bytes, b"at last");
+    assert_eq!(bytes, b"at last"[..]);
     assert!(matches!(end, Err(ReadError::Closed)));
 }
 

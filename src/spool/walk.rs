@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use bytes::{Buf as _, Bytes, BytesMut};
+
 use super::record::{
     self, Decoded, HeaderState, Marker, RECORD_HEADER, Record, SEGMENT_HEADER, SegmentHeader,
 };
@@ -68,35 +70,36 @@ pub(super) struct Walk {
     marker: Marker,
     stretch: Stretch,
     /// Bytes of the file from `buffer_at` on.
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     buffer_at: u64,
 }
 
 impl Walk {
-    /// Opens a segment for a walk over `stretch`; `None` when nothing in it can be read: the file
-    /// is gone, or its header and its first record are both damaged.
+    /// Opens a segment for a walk over `stretch`, with some memory to read into; `None` when nothing
+    /// in it can be read: the file is gone, or its header and its first record are both damaged.
     pub(super) fn open(
         path: &Path,
         stretch: Stretch,
         on_read_error: OnReadError,
+        mut buffer: BytesMut,
     ) -> io::Result<Option<Self>> {
+        buffer.clear();
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let buffer_at = stretch.offset;
-        let mut walk = Self {
-            file,
-            on_read_error,
-            marker: Marker([0; 8]),
-            stretch,
-            buffer: Vec::new(),
-            buffer_at,
-        };
+        let mut walk =
+            Self { file, on_read_error, marker: Marker([0; 8]), stretch, buffer, buffer_at };
         let Some(marker) = walk.find_marker()? else { return Ok(None) };
         walk.marker = marker;
         Ok(Some(walk))
+    }
+
+    /// The memory that is left.
+    pub(super) fn into_buffer(self) -> BytesMut {
+        self.buffer
     }
 
     /// Where the next record is expected.
@@ -114,7 +117,7 @@ impl Walk {
         let mut unreadable_from = None;
         loop {
             let start = self.stretch.offset;
-            let Some((seq, framed)) = self.peek()? else {
+            let Some(Peeked { seq, at, framed }) = self.peek()? else {
                 if start < self.stretch.end {
                     unreadable_from.get_or_insert(start);
                     self.seek_marker()?;
@@ -138,12 +141,7 @@ impl Walk {
                 // Nothing was taken: the next walk finds the same hole again.
                 return Ok(Step::TooLong);
             }
-            let Decoded::Record { at, payload, .. } = record::decode(self.marker, self.ahead())
-            else {
-                continue;
-            };
-            let record = Record { seq, at, bytes: payload.to_vec() };
-            self.stretch.offset += framed;
+            let record = Record { seq, at, bytes: self.take_payload(framed) };
             self.stretch.next_seq = seq.saturating_add(1);
             let n_bytes = unreadable_from.map_or(0, |from| start.saturating_sub(from));
             let hole = Hole { seq: expected, n_records: seq - expected, n_bytes };
@@ -152,19 +150,38 @@ impl Walk {
         }
     }
 
-    /// Number and length on disk of the sound record at the offset, if there is one.
-    fn peek(&mut self) -> io::Result<Option<(u64, u64)>> {
+    /// The sound record at the offset, if there is one.
+    fn peek(&mut self) -> io::Result<Option<Peeked>> {
         self.fill(RECORD_HEADER)?;
-        if let Decoded::Short(needed) = record::decode(self.marker, self.ahead()) {
-            if self.stretch.offset.saturating_add(needed) > self.stretch.end {
-                return Ok(None);
+        let mut needed = 0;
+        loop {
+            match record::decode(self.marker, self.ahead()) {
+                Decoded::Record { seq, at, payload } => {
+                    return Ok(Some(Peeked { seq, at, framed: record::framed(payload) }));
+                }
+                Decoded::Bad => return Ok(None),
+                Decoded::Short(more) => {
+                    let is_beyond = self.stretch.offset.saturating_add(more) > self.stretch.end;
+                    if is_beyond || more <= needed {
+                        return Ok(None);
+                    }
+                    needed = more;
+                    self.fill(needed)?;
+                }
             }
-            self.fill(needed)?;
         }
-        Ok(match record::decode(self.marker, self.ahead()) {
-            Decoded::Record { seq, payload, .. } => Some((seq, record::framed(payload))),
-            Decoded::Short(_) | Decoded::Bad => None,
-        })
+    }
+
+    /// Takes the payload of the record at the offset, which takes `framed` bytes, and goes past it.
+    fn take_payload(&mut self, framed: u64) -> Bytes {
+        let before = self.stretch.offset.saturating_sub(self.buffer_at);
+        self.stretch.offset += framed;
+        let upto = self.stretch.offset.saturating_sub(self.buffer_at);
+        // What is buffered is in memory, so it has a length that memory can have.
+        let [upto, from] =
+            [upto, before + RECORD_HEADER].map(|at| usize::try_from(at).unwrap_or(0));
+        self.buffer_at = self.stretch.offset;
+        self.buffer.split_to(upto).freeze().slice(from..)
     }
 
     /// Moves at least one byte on, to the next marker or the end.
@@ -198,7 +215,8 @@ impl Walk {
         if ahead.len() as u64 >= needed {
             return Ok(());
         }
-        self.buffer = ahead.to_vec();
+        let consumed = self.buffer.len() - ahead.len();
+        self.buffer.advance(consumed);
         self.buffer_at = self.stretch.offset;
         let from = self.buffer_at + self.buffer.len() as u64;
         let upto = self.buffer_at.saturating_add(needed.max(CHUNK_BYTES)).min(self.stretch.end);
@@ -208,7 +226,7 @@ impl Walk {
     /// The marker of this segment's records: from the header, or where that is damaged from the
     /// first record, which always stands in the same place and vouches for itself.
     fn find_marker(&self) -> io::Result<Option<Marker>> {
-        let mut head = Vec::new();
+        let mut head = BytesMut::new();
         read_into(&self.file, self.on_read_error, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
         let Some((header, first)) = head.split_at_checked(32) else { return Ok(None) };
         if let HeaderState::Valid(header) = SegmentHeader::decode(header) {
@@ -219,7 +237,7 @@ impl Walk {
         };
         let needed = record::read_head(marker, first)
             .map_or(0, |(length, _, _)| RECORD_HEADER.saturating_add(length));
-        let mut whole = Vec::new();
+        let mut whole = BytesMut::new();
         read_into(
             &self.file,
             self.on_read_error,
@@ -229,6 +247,15 @@ impl Walk {
         )?;
         Ok(matches!(record::decode(marker, &whole), Decoded::Record { .. }).then_some(marker))
     }
+}
+
+/// A sound record that is buffered.
+#[derive(Debug)]
+struct Peeked {
+    seq: u64,
+    at: Timestamp,
+    /// Its length on disk.
+    framed: u64,
 }
 
 /// What a segment says about itself at its beginning.
@@ -241,7 +268,7 @@ pub(super) struct Beginning {
 
 /// Reads the beginning of a segment.
 pub(super) fn read_beginning(path: &Path) -> io::Result<Beginning> {
-    let mut head = Vec::new();
+    let mut head = BytesMut::new();
     read_into(&File::open(path)?, OnReadError::Fail, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
     let (header_bytes, first) = head.split_at_checked(32).unwrap_or_default();
     let header = SegmentHeader::decode(header_bytes);
@@ -256,7 +283,7 @@ pub(super) fn read_beginning(path: &Path) -> io::Result<Beginning> {
 fn read_into(
     file: &File,
     on_read_error: OnReadError,
-    buffer: &mut Vec<u8>,
+    buffer: &mut BytesMut,
     from: u64,
     upto: u64,
 ) -> io::Result<()> {

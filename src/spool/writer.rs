@@ -19,6 +19,12 @@ use crate::domain::time::Timestamp;
 /// A batch takes no more jobs once it has this many bytes.
 const MOST_BATCH_BYTES: u64 = 4 * 1024 * 1024;
 
+/// When the last batch had so many jobs, as many are probably on their way again.
+const CROWD: usize = 4;
+
+/// So long a crowd is waited for, at most; never longer than the last batch took to be on disk.
+const MOST_GATHERING: Duration = Duration::from_micros(500);
+
 /// A buffer that grew beyond this for one long record is not kept.
 const MOST_KEPT_BUFFER: usize = 8 * 1024 * 1024;
 
@@ -48,6 +54,13 @@ pub(super) struct Writer {
     active: Option<Active>,
     buffer: Vec<u8>,
     checked_at: Instant,
+    last: LastBatch,
+}
+
+#[derive(Debug, Default)]
+struct LastBatch {
+    n_jobs: usize,
+    took: Duration,
 }
 
 #[derive(Debug)]
@@ -67,7 +80,9 @@ impl Drop for Farewell {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, active: None, buffer: Vec::new(), checked_at: Instant::now() }
+        let checked_at = Instant::now();
+        let last = LastBatch::default();
+        Self { shared, active: None, buffer: Vec::new(), checked_at, last }
     }
 
     /// Works until every sender is gone and the queue is empty.
@@ -77,8 +92,10 @@ impl Writer {
             let pause = CHECK_EVERY.saturating_sub(self.checked_at.elapsed());
             match jobs.recv_timeout(pause) {
                 Ok(first) => {
-                    let batch = take_batch(first, jobs);
+                    let batch = self.gather(first, jobs);
+                    let (n_jobs, begun_at) = (batch.len(), Instant::now());
                     self.commit(batch);
+                    self.last = LastBatch { n_jobs, took: begun_at.elapsed() };
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -90,6 +107,18 @@ impl Writer {
         }
         self.close_active();
         self.shared.tidy();
+    }
+
+    /// Everything that waits, up to a bound; and of a crowd also those who are about to: a sync
+    /// costs the same for all.
+    fn gather(&self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+        let mut batch = vec![first];
+        take_waiting(&mut batch, jobs);
+        if self.last.n_jobs >= CROWD && batch.len() < self.last.n_jobs {
+            std::thread::sleep(self.last.took.min(MOST_GATHERING));
+            take_waiting(&mut batch, jobs);
+        }
+        batch
     }
 
     /// Makes a batch durable and answers its callers.
@@ -216,17 +245,15 @@ impl Writer {
     }
 }
 
-/// Everything that waits, up to a bound.
-fn take_batch(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
-    let mut bytes = first.framed_bytes;
-    let mut batch = vec![first];
+/// Adds what waits to a batch, until it is large.
+fn take_waiting(batch: &mut Vec<Job>, jobs: &Receiver<Job>) {
+    let mut bytes = batch.iter().map(|job| job.framed_bytes).fold(0, u64::saturating_add);
     while bytes < MOST_BATCH_BYTES
         && let Ok(job) = jobs.try_recv()
     {
         bytes = bytes.saturating_add(job.framed_bytes);
         batch.push(job);
     }
-    batch
 }
 
 /// The caller's side of the thread.

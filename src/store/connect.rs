@@ -28,6 +28,14 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections to SQLite that read; one more writes.
 const SQLITE_READERS: u32 = 4;
 
+/// Memory for pages of the SQLite connection that writes, in KiB: what a batch changes fits, so that
+/// no page is written before the commit.
+const SQLITE_CACHE_KIB: u32 = 16 * 1024;
+
+/// Pages of SQLite's log after which a commit moves them to the database: 8 MB. What is changed again
+/// and again is moved once.
+const SQLITE_LOG_PAGES: u32 = 2_000;
+
 /// Connections to PostgreSQL of one process.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
@@ -248,6 +256,8 @@ fn sqlite(path: &Path) -> Db {
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         // A spool record is acknowledged after the commit, so the commit must be on disk.
         .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", format!("{SQLITE_LOG_PAGES}"))
+        .pragma("cache_size", format!("-{SQLITE_CACHE_KIB}"))
         // What is deleted (buried bytes, keys) must not stay readable in free pages.
         .pragma("secure_delete", "ON");
     // A full or failing disk makes SQLite roll back by itself. The driver does not notice and takes

@@ -8,11 +8,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::rows::{dialect, new_rows, rows_json};
+use super::rows::{dialect, new_rows, rows_json, to_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::event_counts::EventCounts;
 use crate::domain::id::{IssueId, ProjectId};
-use crate::domain::tag_counts::{TagCounts, TagSizes, bounded};
+use crate::domain::tag_counts::{KnownTags, TagCounts, TagSizes, bounded};
 
 #[derive(Serialize)]
 struct CountRow<'a> {
@@ -21,14 +21,6 @@ struct CountRow<'a> {
     release: &'a str,
     environment: &'a str,
     verdict: &'static str,
-    n_events: i64,
-}
-
-#[derive(Serialize)]
-struct TagRow<'a> {
-    issue_id: Uuid,
-    tag: &'a str,
-    value: &'a str,
     n_events: i64,
 }
 
@@ -51,9 +43,20 @@ macro_rules! add_counts {
 const ADD_COUNTS_SQLITE: &str = add_counts!(sqlite);
 const ADD_COUNTS_POSTGRES: &str = add_counts!(postgres);
 
+/// The table `new` of a statement whose second parameter is `{issue: {tag: {value: n_events}}}`:
+/// there are many, and most share their issue.
 macro_rules! new_tags {
-    ($engine:ident) => {
-        new_rows!($engine, uuid issue_id, text tag, text value, int n_events)
+    (sqlite) => {
+        "(SELECT unhex(issue.key, '-') AS issue_id, tag.key AS tag, counted.key AS value,
+            counted.atom AS n_events
+        FROM jsonb_each($2) AS issue, jsonb_each(issue.value) AS tag,
+            json_each(tag.value) AS counted) AS new"
+    };
+    (postgres) => {
+        "(SELECT CAST(issue.key AS UUID) AS issue_id, tag.key AS tag, counted.key AS value,
+            CAST(counted.value AS BIGINT) AS n_events
+        FROM json_each(CAST($2 AS JSON)) AS issue, json_each(issue.value) AS tag,
+            json_each_text(tag.value) AS counted) AS new"
     };
 }
 macro_rules! list_unknown_tags {
@@ -107,15 +110,15 @@ pub(super) fn count(n: u64) -> i64 {
 }
 
 /// Tags of issues as a statement takes them, sorted by key.
-fn tag_rows(tags: &BTreeMap<IssueId, TagCounts>) -> String {
-    rows_json(tags.iter().flat_map(|(issue, counts)| {
-        counts.iter().map(|((tag, value), n_events)| TagRow {
-            issue_id: issue.0,
-            tag,
-            value,
-            n_events: count(*n_events),
-        })
-    }))
+fn tags_json(tags: &BTreeMap<IssueId, TagCounts>) -> String {
+    let mut json: BTreeMap<Uuid, BTreeMap<&str, BTreeMap<&str, i64>>> = BTreeMap::new();
+    for (issue, counts) in tags {
+        let of_issue = json.entry(issue.0).or_default();
+        for ((tag, value), n_events) in counts {
+            of_issue.entry(tag).or_default().insert(value, count(*n_events));
+        }
+    }
+    to_json(&json)
 }
 
 impl Tx {
@@ -143,7 +146,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Adds to the tag counters of issues; what is beyond their bounds is counted together.
+    /// Adds to the tag counters of issues; what is beyond their bounds is counted together. What
+    /// is `known` is not looked up, and what was looked up is known.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -151,11 +155,19 @@ impl Tx {
         &mut self,
         project: ProjectId,
         tags: &BTreeMap<IssueId, TagCounts>,
+        known: &mut KnownTags,
     ) -> Result<(), StoreError> {
-        let unknown = self.list_unknown_tags(project, tag_rows(tags)).await?;
-        if unknown.is_empty() {
-            return self.upsert_tags(project, tag_rows(tags)).await;
+        let doubtful = |(issue, counts): (&IssueId, &TagCounts)| {
+            let is_doubtful = |(key, _): &(&(String, String), &u64)| !known.has(*issue, key);
+            let doubtful = counts.iter().filter(is_doubtful);
+            (*issue, doubtful.map(|(key, n_events)| (key.clone(), *n_events)).collect())
+        };
+        let mut doubtful: BTreeMap<IssueId, TagCounts> = tags.iter().map(doubtful).collect();
+        doubtful.retain(|_, counts| !counts.is_empty());
+        if doubtful.is_empty() {
+            return self.upsert_tags(project, tags_json(tags)).await;
         }
+        let unknown = self.list_unknown_tags(project, tags_json(&doubtful)).await?;
         let issues = unknown.iter().map(|(issue, ..)| issue.0);
         let mut sizes = self.count_values(project, issues).await?;
         let unknown: BTreeSet<(IssueId, &str, &str)> =
@@ -167,7 +179,10 @@ impl Tx {
             (*issue, bounded(sizes, is_known, counts))
         };
         let bounded: BTreeMap<IssueId, TagCounts> = tags.iter().map(bounded).collect();
-        self.upsert_tags(project, tag_rows(&bounded)).await
+        for (issue, counts) in &bounded {
+            counts.keys().for_each(|key| known.add(*issue, key));
+        }
+        self.upsert_tags(project, tags_json(&bounded)).await
     }
 
     async fn upsert_tags(&mut self, project: ProjectId, rows: String) -> Result<(), StoreError> {
@@ -195,6 +210,9 @@ impl Tx {
         issues: impl Iterator<Item = Uuid>,
     ) -> Result<BTreeMap<IssueId, TagSizes>, StoreError> {
         let issues: BTreeSet<Uuid> = issues.collect();
+        if issues.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let rows: Vec<(Uuid, String, i64)> = match self {
             Self::Sqlite(tx) => {
                 let query = sqlx::query_as(COUNT_VALUES_SQLITE).bind(project.0);

@@ -72,8 +72,12 @@ pub(super) use {dialect, new_rows, postgres_column, sqlite_column};
 
 /// Rows as the parameter of a statement.
 pub(super) fn rows_json<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
-    let rows: Vec<T> = rows.into_iter().collect();
-    serde_json::to_string(&rows).expect("texts, numbers and ids can be written as JSON")
+    to_json(&rows.into_iter().collect::<Vec<T>>())
+}
+
+/// A parameter of texts, numbers and ids.
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts, numbers and ids can be written as JSON")
 }
 
 /// Bytes as they stand in rows.

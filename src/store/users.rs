@@ -2,35 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::counters::count;
 use super::error::StoreError;
-use super::rows::{dialect, new_rows, rows_json};
+use super::rows::{dialect, to_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::user_sketch::{MOST_KEPT, count_users};
 
-#[derive(Serialize)]
-struct UserRow {
-    issue_id: Uuid,
-    user_hash: i64,
-}
-
+/// From a parameter `{issue: [hash]}`.
 macro_rules! insert {
-    ($engine:ident) => {
+    ($columns:literal) => {
         concat!(
-            "INSERT INTO issue_users (project_id, issue_id, user_hash)
-            SELECT $1, issue_id, user_hash FROM ",
-            new_rows!($engine, uuid issue_id, int user_hash),
+            "INSERT INTO issue_users (project_id, issue_id, user_hash) SELECT $1, ",
+            $columns,
             " WHERE TRUE ON CONFLICT (project_id, issue_id, user_hash) DO NOTHING
             RETURNING issue_id"
         )
     };
 }
-const INSERT_SQLITE: &str = insert!(sqlite);
-const INSERT_POSTGRES: &str = insert!(postgres);
+const INSERT_SQLITE: &str = insert!(
+    "unhex(issue.key, '-'), user.atom FROM jsonb_each($2) AS issue, json_each(issue.value) AS user"
+);
+const INSERT_POSTGRES: &str = insert!(
+    "CAST(issue.key AS UUID), CAST(user_hash AS BIGINT) FROM json_each(CAST($2 AS JSON)) AS issue,
+        json_array_elements_text(issue.value) AS user_hash"
+);
 const LIST_SMALLEST: &str = "SELECT user_hash FROM issue_users
     WHERE project_id = $1 AND issue_id = $2 ORDER BY user_hash LIMIT $3";
 const DELETE_ABOVE: &str = "DELETE FROM issue_users
@@ -64,21 +62,18 @@ impl Tx {
         project: ProjectId,
         users: &BTreeMap<IssueId, BTreeSet<i64>>,
     ) -> Result<BTreeMap<IssueId, u64>, StoreError> {
-        let row = |(issue, hashes): (&IssueId, &BTreeSet<i64>)| {
-            let issue_id = issue.0;
-            hashes
-                .iter()
-                .map(move |user_hash| UserRow { issue_id, user_hash: *user_hash })
-                .collect()
-        };
-        let rows: Vec<UserRow> = users.iter().flat_map::<Vec<UserRow>, _>(row).collect();
         let mut n_new = BTreeMap::new();
-        if rows.is_empty() {
+        let users: BTreeMap<Uuid, &BTreeSet<i64>> = users
+            .iter()
+            .filter(|(_, hashes)| !hashes.is_empty())
+            .map(|(issue, hashes)| (issue.0, hashes))
+            .collect();
+        if users.is_empty() {
             return Ok(n_new);
         }
         let text = dialect!(self, INSERT_SQLITE, INSERT_POSTGRES);
         let inserted: Vec<(Uuid,)> =
-            on!(self, |c| sqlx::query_as(text).bind(project.0).bind(rows_json(rows)).fetch_all(c))?;
+            on!(self, |c| sqlx::query_as(text).bind(project.0).bind(to_json(&users)).fetch_all(c))?;
         for (issue,) in inserted {
             *n_new.entry(IssueId(issue)).or_default() += 1;
         }

@@ -169,7 +169,7 @@ async fn an_unreadable_segment_does_not_hold_up_the_next_for_ever() {
         }
     };
     assert!(n_failures > 1);
-    assert_eq!(records[0].bytes, b"second");
+    assert_eq!(records[0].bytes, b"second"[..]);
     assert_eq!(spool.status().skipped_records, 1);
 }
 
