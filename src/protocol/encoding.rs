@@ -5,6 +5,7 @@ use std::io;
 use base64::Engine as _;
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
+use libdeflater::{Crc, Decompressor};
 use zstd::stream::raw::{self, DParameter, Operation as _};
 
 use super::envelope::hold;
@@ -90,8 +91,12 @@ const MOST_ZSTD_WINDOW_LOG: u32 = 23;
 /// The window of gzip and zlib: 2^15, the only one in use.
 const GZIP_WINDOW_LOG: u8 = 15;
 
-/// A decoder hands over at most so many bytes at a time.
+/// A decoder hands over at most so many bytes at a time, save for a whole body of gzip
+/// ([`MOST_WHOLE_BYTES`]).
 pub const MOST_PIECE_BYTES: usize = 16 * 1024;
+
+/// A body of gzip that decodes to so many bytes, at most, is decoded at once.
+const MOST_WHOLE_BYTES: usize = 64 * 1024;
 
 /// Decodes a body piece by piece, so that whoever calls decides after each how far to go: the
 /// smallest of bodies may decode to more than anybody has room or time for.
@@ -104,7 +109,8 @@ type Brotli = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
 
 enum Kind {
     Identity,
-    Gzip(Decompress, Member),
+    /// Without a state while no member was begun.
+    Gzip(Option<Decompress>, Member),
     /// The first two bytes of a deflate body tell which kind it is.
     DeflateStart(Option<u8>),
     Deflate(Decompress, Member),
@@ -133,7 +139,7 @@ impl Decoder {
     pub fn new(encoding: Encoding) -> io::Result<Self> {
         let kind = match encoding {
             Encoding::Identity => Kind::Identity,
-            Encoding::Gzip => Kind::Gzip(gzip_member(), Member::Inside),
+            Encoding::Gzip => Kind::Gzip(None, Member::Inside),
             Encoding::Deflate => Kind::DeflateStart(None),
             Encoding::Brotli => {
                 let alloc = StandardAlloc::default;
@@ -147,7 +153,7 @@ impl Decoder {
                 Kind::Zstd(decoder, Member::Inside)
             }
         };
-        Ok(Self { kind, buffer: vec![0; MOST_PIECE_BYTES] })
+        Ok(Self { kind, buffer: Vec::new() })
     }
 
     /// Decodes the next bytes of the body up to [`MOST_PIECE_BYTES`], and takes from `bytes` what
@@ -171,6 +177,9 @@ impl Decoder {
 
     fn step(&mut self, bytes: &[u8]) -> io::Result<Step> {
         let nothing = Step { n_in: 0, n_out: 0 };
+        if !matches!(self.kind, Kind::Gzip(None, _)) {
+            make_room(&mut self.buffer);
+        }
         match &mut self.kind {
             Kind::Identity => {
                 let n_bytes = bytes.len().min(self.buffer.len());
@@ -180,14 +189,22 @@ impl Decoder {
                 Ok(Step { n_in: n_bytes, n_out: n_bytes })
             }
             Kind::Gzip(state, member) => {
-                if *member == Member::Over {
-                    if bytes.is_empty() {
-                        return Ok(nothing);
-                    }
-                    // RFC 1952: members follow each other.
-                    (*state, *member) = (gzip_member(), Member::Inside);
+                if *member == Member::Over && bytes.is_empty() {
+                    return Ok(nothing);
                 }
-                inflate(state, member, bytes, &mut self.buffer)
+                if state.is_none()
+                    && *member == Member::Inside
+                    && let Some(n_out) = decode_whole_gzip(bytes, &mut self.buffer)
+                {
+                    *member = Member::Over;
+                    return Ok(Step { n_in: bytes.len(), n_out });
+                }
+                make_room(&mut self.buffer);
+                if *member == Member::Over {
+                    // RFC 1952: members follow each other.
+                    (*state, *member) = (None, Member::Inside);
+                }
+                inflate(state.get_or_insert_with(gzip_member), member, bytes, &mut self.buffer)
             }
             Kind::DeflateStart(first) => {
                 let Some((next, _)) = bytes.split_first() else { return Ok(nothing) };
@@ -245,8 +262,9 @@ impl Decoder {
             }
             // The library does not tell how much of it a frame asked for.
             Kind::Zstd(_, Member::Inside) => 1 << MOST_ZSTD_WINDOW_LOG,
-            Kind::Gzip(..) | Kind::Deflate(..) => 1 << GZIP_WINDOW_LOG,
+            Kind::Gzip(Some(_), _) | Kind::Deflate(..) => 1 << GZIP_WINDOW_LOG,
             Kind::Identity
+            | Kind::Gzip(None, _)
             | Kind::DeflateStart(_)
             | Kind::Brotli(_, Member::Over)
             | Kind::Zstd(_, Member::Over) => 0,
@@ -272,6 +290,31 @@ impl Decoder {
 
 fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Room for one piece.
+fn make_room(buffer: &mut Vec<u8>) {
+    if buffer.len() < MOST_PIECE_BYTES {
+        buffer.resize(MOST_PIECE_BYTES, 0);
+    }
+}
+
+/// Decodes a small body at once if it is one whole member of gzip, as nearly all are; that takes half
+/// the time. Gives its length. `None` for anything else, also for what is broken.
+fn decode_whole_gzip(bytes: &[u8], buffer: &mut Vec<u8>) -> Option<usize> {
+    // RFC 1952: a member ends with the checksum and the length of what it decodes to.
+    let (rest, length) = bytes.split_last_chunk::<4>()?;
+    let (_, sum) = rest.split_last_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) || length > MOST_WHOLE_BYTES {
+        return None;
+    }
+    buffer.resize(length, 0);
+    let n_out = Decompressor::new().gzip_decompress(bytes, buffer).ok()?;
+    // Where the first of several members ends, is not told: it would have another end.
+    let mut own = Crc::new();
+    own.update(buffer);
+    (n_out == length && own.sum() == u32::from_le_bytes(*sum)).then_some(length)
 }
 
 fn gzip_member() -> Decompress {
@@ -323,4 +366,78 @@ fn unbrotli(
         BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
     }
     Ok(Step { n_in, n_out })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    /// What a body decodes to that comes in pieces of `n_bytes`; and whether it ended well.
+    fn decoded(body: &[u8], n_bytes: usize) -> Option<(Vec<u8>, bool)> {
+        let mut decoder = Decoder::new(Encoding::Gzip).ok()?;
+        let mut text = Vec::new();
+        for mut chunk in body.chunks(n_bytes) {
+            while let Some(piece) = decoder.next(&mut chunk).ok()? {
+                text.extend_from_slice(piece);
+            }
+        }
+        Some((text, decoder.finish().is_ok()))
+    }
+
+    #[test]
+    fn gzip_that_comes_at_once_is_what_it_is_in_pieces() {
+        let small = b"a report that is short".repeat(300);
+        let large = b"one that is longer than what is decoded at once".repeat(3_000);
+        let [small_body, large_body] = [gzip(&small), gzip(&large)];
+        assert_eq!(decoded(&small_body, usize::MAX), Some((small.clone(), true)));
+        let mut damaged = small_body.clone();
+        damaged[20] ^= 1;
+        let mut of_other_length = small_body.clone();
+        *of_other_length.last_mut().expect("a length") ^= 1;
+        let (_, cut) = small_body.split_last().expect("bytes");
+        for body in [
+            small_body.clone(),
+            large_body.clone(),
+            gzip(b""),
+            Vec::new(),
+            damaged,
+            of_other_length,
+            cut.to_vec(),
+            [small_body.clone(), gzip(b"another member")].concat(),
+            [gzip(b"of one length, not one text"), gzip(b"of one length, two more text")].concat(),
+            [small_body.clone(), b"garbage".to_vec()].concat(),
+            [large_body, small_body].concat(),
+        ] {
+            assert_eq!(decoded(&body, usize::MAX), decoded(&body, 1), "{} bytes", body.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_gzip_is_decoded_differently_at_once(
+            text in prop::collection::vec(any::<u8>(), 0..300),
+            change in any::<Option<(prop::sample::Index, u8)>>(),
+        ) {
+            let mut body = gzip(&text);
+            if let Some((at, byte)) = change {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            let at_once = decoded(&body, usize::MAX);
+            let in_pieces = decoded(&body, 1);
+            prop_assert_eq!(at_once, in_pieces);
+        }
+    }
 }

@@ -79,6 +79,12 @@ fn parse_text(text: &str, is_cut: bool) -> Result<Parsed<'_>, InvalidJson> {
     }
 }
 
+/// Reads a part of JSON of which nothing but the syntax was looked at.
+fn parse_detail(text: &str) -> Json<'_> {
+    // What lies too deep for this, lies too deep for whoever wants it, too: it is cut and said.
+    parse_text(text, false).map(|parsed| parsed.value).unwrap_or_default()
+}
+
 fn parse_bounded(text: &str, is_cut: bool) -> Result<Parsed<'static>, InvalidJson> {
     let bounded = bound::bound(text, is_cut);
     let value = parse_whole(&bounded.text).map_err(InvalidJson::Syntax)?.into_owned();

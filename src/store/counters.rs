@@ -180,7 +180,9 @@ impl Tx {
         };
         let bounded: BTreeMap<IssueId, TagCounts> = tags.iter().map(bounded).collect();
         for (issue, counts) in &bounded {
-            counts.keys().for_each(|key| known.add(*issue, key));
+            for key in counts.keys() {
+                known.add(*issue, key);
+            }
         }
         self.upsert_tags(project, tags_json(&bounded)).await
     }

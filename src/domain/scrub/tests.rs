@@ -65,6 +65,7 @@ fn every_part_of_an_event_is_looked_at() {
             ("message.formatted", "name"),
             ("message.params[0]", "name"),
             ("exceptions[0].value", "card_number"),
+            ("tags.session", "name"),
             ("exceptions[0].frames[0].pre_context[0]", "private_key"),
             ("exceptions[0].frames[0].pre_context[1]", "private_key"),
             ("exceptions[0].frames[0].pre_context[2]", "private_key"),
@@ -76,7 +77,6 @@ fn every_part_of_an_event_is_looked_at() {
             ("request.data", "name"),
             ("request.env.APP_KEYS", "environment"),
             ("request.env.HTTP_COOKIE", "name"),
-            ("tags.session", "name"),
         ]
     );
     let text = serde_json::to_string(&event).expect("events are JSON");

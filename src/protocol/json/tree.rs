@@ -2,11 +2,13 @@
 //!
 //! Of most reports nearly all texts are kept or dropped as they are, so none is copied before that
 //! is decided. Objects are lists: those of reports are small, and most are asked for a few names.
+//! What most reports have and few are asked for ([`is_detail`]) is read when it is taken.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
 /// Any JSON.
@@ -30,10 +32,55 @@ pub enum Json<'a> {
 /// A JSON object. Of fields with the same name the last counts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object<'a> {
-    /// In the order sent; `None` for what was taken out.
-    fields: Vec<(Cow<'a, str>, Option<Json<'a>>)>,
+    /// In the order sent.
+    fields: Vec<(Cow<'a, str>, Field<'a>)>,
     /// One bit for each name: a name without its bit is not there.
     names: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Field<'a> {
+    /// It was taken out.
+    Taken,
+    Here(Json<'a>),
+    /// The text of JSON that is to be read.
+    Unread(Cow<'a, str>),
+}
+
+/// Whether a field of this name is a detail of an event: most are never looked at.
+fn is_detail(name: &str) -> bool {
+    matches!(
+        name,
+        "breadcrumbs"
+            | "contexts"
+            | "debug_meta"
+            | "extra"
+            | "modules"
+            | "post_context"
+            | "pre_context"
+            | "request"
+            | "vars"
+    )
+}
+
+impl<'a> Field<'a> {
+    /// What it is; `None` when it was taken out.
+    fn into_json(self) -> Option<Json<'a>> {
+        match self {
+            Self::Taken => None,
+            Self::Here(json) => Some(json),
+            Self::Unread(Cow::Borrowed(text)) => Some(super::parse_detail(text)),
+            Self::Unread(Cow::Owned(text)) => Some(super::parse_detail(&text).into_owned()),
+        }
+    }
+
+    fn into_owned(self) -> Field<'static> {
+        match self {
+            Self::Taken => Field::Taken,
+            Self::Here(json) => Field::Here(json.into_owned()),
+            Self::Unread(text) => Field::Unread(Cow::Owned(text.into_owned())),
+        }
+    }
 }
 
 /// The bit of a name. Most names that are asked for are not there, and have a bit of their own.
@@ -71,9 +118,9 @@ impl Json<'_> {
             Self::List(list) => Json::List(list.into_iter().map(Json::into_owned).collect()),
             Self::Object(object) => {
                 let Object { fields, names } = object;
-                let fields = fields.into_iter().map(|(name, value)| {
-                    (Cow::Owned(name.into_owned()), value.map(Json::into_owned))
-                });
+                let fields = fields
+                    .into_iter()
+                    .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()));
                 Json::Object(Object { fields: fields.collect(), names })
             }
         }
@@ -81,14 +128,16 @@ impl Json<'_> {
 }
 
 impl<'a> Object<'a> {
-    /// The field `name`.
+    /// The field `name`. Details can only be taken: of those there is none to look at.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json<'a>> {
         if self.names & bit(name) == 0 {
             return None;
         }
-        let field = self.fields.iter().rev().find(|(own, _)| own == name);
-        field.and_then(|(_, value)| value.as_ref())
+        match self.fields.iter().rev().find(|(own, _)| own == name)? {
+            (_, Field::Here(value)) => Some(value),
+            (_, Field::Taken | Field::Unread(_)) => None,
+        }
     }
 
     /// Takes the field `name` out.
@@ -96,37 +145,38 @@ impl<'a> Object<'a> {
         if self.names & bit(name) == 0 {
             return None;
         }
-        let fields = self.fields.iter_mut().rev().filter(|(own, _)| own == name);
-        fields.fold(None, |last, (_, value)| {
-            let value = value.take();
-            last.or(value)
-        })
+        let mut fields = self.fields.iter_mut().rev().filter(|(own, _)| own == name);
+        let (_, last) = fields.next()?;
+        let last = std::mem::replace(last, Field::Taken);
+        fields.for_each(|(_, value)| *value = Field::Taken);
+        last.into_json()
     }
 
     /// Sets the field `name`.
     pub fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
         let name = name.into();
         self.names |= bit(&name);
-        self.fields.push((name, Some(value.into())));
+        self.fields.push((name, Field::Here(value.into())));
     }
 
     /// Sets all fields of another object.
     pub fn extend(&mut self, other: Self) {
         self.names |= other.names;
-        self.fields.extend(other.fields.into_iter().filter(|(_, value)| value.is_some()));
+        self.fields.extend(other.fields.into_iter().filter(|(_, value)| *value != Field::Taken));
     }
 
     /// Whether there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.iter().all(|(_, value)| value.is_none())
+        self.fields.iter().all(|(_, value)| *value == Field::Taken)
     }
 
     /// The fields by their names, each name once.
     #[must_use]
     pub fn into_sorted(self) -> Vec<(Cow<'a, str>, Json<'a>)> {
+        let fields = self.fields.into_iter();
         let mut fields: Vec<_> =
-            self.fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            fields.filter_map(|(name, value)| Some((name, value.into_json()?))).collect();
         fields.sort_by(|(one, _), (other, _)| one.cmp(other));
         fields.dedup_by(|later, earlier| {
             let is_same = later.0 == earlier.0;
@@ -248,7 +298,13 @@ impl<'de> Visitor<'de> for JsonVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
         let mut object = Object::default();
         while let Some(name) = entries.next_key_seed(Name)? {
-            object.insert(name, entries.next_value::<Json<'de>>()?);
+            if is_detail(&name) {
+                let text = entries.next_value::<&RawValue>()?.get();
+                object.names |= bit(&name);
+                object.fields.push((name, Field::Unread(Cow::Borrowed(text))));
+            } else {
+                object.insert(name, entries.next_value::<Json<'de>>()?);
+            }
         }
         Ok(Json::Object(object))
     }
@@ -317,6 +373,22 @@ mod tests {
         assert!(object.is_empty());
         object.insert("c", json!(null));
         assert_eq!(object.into_sorted(), [("c".into(), Json::Null)]);
+    }
+
+    #[test]
+    fn details_are_read_when_they_are_taken() {
+        let text = r#"{"extra": {"vars": {"a": [1]}}, "b": 2, "extra": {"vars": {"a": [3]}}}"#;
+        let mut object = object(text);
+        assert!(!object.is_empty());
+        assert_eq!(object.get("extra"), None);
+        assert_eq!(
+            Value::from(Json::Object(object.clone())),
+            json!({"b": 2, "extra": {"vars": {"a": [3]}}})
+        );
+        let owned = Json::Object(object.clone()).into_owned();
+        assert_eq!(Value::from(owned), json!({"b": 2, "extra": {"vars": {"a": [3]}}}));
+        assert_eq!(object.remove("extra").map(Value::from), Some(json!({"vars": {"a": [3]}})));
+        assert_eq!(object.remove("extra"), None);
     }
 
     #[test]
