@@ -236,7 +236,7 @@ pub(crate) fn send_all(
 }
 
 /// In milliseconds: of 50, 99 and 99.9 of 100.
-fn percentiles(mut latencies: Vec<Duration>) -> [f64; 3] {
+pub(crate) fn percentiles(mut latencies: Vec<Duration>) -> [f64; 3] {
     latencies.sort();
     [500, 990, 999].map(|share| {
         let index = latencies.len() * share / 1_000;

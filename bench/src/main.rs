@@ -5,6 +5,7 @@
 //! target/release/bench scrubbing
 //! target/release/bench understanding
 //! target/release/bench load --bytes 8000 --bytes 50000 --postgres postgres://…
+//! target/release/bench scale --postgres postgres://…
 //! ```
 //!
 //! Machines differ and are noisy, so what counts are ratios of CPU time, as medians of several runs
@@ -24,6 +25,7 @@ mod crash;
 mod database;
 mod events;
 mod load;
+mod scale;
 mod scrubbing;
 mod server;
 mod sink;
@@ -51,6 +53,8 @@ enum Bench {
     Understanding,
     /// How fast reports are accepted and stored, beside a server that only parses them
     Load(load::LoadArgs),
+    /// How fast a large store answers while reports come in, and how fast it starts
+    Scale(scale::ScaleArgs),
     /// What is left after kills, power cuts, damaged files and full disks
     #[command(subcommand)]
     Crash(crash::Crash),
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Bench::Scrubbing => scrubbing::run(),
         Bench::Understanding => understanding::run(),
         Bench::Load(args) => load::run(&args),
+        Bench::Scale(args) => scale::run(&args),
         Bench::Crash(crash) => crash::run(&crash),
         Bench::Sink => sink::run(),
     };

@@ -83,27 +83,11 @@ impl Server {
     /// Starts a server with an empty store and the project `bench`.
     pub(crate) fn start(kind: &Kind) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
-        let mut command = match kind {
-            Kind::Sink => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg("sink");
-                command
-            }
-            Kind::Sqlite | Kind::Postgres(_) => {
-                let mut command = airlock()?;
-                command.arg(folder.path());
-                command
-            }
+        let database = match kind {
+            Kind::Postgres(server) => Some(Database::create(server)?),
+            Kind::Sink | Kind::Sqlite => None,
         };
-        let mut database = None;
-        if let Kind::Postgres(server) = kind {
-            let made = Database::create(server)?;
-            command.args(["--database", &made.url]);
-            database = Some(made);
-        }
-        let out = folder.path().join("bench.out");
-        command.stdout(std::fs::File::create(&out)?).stderr(Stdio::null()).stdin(Stdio::null());
-        let child = command.spawn()?;
+        let child = spawn(kind, folder.path(), database.as_ref())?;
         let mut server = Self {
             address: ([127, 0, 0, 1], 0).into(),
             head: String::new(),
@@ -112,7 +96,7 @@ impl Server {
             child,
             database,
         };
-        let said = if *kind == Kind::Sink { out } else { server.folder.path().join("address") };
+        let said = server.said();
         server.address = wait_for_address(&mut server.child, &said)?;
         let path = if *kind == Kind::Sink {
             "/".to_owned()
@@ -121,6 +105,30 @@ impl Server {
         };
         server.head = format!("POST {path} HTTP/1.1\r\nContent-Encoding: gzip\r\n");
         Ok(server)
+    }
+
+    /// The file where it says its address.
+    fn said(&self) -> PathBuf {
+        let name = if self.kind == Kind::Sink { "bench.out" } else { "address" };
+        self.folder.path().join(name)
+    }
+
+    /// Ends the server at once, and starts it on what it has stored; gives how long it took from
+    /// then until it accepted a report.
+    pub(crate) fn restart(&mut self, report: &[u8]) -> Result<Duration, Failure> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let said = self.said();
+        std::fs::remove_file(&said)?;
+        let began = Instant::now();
+        self.child = spawn(&self.kind, self.folder.path(), self.database.as_ref())?;
+        self.address = wait_for_address(&mut self.child, &said)?;
+        let (status, _) = Wire::connect(self.address)?.send(&self.head, report)?;
+        if status == 200 {
+            Ok(began.elapsed())
+        } else {
+            Err(format!("the first report was answered with {status}").into())
+        }
     }
 
     /// Waits until everything that was accepted is stored.
@@ -178,6 +186,27 @@ impl Server {
         let Some(database) = &self.database else { return Ok(files) };
         Ok(files + database.n_bytes()?)
     }
+}
+
+/// Starts a server on a folder, which may have been used before.
+fn spawn(kind: &Kind, folder: &Path, database: Option<&Database>) -> Result<Child, Failure> {
+    let mut command = match kind {
+        Kind::Sink => {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg("sink");
+            command
+        }
+        Kind::Sqlite | Kind::Postgres(_) => {
+            let mut command = airlock()?;
+            command.arg(folder);
+            command
+        }
+    };
+    if let Some(database) = database {
+        command.args(["--database", &database.url]);
+    }
+    let out = std::fs::File::create(folder.join("bench.out"))?;
+    Ok(command.stdout(out).stderr(Stdio::null()).stdin(Stdio::null()).spawn()?)
 }
 
 impl Drop for Server {
