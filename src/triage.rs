@@ -13,6 +13,7 @@ use crate::domain::lifecycle::{Change, InvalidTransition, Order, end_mute};
 use crate::domain::project::Project;
 use crate::domain::text::bounded;
 use crate::store::activity::Activity;
+use crate::store::outbox::NewEffect;
 use crate::store::{Store, StoreError, Tx};
 
 /// A decision is made anew this often when somebody else changes the issue meanwhile.
@@ -126,10 +127,10 @@ async fn note(
 ) -> Result<(), StoreError> {
     let now = clock.now();
     if let Some(effect) = Effect::of(&change) {
-        tx.insert_effect(project, issue, clock.id(), effect, now).await?;
+        tx.insert_effects(project, &[NewEffect { id: clock.id(), issue, effect }], now).await?;
     }
     let activity = Activity { id: clock.id(), at: now, actor: actor.to_owned(), change };
-    tx.insert_activity(project, issue, &activity).await
+    tx.insert_activity(project, &[(issue, activity)]).await
 }
 
 /// Merges one issue into another of the same project: its events, past and coming, are the

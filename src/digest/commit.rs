@@ -14,6 +14,7 @@ use crate::domain::tag_counts::KnownTags;
 use crate::domain::time::Timestamp;
 use crate::domain::user_sketch::MOST_KEPT;
 use crate::store::activity::Activity;
+use crate::store::outbox::NewEffect;
 use crate::store::{Store, StoreError, Tx};
 
 /// A batch is decided anew this often when somebody else changes its issues meanwhile.
@@ -135,9 +136,7 @@ async fn write_plan(
     tx.add_counts(project, &counts.collect()).await?;
     let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
     tx.add_tags(project, &tags.collect(), known_tags).await?;
-    for issue in plan.issues {
-        write_changes(tx, clock, project, issue, now).await?;
-    }
+    write_changes(tx, clock, project, plan.issues, now).await?;
     tx.number_issues(project, &plan.new_issues).await
 }
 
@@ -145,17 +144,19 @@ async fn write_changes(
     tx: &mut Tx,
     clock: &Clock,
     project: ProjectId,
-    issue: IssuePlan,
+    issues: Vec<IssuePlan>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let id = issue.delta.id;
-    for change in issue.changes {
-        if let Some(effect) = Effect::of(&change) {
-            tx.insert_effect(project, id, clock.id(), effect, now).await?;
+    let (mut effects, mut activity) = (Vec::new(), Vec::new());
+    for IssuePlan { delta, changes, .. } in issues {
+        for change in changes {
+            if let Some(effect) = Effect::of(&change) {
+                effects.push(NewEffect { id: clock.id(), issue: delta.id, effect });
+            }
+            let actor = ACTOR.to_owned();
+            activity.push((delta.id, Activity { id: clock.id(), at: now, actor, change }));
         }
-        let actor = ACTOR.to_owned();
-        let activity = Activity { id: clock.id(), at: now, actor, change };
-        tx.insert_activity(project, id, &activity).await?;
     }
-    Ok(())
+    tx.insert_effects(project, &effects, now).await?;
+    tx.insert_activity(project, &activity).await
 }

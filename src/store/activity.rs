@@ -1,9 +1,11 @@
 //! What happened to an issue, its tags and its hours.
 
+use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::rows::{dialect, new_rows, rows_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::lifecycle::Change;
@@ -42,8 +44,26 @@ pub struct TagCount {
     pub n_events: u64,
 }
 
-const INSERT: &str = "INSERT INTO issue_activity (project_id, issue_id, id, at, actor, change)
-    VALUES ($1, $2, $3, $4, $5, $6)";
+#[derive(Serialize)]
+struct NewRow<'a> {
+    issue_id: Uuid,
+    id: Uuid,
+    at: i64,
+    actor: &'a str,
+    change: String,
+}
+
+macro_rules! insert {
+    ($engine:ident) => {
+        concat!(
+            "INSERT INTO issue_activity (project_id, issue_id, id, at, actor, change)
+            SELECT $1, issue_id, id, at, actor, change FROM ",
+            new_rows!($engine, uuid issue_id, uuid id, int at, text actor, text change)
+        )
+    };
+}
+const INSERT_SQLITE: &str = insert!(sqlite);
+const INSERT_POSTGRES: &str = insert!(postgres);
 const LIST: &str = "SELECT issues.number, issue_activity.id, issue_activity.at,
     issue_activity.actor, issue_activity.change
     FROM issues JOIN issue_activity
@@ -58,30 +78,30 @@ const LIST_TAG_VALUES: &str = "SELECT value, n_events FROM issue_tags
 const LIST_HOURS: &str = "SELECT hour, CAST(SUM(n_events) AS BIGINT) FROM issue_counts
     WHERE project_id = $1 AND issue_id = $2 AND hour >= $3 GROUP BY hour ORDER BY hour";
 
-statements!(INSERT, LIST, LIST_TAGS, LIST_TAG_VALUES, LIST_HOURS);
+statements!(INSERT_SQLITE, INSERT_POSTGRES, LIST, LIST_TAGS, LIST_TAG_VALUES, LIST_HOURS);
 
 impl Tx {
-    /// Notes a change of an issue.
+    /// Notes changes of issues.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn insert_activity(
         &mut self,
         project: ProjectId,
-        issue: IssueId,
-        activity: &Activity,
+        changes: &[(IssueId, Activity)],
     ) -> Result<(), StoreError> {
-        let change = serde_json::to_string(&activity.change).unwrap_or_default();
-        execute!(
-            self,
-            sqlx::query(INSERT)
-                .bind(project.0)
-                .bind(issue.0)
-                .bind(activity.id)
-                .bind(activity.at.as_micros())
-                .bind(&activity.actor)
-                .bind(&change)
-        )?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let rows = rows_json(changes.iter().map(|(issue, activity)| NewRow {
+            issue_id: issue.0,
+            id: activity.id,
+            at: activity.at.as_micros(),
+            actor: &activity.actor,
+            change: serde_json::to_string(&activity.change).unwrap_or_default(),
+        }));
+        let text = dialect!(self, INSERT_SQLITE, INSERT_POSTGRES);
+        execute!(self, sqlx::query(text).bind(project.0).bind(rows))?;
         Ok(())
     }
 

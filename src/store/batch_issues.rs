@@ -134,14 +134,35 @@ const UPSERT_ISSUES_POSTGRES: &str = upsert_issues!(postgres);
 const TAKE_NUMBERS: &str = "INSERT INTO project_counters (project_id, name, value)
     VALUES ($1, 'issue_number', $2) ON CONFLICT (project_id, name)
     DO UPDATE SET value = project_counters.value + EXCLUDED.value RETURNING value";
-const NUMBER_ISSUE: &str = "UPDATE issues SET number = $3 WHERE project_id = $1 AND id = $2";
+
+#[derive(Serialize)]
+struct NumberRow {
+    id: Uuid,
+    number: i64,
+}
+
+/// By the row's own address, so that no planner can think of reading all issues of the project.
+const NUMBER_SQLITE: &str = concat!(
+    "WITH found AS MATERIALIZED (SELECT old.rowid AS place, new.number AS number FROM ",
+    new_rows!(sqlite, uuid id, int number),
+    " CROSS JOIN issues AS old ON old.project_id = $1 AND old.id = new.id)
+    UPDATE issues SET number = found.number FROM found WHERE issues.rowid = found.place"
+);
+const NUMBER_POSTGRES: &str = concat!(
+    "UPDATE issues SET number = new.number FROM ",
+    new_rows!(postgres, uuid id, int number),
+    " CROSS JOIN LATERAL (SELECT ctid AS place FROM issues AS old
+        WHERE old.project_id = $1 AND old.id = new.id LIMIT 1) AS found
+    WHERE issues.ctid = found.place"
+);
 
 statements!(
     LOCK_POSTGRES,
     UPSERT_ISSUES_SQLITE,
     UPSERT_ISSUES_POSTGRES,
     TAKE_NUMBERS,
-    NUMBER_ISSUE
+    NUMBER_SQLITE,
+    NUMBER_POSTGRES
 );
 
 impl Tx {
@@ -198,9 +219,10 @@ impl Tx {
             .bind(project.0)
             .bind(n_issues)
             .fetch_one(c))?;
-        for (number, issue) in (last - n_issues + 1..).zip(issues) {
-            execute!(self, sqlx::query(NUMBER_ISSUE).bind(project.0).bind(issue.0).bind(number))?;
-        }
+        let numbered = (last - n_issues + 1..).zip(issues);
+        let rows = rows_json(numbered.map(|(number, issue)| NumberRow { id: issue.0, number }));
+        let text = dialect!(self, NUMBER_SQLITE, NUMBER_POSTGRES);
+        execute!(self, sqlx::query(text).bind(project.0).bind(rows))?;
         Ok(())
     }
 }

@@ -284,6 +284,9 @@ fn postgres(address: &str) -> Result<Db, InvalidLocation> {
             ("statement_timeout", timeout.as_str()),
             ("lock_timeout", "10000"),
             ("synchronous_commit", "on"),
+            // PostgreSQL cannot know how short the lists in parameters are. For what it takes them
+            // for it would compile statements, which takes a hundred times what they take.
+            ("jit", "off"),
         ]);
     let pool = PgPoolOptions::new()
         .acquire_timeout(ACQUIRE_TIMEOUT)

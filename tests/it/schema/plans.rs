@@ -6,13 +6,14 @@ use sqlx::{AssertSqlSafe, Row as _};
 use crate::support::{Engine, TestApp, crash};
 
 /// The hot statements and the index each begins with: that of SQLite, that of PostgreSQL.
-const HOT: [(&str, &str, &str); 19] = [
+const HOT: [(&str, &str, &str); 20] = [
     ("batch::LIST_KNOWN_SQLITE", "sqlite_autoindex_events_1", ""),
     ("batch::LIST_KNOWN_POSTGRES", "", "events_pkey"),
     ("batch::LIST_FACTS_SQLITE", "sqlite_autoindex_issue_hashes_1", ""),
     ("batch::LIST_FACTS_POSTGRES", "", "issue_hashes_pkey"),
     ("batch_issues::LOCK_POSTGRES", "", "issues_pkey"),
-    ("batch_issues::NUMBER_ISSUE", "sqlite_autoindex_issues_1", "issues_pkey"),
+    ("batch_issues::NUMBER_SQLITE", "sqlite_autoindex_issues_1", ""),
+    ("batch_issues::NUMBER_POSTGRES", "", "issues_pkey"),
     (
         "counters::LIST_UNKNOWN_TAGS_SQLITE",
         "PRIMARY KEY (project_id=? AND issue_id=? AND tag=? AND value=?)",
