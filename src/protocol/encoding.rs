@@ -96,7 +96,7 @@ const GZIP_WINDOW_LOG: u8 = 15;
 pub const MOST_PIECE_BYTES: usize = 16 * 1024;
 
 /// A body of gzip that decodes to so many bytes, at most, is decoded at once.
-const MOST_WHOLE_BYTES: usize = 64 * 1024;
+pub const MOST_WHOLE_BYTES: usize = 64 * 1024;
 
 /// Decodes a body piece by piece, so that whoever calls decides after each how far to go: the
 /// smallest of bodies may decode to more than anybody has room or time for.
