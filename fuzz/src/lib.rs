@@ -8,10 +8,13 @@
 pub mod domain;
 pub mod protocol;
 
+use std::collections::BTreeMap;
+
 use domain::event::Event;
-use domain::fingerprint::{self, Config};
+use domain::fingerprint::{self, Config, Fingerprint};
 use domain::id::EventId;
 use domain::scrub::Scrubber;
+use domain::tag_counts::tags_of;
 use domain::time::Timestamp;
 use domain::title;
 use protocol::budget::MOST_EVENT_BYTES;
@@ -37,7 +40,7 @@ pub fn received() -> Received<'static> {
 pub fn check(outline: Outline<'_>) {
     let mut known = outline.event.clone();
     SCRUBBER.with(|scrubber| scrubber.begin().outline(&mut known));
-    let known = fingerprint::fingerprint(&known, Config::NEWEST);
+    let known = named(&known);
     let mut event = outline.into_whole();
     let text = serde_json::to_string(&event).expect("events are JSON");
     assert!(text.len() < MOST_EVENT_BYTES, "{} bytes", text.len());
@@ -51,6 +54,11 @@ pub fn check(outline: Outline<'_>) {
     assert!(n_bytes < 4 * MOST_EVENT_BYTES, "{n_bytes} bytes when scrubbed");
     assert!(title::title(&event).chars().count() <= title::MOST_TITLE_CHARS);
     let _ = title::culprit(&event);
-    let fingerprint = fingerprint::fingerprint(&event, Config::NEWEST);
-    assert_eq!(fingerprint, known, "the details of an event do not group it");
+    assert_eq!(named(&event), known, "the details of an event do not name or group it");
+}
+
+/// What an event is called, counted and grouped by.
+fn named(event: &Event) -> (String, String, BTreeMap<String, String>, Fingerprint) {
+    let fingerprint = fingerprint::fingerprint(event, Config::NEWEST);
+    (title::title(event), title::culprit(event), tags_of(event), fingerprint)
 }

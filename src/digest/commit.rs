@@ -51,10 +51,12 @@ pub async fn commit(
     let mut tries = 0;
     loop {
         tries += 1;
+        known_tags.begin();
         let mut tx = store.write().await?;
         match write(&mut tx, clock, project, prepared, known_tags).await {
             Ok(committed) => {
                 tx.commit().await?;
+                known_tags.settle();
                 return Ok(committed);
             }
             Err(StoreError::Raced) if tries < MOST_RACES => {}

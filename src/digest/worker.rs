@@ -61,6 +61,7 @@ impl Default for Limits {
             most_hold: Duration::from_millis(50),
             most_shared_hold: Duration::from_millis(250),
             most_attempt: Duration::from_secs(40),
+            // Right after a burst a full log is as large as what was stored.
             idle: Duration::from_millis(250),
             least_pause: Duration::from_millis(100),
             most_pause: Duration::from_secs(5),

@@ -40,16 +40,19 @@ pub fn tags_of(event: &Event) -> BTreeMap<String, String> {
 /// Tag → number of values that are counted.
 pub type TagSizes = BTreeMap<String, usize>;
 
-/// Of so many tag values it is remembered, at least, that they are counted.
+/// Of this many tag values up to twice as many it is remembered that they are counted.
 const MOST_REMEMBERED: usize = 100_000;
 
 /// Tag values of issues that are counted already. Whoever remembers them need not look them up.
 ///
-/// It may be wrong about some, and then an issue has a few values more than its bound.
+/// It may be wrong about some (those of an issue that was merged, or of another node), and then an
+/// issue has a few values more than its bound.
 #[derive(Debug, Default)]
 pub struct KnownTags {
     recent: HashSet<u64>,
     older: HashSet<u64>,
+    /// Counted in a transaction that is not over.
+    pending: Vec<u64>,
 }
 
 impl KnownTags {
@@ -60,12 +63,24 @@ impl KnownTags {
         self.recent.contains(&hash) || self.older.contains(&hash)
     }
 
-    /// Remembers a value that is counted now.
+    /// Notes a value that is counted once the transaction is committed.
     pub fn add(&mut self, issue: IssueId, key: &(String, String)) {
-        if self.recent.len() >= MOST_REMEMBERED {
-            self.older = std::mem::take(&mut self.recent);
+        self.pending.push(hash_of(issue, key));
+    }
+
+    /// A transaction begins: whatever another one noted came to nothing.
+    pub fn begin(&mut self) {
+        self.pending.clear();
+    }
+
+    /// The transaction is committed.
+    pub fn settle(&mut self) {
+        for hash in self.pending.drain(..) {
+            if self.recent.len() >= MOST_REMEMBERED {
+                self.older = std::mem::take(&mut self.recent);
+            }
+            self.recent.insert(hash);
         }
-        self.recent.insert(hash_of(issue, key));
     }
 }
 
@@ -136,9 +151,15 @@ mod tests {
         let key = |n: usize| ("tenant".to_owned(), n.to_string());
         for n in 0..3 * MOST_REMEMBERED {
             known.add(issue, &key(n));
+            assert!(!known.has(issue, &key(n)));
+            known.settle();
             assert!(known.recent.len() + known.older.len() <= 2 * MOST_REMEMBERED);
         }
         assert!(!known.has(issue, &key(0)));
+        known.add(issue, &key(0));
+        known.begin();
+        known.settle();
+        assert!(!known.has(issue, &key(0)), "what was not committed is not known");
         assert!((2 * MOST_REMEMBERED..3 * MOST_REMEMBERED).all(|n| known.has(issue, &key(n))));
         assert!(!known.has(IssueId(uuid::Uuid::from_u128(8)), &key(3 * MOST_REMEMBERED - 1)));
     }

@@ -156,7 +156,7 @@ impl Decoder {
         Ok(Self { kind, buffer: Vec::new() })
     }
 
-    /// Decodes the next bytes of the body up to [`MOST_PIECE_BYTES`], and takes from `bytes` what
+    /// Decodes the next bytes of the body, one piece of it, and takes from `bytes` what
     /// it used. `None` when it has used them all and nothing more comes out of them.
     ///
     /// # Errors
@@ -306,12 +306,15 @@ fn decode_whole_gzip(bytes: &[u8], buffer: &mut Vec<u8>) -> Option<usize> {
     let (rest, length) = bytes.split_last_chunk::<4>()?;
     let (_, sum) = rest.split_last_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    if !bytes.starts_with(&[0x1f, 0x8b]) || length > MOST_WHOLE_BYTES {
+    // Where the first of several members ends, is not told: what may begin another is left alone.
+    let may_have_more =
+        bytes.get(1..).unwrap_or_default().windows(3).any(|window| window == [0x1f, 0x8b, 8]);
+    if may_have_more || !bytes.starts_with(&[0x1f, 0x8b, 8]) || length > MOST_WHOLE_BYTES {
         return None;
     }
     buffer.resize(length, 0);
     let n_out = Decompressor::new().gzip_decompress(bytes, buffer).ok()?;
-    // Where the first of several members ends, is not told: it would have another end.
+    // Nor is what follows the first.
     let mut own = Crc::new();
     own.update(buffer);
     (n_out == length && own.sum() == u32::from_le_bytes(*sum)).then_some(length)
@@ -416,6 +419,7 @@ mod tests {
             of_other_length,
             cut.to_vec(),
             [small_body.clone(), gzip(b"another member")].concat(),
+            [small_body.clone(), small_body.clone()].concat(),
             [gzip(b"of one length, not one text"), gzip(b"of one length, two more text")].concat(),
             [small_body.clone(), b"garbage".to_vec()].concat(),
             [large_body, small_body].concat(),

@@ -69,7 +69,7 @@ fn parse_text(text: &str, is_cut: bool) -> Result<Parsed<'_>, InvalidJson> {
     if is_cut || bound::may_have_too_many(text) {
         return parse_bounded(text, is_cut);
     }
-    match parse_whole(text) {
+    match parse_whole(text, true) {
         Ok(value) => Ok(Parsed { value, n_deep: 0, has_too_many: false }),
         // serde_json names this case in its text only.
         Err(error) if error.to_string().starts_with("recursion limit") => {
@@ -79,26 +79,28 @@ fn parse_text(text: &str, is_cut: bool) -> Result<Parsed<'_>, InvalidJson> {
     }
 }
 
-/// Reads a part of JSON of which nothing but the syntax was looked at.
+/// Reads a detail, of which nothing but the syntax was looked at. What lies deeper in it than
+/// [`MOST_LEVELS`] is left out; whoever keeps details keeps fewer levels.
 fn parse_detail(text: &str) -> Json<'_> {
-    // What lies too deep for this, lies too deep for whoever wants it, too: it is cut and said.
-    parse_text(text, false).map(|parsed| parsed.value).unwrap_or_default()
+    match parse_whole(text, false) {
+        Ok(value) => value,
+        Err(_) => parse_bounded(text, false).map(|parsed| parsed.value).unwrap_or_default(),
+    }
 }
 
 fn parse_bounded(text: &str, is_cut: bool) -> Result<Parsed<'static>, InvalidJson> {
     let bounded = bound::bound(text, is_cut);
-    let value = parse_whole(&bounded.text).map_err(InvalidJson::Syntax)?.into_owned();
+    let value = parse_whole(&bounded.text, false).map_err(InvalidJson::Syntax)?.into_owned();
     Ok(Parsed { value, n_deep: bounded.n_deep, has_too_many: bounded.has_too_many })
 }
 
-fn parse_whole(text: &str) -> Result<Json<'_>, serde_json::Error> {
-    let parse_mended =
-        || serde_json::from_str(&mend(text)).map(|value: Json<'_>| value.into_owned());
+fn parse_whole(text: &str, defers: bool) -> Result<Json<'_>, serde_json::Error> {
+    let parse_mended = || Json::read(&mend(text), defers).map(Json::into_owned);
     // The parser stops at what has no text, save at NUL.
     if text.contains("\\u0000") {
         return parse_mended();
     }
-    serde_json::from_str(text).or_else(|error| {
+    Json::read(text, defers).or_else(|error| {
         let is_mendable = has_surrogate(text);
         parse_mended().map_err(|mended| if is_mendable { mended } else { error })
     })

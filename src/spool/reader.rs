@@ -185,9 +185,14 @@ impl Reader {
         let mut read = spawn_blocking(move || read_segment(&path, extent, cursor, limits, memory))
             .await
             .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))?;
-        let used = std::mem::take(&mut read.memory);
+        let mut used = std::mem::take(&mut read.memory);
+        let n_read = read.records.iter().map(|(record, _)| record.bytes.len()).sum();
+        if n_read > most_bytes {
+            // A single long record; the next is not.
+            used = BytesMut::new();
+        }
         self.memory.used_before = std::mem::replace(&mut self.memory.used_last, used);
-        self.memory.n_last = read.records.iter().map(|(record, _)| record.bytes.len()).sum();
+        self.memory.n_last = n_read;
         Ok(read)
     }
 

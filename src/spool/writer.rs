@@ -113,8 +113,9 @@ impl Writer {
     /// costs the same for all.
     fn gather(&self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
         let mut batch = vec![first];
-        take_waiting(&mut batch, jobs);
-        if self.last.n_jobs >= CROWD && batch.len() < self.last.n_jobs {
+        let n_bytes = take_waiting(&mut batch, jobs);
+        let is_crowd = self.last.n_jobs >= CROWD && batch.len() < self.last.n_jobs;
+        if is_crowd && n_bytes < MOST_BATCH_BYTES {
             std::thread::sleep(self.last.took.min(MOST_GATHERING));
             take_waiting(&mut batch, jobs);
         }
@@ -245,8 +246,8 @@ impl Writer {
     }
 }
 
-/// Adds what waits to a batch, until it is large.
-fn take_waiting(batch: &mut Vec<Job>, jobs: &Receiver<Job>) {
+/// Adds what waits to a batch, until it is large; gives its bytes.
+fn take_waiting(batch: &mut Vec<Job>, jobs: &Receiver<Job>) -> u64 {
     let mut bytes = batch.iter().map(|job| job.framed_bytes).fold(0, u64::saturating_add);
     while bytes < MOST_BATCH_BYTES
         && let Ok(job) = jobs.try_recv()
@@ -254,6 +255,7 @@ fn take_waiting(batch: &mut Vec<Job>, jobs: &Receiver<Job>) {
         bytes = bytes.saturating_add(job.framed_bytes);
         batch.push(job);
     }
+    bytes
 }
 
 /// The caller's side of the thread.

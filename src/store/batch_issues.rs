@@ -153,7 +153,7 @@ const NUMBER_POSTGRES: &str = concat!(
     new_rows!(postgres, uuid id, int number),
     " CROSS JOIN LATERAL (SELECT ctid AS place FROM issues AS old
         WHERE old.project_id = $1 AND old.id = new.id LIMIT 1) AS found
-    WHERE issues.ctid = found.place"
+    WHERE issues.project_id = $1 AND issues.ctid = found.place"
 );
 
 statements!(

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::Rule;
 use super::names::Class;
 use super::text::Kind;
 use super::walk::{Path, Walk};
+use super::{MARK, Rule};
 use crate::domain::event::{Event, Exception, Frame, Message, Request, User};
 
 /// Files whose lines are data rather than a program: a bare word is a value.
@@ -179,7 +179,8 @@ fn kind_of(frame: &Frame) -> Kind {
     let file = frame.filename.as_deref().or(frame.abs_path.as_deref()).unwrap_or_default();
     let name = file.rsplit(['/', '\\']).next().unwrap_or_default();
     match name.rsplit_once('.') {
-        Some((_, end)) if !DATA_FILES.contains(&end) => Kind::Source,
+        // Of a name that was scrubbed nobody knows what it was.
+        Some((_, end)) if !DATA_FILES.contains(&end) && !file.contains(MARK) => Kind::Source,
         Some(_) | None => Kind::Prose,
     }
 }

@@ -195,6 +195,16 @@ fn nearly_a_notice() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn details_within_details_are_cut() {
+    let n_levels = 50_000;
+    let deep = format!("{}1{}", "{\"vars\":".repeat(n_levels), "}".repeat(n_levels));
+    let notice =
+        format!("{{\"errors\":[{{\"type\":\"Deep\",\"message\":{deep}}}],\"params\":{deep}}}");
+    let event = parse_notice(notice.as_bytes(), &received()).expect("an event").into_whole();
+    assert_eq!(event.exceptions[0].kind.as_deref(), Some("Deep"));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>) {

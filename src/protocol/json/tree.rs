@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
@@ -244,13 +244,32 @@ impl From<Json<'_>> for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Json<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
+impl<'a> Json<'a> {
+    /// Reads JSON. With `defers` its details are read when they are taken: theirs are not, so that
+    /// the parser's limit of levels holds for all of it.
+    ///
+    /// # Errors
+    /// The parser's.
+    pub(super) fn read(text: &'a str, defers: bool) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let json = JsonVisitor { defers }.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(json)
     }
 }
 
-struct JsonVisitor;
+#[derive(Clone, Copy)]
+struct JsonVisitor {
+    defers: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for JsonVisitor {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
 impl<'de> Visitor<'de> for JsonVisitor {
     type Value = Json<'de>;
@@ -289,7 +308,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
         let mut list = Vec::new();
-        while let Some(entry) = entries.next_element()? {
+        while let Some(entry) = entries.next_element_seed(self)? {
             list.push(entry);
         }
         Ok(Json::List(list))
@@ -298,12 +317,12 @@ impl<'de> Visitor<'de> for JsonVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json<'de>, A::Error> {
         let mut object = Object::default();
         while let Some(name) = entries.next_key_seed(Name)? {
-            if is_detail(&name) {
+            if self.defers && is_detail(&name) {
                 let text = entries.next_value::<&RawValue>()?.get();
                 object.names |= bit(&name);
                 object.fields.push((name, Field::Unread(Cow::Borrowed(text))));
             } else {
-                object.insert(name, entries.next_value::<Json<'de>>()?);
+                object.insert(name, entries.next_value_seed(self)?);
             }
         }
         Ok(Json::Object(object))
@@ -344,7 +363,7 @@ mod tests {
     use super::*;
 
     fn object(text: &str) -> Object<'_> {
-        let Json::Object(object) = serde_json::from_str(text).expect("JSON") else {
+        let Json::Object(object) = Json::read(text, true).expect("JSON") else {
             panic!("{text} is no object")
         };
         object

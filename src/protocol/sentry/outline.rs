@@ -1,7 +1,8 @@
 //! An event in two steps: first what names, groups and counts it, then what merely surrounds it.
 //!
 //! Of an issue that is reported over and over the first step is all that is needed of most reports.
-//! Both steps together are what one would be: parts that share a room are read in the same order.
+//! Both steps together are what one would be: parts that share a room are read in the same order, save
+//! for frames that have nothing but details, which are read at once.
 
 use serde_json::{Map, Value};
 

@@ -46,6 +46,34 @@ fn what_cannot_be_an_event() {
     assert!(message(deep.as_bytes()).starts_with("event payload is not JSON: EOF"));
 }
 
+/// `{"vars":{"vars":…1…}}`
+fn nested_details(n_levels: usize) -> String {
+    format!("{}1{}", "{\"vars\":".repeat(n_levels), "}".repeat(n_levels))
+}
+
+#[test]
+fn details_within_details_are_cut_wherever_they_stand() {
+    let deep = nested_details(50_000);
+    for payload in [
+        format!("{{\"exception\":[{{\"type\":\"Deep\",\"value\":{deep}}}]}}"),
+        format!("{{\"message\":{{\"message\":\"deep\",\"params\":[{deep}]}}}}"),
+        format!("{{\"extra\":{deep}}}"),
+        format!("{{\"breadcrumbs\":[{{\"message\":{deep},\"data\":{deep}}}]}}"),
+        format!("{{\"exception\":[{{\"stacktrace\":{{\"frames\":[{deep}]}}}}]}}"),
+    ] {
+        let event = parse_event(payload.as_bytes(), &received()).expect("an event").into_whole();
+        assert!(json_bytes(&event) < MOST_EVENT_BYTES);
+    }
+}
+
+#[test]
+fn details_are_as_lenient_as_the_rest() {
+    let payload = br#"{"extra": {"a": "\ud800", "b": NaN, "c": 1e999, "d": "C:\x41"}}"#;
+    let event = parse_event(payload, &received()).expect("an event").into_whole();
+    let expected = json!({"a": "\u{fffd}", "b": "NaN", "c": "1e999", "d": "C:\\x41"});
+    assert_eq!(Value::Object(event.extra), expected);
+}
+
 /// The names that `parse_event` looks at.
 const KNOWN_NAMES: [&str; 60] = [
     "exception",

@@ -78,6 +78,7 @@ async fn bombs_of_every_kind_end_and_good_events_before_them_are_kept() {
         ("a header line", "envelope", lines(&[&good("header"), &zeros]), 200),
         ("an item behind", "envelope", lines(&[&good("behind"), "{\"type\":\"x\"}", &zeros]), 200),
         ("deep", "store", gzip(format!("{{\"x\":{}", "[".repeat(3 << 20)).as_bytes()), 400),
+        ("deep details", "store", deep_details(), 200),
         ("an empty object", "store", gzip(&[b"{}".as_slice(), &vec![b' '; 3 << 20]].concat()), 200),
     ];
     for (what, endpoint, body, status) in bombs {
@@ -88,6 +89,12 @@ async fn bombs_of_every_kind_end_and_good_events_before_them_are_kept() {
     let kept =
         ["Report without exception or message", "base64", "behind", "header", "items", "newlines"];
     assert_eq!(target.titles().await, kept);
+}
+
+/// Parts that are read late, each in the one before.
+fn deep_details() -> Vec<u8> {
+    let deep = format!("{}1{}", "{\"vars\":".repeat(50_000), "}".repeat(50_000));
+    gzip(format!("{{\"message\":\"details\",\"exception\":[{{\"value\":{deep}}}]}}").as_bytes())
 }
 
 /// Noise that no encoding makes smaller, without a newline.
