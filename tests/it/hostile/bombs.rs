@@ -86,15 +86,23 @@ async fn bombs_of_every_kind_end_and_good_events_before_them_are_kept() {
         let answer = Answer::of(request).await;
         assert_eq!(answer.status, status, "{what}: {answer:?}");
     }
-    let kept =
-        ["Report without exception or message", "base64", "behind", "header", "items", "newlines"];
+    let kept = [
+        "Report without exception or message",
+        "base64",
+        "behind",
+        "details",
+        "header",
+        "items",
+        "newlines",
+    ];
     assert_eq!(target.titles().await, kept);
 }
 
 /// Parts that are read late, each in the one before.
 fn deep_details() -> Vec<u8> {
     let deep = format!("{}1{}", "{\"vars\":".repeat(50_000), "}".repeat(50_000));
-    gzip(format!("{{\"message\":\"details\",\"exception\":[{{\"value\":{deep}}}]}}").as_bytes())
+    let message = format!("{{\"message\":\"details\",\"params\":[{deep}]}}");
+    gzip(format!("{{\"logentry\":{message}}}").as_bytes())
 }
 
 /// Noise that no encoding makes smaller, without a newline.
