@@ -243,6 +243,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sampled_away_is_scrubbed_all_the_same() {
+        let payload = r#"{"exception": [{"type": "Refused", "value": "login with password=hunter2"}],
+            "tags": {"session": "hunter2"}, "transaction": "/reset?token=hunter2"}"#;
+        let records = vec![record(payload); 40];
+        let prepared = prepare_all(records, &Scrubbers::default(), &Bodies::default());
+        let prepared: Vec<Prepared> = prepared.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(prepared.len(), 40);
+        let (kept, sampled): (Vec<_>, Vec<_>) =
+            prepared.iter().partition(|report| report.body.is_some());
+        assert!(!kept.is_empty() && !sampled.is_empty());
+        for report in kept.into_iter().chain(sampled) {
+            let Prepared { title, culprit, tags, fingerprint, .. } = report;
+            let said = format!("{title} {culprit} {tags:?} {fingerprint:?}");
+            assert!(!said.contains("hunter2"), "{said}");
+            assert_eq!((title, fingerprint), (&prepared[0].title, &prepared[0].fingerprint));
+        }
+    }
+
+    #[test]
     fn neighbours_of_poison_are_understood_in_their_order() {
         let payloads = (0..100).map(|number| {
             if number % 10 == 3 {

@@ -75,15 +75,14 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Opens a segment for a walk over `stretch`, with some memory to read into; `None` when nothing
+    /// Opens a segment for a walk over `stretch`, with empty memory to read into; `None` when nothing
     /// in it can be read: the file is gone, or its header and its first record are both damaged.
     pub(super) fn open(
         path: &Path,
         stretch: Stretch,
         on_read_error: OnReadError,
-        mut buffer: BytesMut,
+        buffer: BytesMut,
     ) -> io::Result<Option<Self>> {
-        buffer.clear();
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
