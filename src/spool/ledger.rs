@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::record::SEGMENT_HEADER;
+use super::segment::Name;
 use crate::domain::time::Timestamp;
 
 /// Ages are kept for records at least this far apart.
@@ -15,8 +16,7 @@ const MARK_EVERY_US: u64 = 1_000_000;
 /// The durable part of one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// The number of its first record, and its name.
-    pub first_seq: u64,
+    pub name: Name,
     /// The number after its last record.
     pub end_seq: u64,
     /// Its bytes, with the header.
@@ -89,7 +89,7 @@ impl Ledger {
         let waiting = self.extents.iter().filter(|extent| extent.end_seq > self.acked_seq + 1);
         waiting
             .map(|extent| {
-                let is_begun = extent.first_seq == self.acked_place.segment;
+                let is_begun = extent.name.first_seq == self.acked_place.segment;
                 let done = if is_begun { self.acked_place.offset } else { SEGMENT_HEADER };
                 extent.bytes.saturating_sub(done)
             })
@@ -109,7 +109,7 @@ impl Ledger {
     }
 
     /// A batch of `n_records` is durable; its segment now has `bytes`.
-    pub(super) fn append(&mut self, segment: u64, bytes: u64, n_records: u64, at: Timestamp) {
+    pub(super) fn append(&mut self, name: Name, bytes: u64, n_records: u64, at: Timestamp) {
         let is_far =
             |mark: &(u64, Timestamp)| mark.1.as_micros().abs_diff(at.as_micros()) >= MARK_EVERY_US;
         if self.backlog_records() == 0 {
@@ -121,16 +121,11 @@ impl Ledger {
         self.next_seq += n_records;
         let end_seq = self.next_seq;
         match self.extents.back_mut() {
-            Some(extent) if extent.first_seq == segment => {
+            Some(extent) if extent.name == name => {
                 extent.end_seq = end_seq;
                 extent.bytes = bytes;
             }
-            _ => self.extents.push_back(Extent {
-                first_seq: segment,
-                end_seq,
-                bytes,
-                is_active: true,
-            }),
+            _ => self.extents.push_back(Extent { name, end_seq, bytes, is_active: true }),
         }
     }
 

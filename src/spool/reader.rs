@@ -12,7 +12,6 @@ use tokio::task::spawn_blocking;
 use super::error::ReadError;
 use super::ledger::{Extent, Place};
 use super::record::{Record, SEGMENT_HEADER};
-use super::segment;
 use super::shared::{Progress, Shared};
 use super::walk::{Hole, OnReadError, Step, Stretch, Walk};
 
@@ -134,7 +133,7 @@ impl Reader {
             let read = self.read_from(extent, most_records, most_bytes).await;
             self.n_failures = if read.is_ok() { 0 } else { self.n_failures.saturating_add(1) };
             let read = read.map_err(|source| {
-                let path = segment::path(&self.shared.settings.dir, extent.first_seq);
+                let path = extent.name.path(&self.shared.settings.dir);
                 ReadError::Io { path, source }
             })?;
             let records = self.take(read);
@@ -176,7 +175,7 @@ impl Reader {
         most_bytes: usize,
     ) -> std::io::Result<Read> {
         let cursor = self.cursor;
-        let path = segment::path(&self.shared.settings.dir, extent.first_seq);
+        let path = extent.name.path(&self.shared.settings.dir);
         let is_hopeless = self.n_failures >= MOST_READ_FAILURES;
         let on_read_error = if is_hopeless { OnReadError::Skip } else { OnReadError::Fail };
         let expected_bytes = self.memory.n_last.min(most_bytes);
@@ -247,7 +246,8 @@ fn read_segment(
     limits: Limits,
     mut memory: BytesMut,
 ) -> std::io::Result<Read> {
-    let is_begun = cursor.place.segment == extent.first_seq;
+    let first_seq = extent.name.first_seq;
+    let is_begun = cursor.place.segment == first_seq;
     let stretch = Stretch {
         offset: if is_begun { cursor.place.offset } else { SEGMENT_HEADER },
         end: extent.bytes,
@@ -259,7 +259,7 @@ fn read_segment(
     memory.reserve(limits.expected_bytes.saturating_add(limits.expected_bytes / 4));
     let mut read = Read { records: Vec::new(), holes: Vec::new(), cursor, memory: BytesMut::new() };
     let mut unreadable_bytes = extent.bytes.saturating_sub(stretch.offset);
-    if let Some(mut walk) = Walk::open(path, stretch, limits.on_read_error, memory)? {
+    if let Some(mut walk) = Walk::open(path, extent.name, stretch, limits.on_read_error, memory)? {
         let end = read_records(&mut walk, extent, limits, &mut read);
         read.memory = walk.into_buffer();
         let Some(n_bytes) = end? else { return Ok(read) };
@@ -271,7 +271,7 @@ fn read_segment(
     if hole.n_records > 0 || hole.n_bytes > 0 {
         read.holes.push(hole);
     }
-    let place = Place { segment: extent.first_seq, offset: extent.bytes };
+    let place = Place { segment: first_seq, offset: extent.bytes };
     read.cursor = Cursor { seq: extent.end_seq, place };
     Ok(read)
 }
@@ -289,7 +289,7 @@ fn read_records(
         let most_next = if read.records.is_empty() { u64::MAX } else { bytes_left };
         match walk.step(most_next)? {
             Step::Record(record, hole) => {
-                let place = Place { segment: extent.first_seq, offset: walk.offset() };
+                let place = Place { segment: extent.name.first_seq, offset: walk.offset() };
                 bytes_left = bytes_left.saturating_sub(record.bytes.len() as u64);
                 read.cursor = Cursor { seq: walk.next_seq(), place };
                 read.holes.extend(hole);

@@ -3,7 +3,7 @@
 //! A segment is one [`SegmentHeader`] followed by records. All numbers are little-endian:
 //!
 //! ```text
-//! segment header   magic 8 | version u32 | salt 8 | first sequence number u64 | crc32c u32
+//! segment header   magic 8 | version u32 | first sequence number u64 | crc32c u32
 //! record           marker 8 | length u32 | sequence number u64 | at i64 (µs) | crc32c u32 | payload
 //! ```
 //!
@@ -12,7 +12,8 @@
 //!
 //! Each checksum covers everything before it, that of a record its payload too. The marker comes
 //! from the segment's salt, which nobody outside ever sees: a payload cannot contain the beginning
-//! of a record of its own segment, so a reader that lost its place finds the next true one.
+//! of a record of its own segment, so a reader that lost its place finds the next true one. The
+//! salt stands in the name of the file, where no damage to its bytes can take it away.
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -23,7 +24,7 @@ use crate::domain::time::Timestamp;
 pub(super) const RECORD_HEADER: u64 = 32;
 
 /// Bytes of a segment before its first record.
-pub(super) const SEGMENT_HEADER: u64 = 32;
+pub(super) const SEGMENT_HEADER: u64 = 24;
 
 /// The longest payload of one record: with its header it fills 64 MiB.
 pub const LONGEST_RECORD: u64 = 64 * 1024 * 1024 - RECORD_HEADER;
@@ -53,69 +54,60 @@ pub(super) fn framed(payload: &[u8]) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Marker(pub(super) [u8; 8]);
 
-/// The beginning of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SegmentHeader {
-    salt: [u8; 8],
-    first_seq: u64,
+impl Marker {
+    /// The marker of the records of the segment with this salt.
+    pub(super) fn new(salt: u64) -> Self {
+        let salt = salt.to_le_bytes();
+        Self(first_eight(&Sha256::new().chain_update(b"record").chain_update(salt).finalize()))
+    }
 }
 
 /// What the first bytes of a segment are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderState {
     /// A header of this format.
-    Valid(SegmentHeader),
+    Valid,
     /// A whole header, of a format that this build does not know.
     OtherVersion(u32),
     /// Torn or damaged.
     Bad,
 }
 
-impl SegmentHeader {
-    /// The header of the segment that begins with `first_seq`. The salt is drawn from `seed`,
-    /// which must come from the operating system's randomness.
-    pub(super) fn new(seed: u64, first_seq: u64) -> Self {
-        let digest = Sha256::new()
-            .chain_update(seed.to_le_bytes())
-            .chain_update(first_seq.to_le_bytes())
-            .finalize();
-        Self { salt: first_eight(&digest), first_seq }
-    }
+/// The salt of the segment that begins with `first_seq`, drawn from `seed`, which must come from the
+/// operating system's randomness.
+pub(super) fn draw_salt(seed: u64, first_seq: u64) -> u64 {
+    let digest = Sha256::new()
+        .chain_update(seed.to_le_bytes())
+        .chain_update(first_seq.to_le_bytes())
+        .finalize();
+    u64::from_le_bytes(first_eight(&digest))
+}
 
-    pub(super) fn encode(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(32);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&self.salt);
-        out.extend_from_slice(&self.first_seq.to_le_bytes());
-        let sum = crc32c::crc32c(&out);
-        out.extend_from_slice(&sum.to_le_bytes());
-        out
-    }
+/// The header of the segment that begins with `first_seq`.
+pub(super) fn encode_header(first_seq: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(24);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&first_seq.to_le_bytes());
+    let sum = crc32c::crc32c(&out);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out
+}
 
-    pub(super) fn decode(bytes: &[u8]) -> HeaderState {
-        let mut fields = Fields(bytes);
-        let found = (|| {
-            let magic = fields.take::<8>()?;
-            let version = fields.u32()?;
-            let salt = fields.take::<8>()?;
-            let first_seq = fields.u64()?;
-            let sum = fields.u32()?;
-            let covered = bytes.get(..28)?;
-            (magic == MAGIC && sum == crc32c::crc32c(covered))
-                .then_some((version, Self { salt, first_seq }))
-        })();
-        match found {
-            Some((VERSION, header)) => HeaderState::Valid(header),
-            Some((other, _)) => HeaderState::OtherVersion(other),
-            None => HeaderState::Bad,
-        }
-    }
-
-    /// The marker of this segment's records.
-    pub(super) fn marker(self) -> Marker {
-        let digest = Sha256::new().chain_update(b"record").chain_update(self.salt).finalize();
-        Marker(first_eight(&digest))
+/// Reads the header at the beginning of `bytes`.
+pub(super) fn decode_header(bytes: &[u8]) -> HeaderState {
+    let mut fields = Fields(bytes);
+    let found = (|| {
+        let magic = fields.take::<8>()?;
+        let version = fields.u32()?;
+        let _first_seq = fields.u64()?;
+        let sum = fields.u32()?;
+        (magic == MAGIC && sum == crc32c::crc32c(bytes.get(..20)?)).then_some(version)
+    })();
+    match found {
+        Some(VERSION) => HeaderState::Valid,
+        Some(other) => HeaderState::OtherVersion(other),
+        None => HeaderState::Bad,
     }
 }
 

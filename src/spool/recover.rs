@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use super::error::OpenError;
 use super::ledger::{Extent, Ledger};
 use super::record::{HeaderState, SEGMENT_HEADER};
+use super::segment::Name;
 use super::walk::{Beginning, OnReadError, Step, Stretch, Walk};
 use super::{segment, walk, watermark};
 
@@ -44,10 +45,9 @@ pub(super) fn recover(dir: &Path) -> Result<Ledger, OpenError> {
     let mut found = list(dir).map_err(failed)?;
     let mut next_seq = stored_mark.unwrap_or(0).saturating_add(1);
     if let Some(last) = found.pop() {
-        let (first_seq, beginning) = last;
-        next_seq = next_seq.max(first_seq);
-        let path = segment::path(dir, first_seq);
-        if let Some(end_seq) = recover_last(&path, first_seq, beginning).map_err(failed)? {
+        let (name, beginning) = last;
+        next_seq = next_seq.max(name.first_seq);
+        if let Some(end_seq) = recover_last(dir, name, beginning).map_err(failed)? {
             next_seq = next_seq.max(end_seq);
             found.push(last);
         }
@@ -55,20 +55,20 @@ pub(super) fn recover(dir: &Path) -> Result<Ledger, OpenError> {
 
     let mut extents = VecDeque::new();
     let mut marks = VecDeque::new();
-    let mut following = found.iter().skip(1).map(|(first_seq, _)| *first_seq);
-    for (first_seq, beginning) in &found {
-        let path = segment::path(dir, *first_seq);
+    let mut following = found.iter().skip(1).map(|(name, _)| name.first_seq);
+    for (name, beginning) in &found {
+        let path = name.path(dir);
         if let HeaderState::OtherVersion(version) = beginning.header {
             return Err(OpenError::OtherVersion { path, version });
         }
         let bytes = std::fs::metadata(&path).map_err(failed)?.len();
         let end_seq = following.next().unwrap_or(next_seq);
-        extents.push_back(Extent { first_seq: *first_seq, end_seq, bytes, is_active: false });
-        marks.extend(beginning.first_at.map(|at| (*first_seq, at)));
+        extents.push_back(Extent { name: *name, end_seq, bytes, is_active: false });
+        marks.extend(beginning.first_at.map(|at| (name.first_seq, at)));
     }
 
     // What lies before the oldest segment was removed because it was done; without any, nothing waits.
-    let oldest_seq = found.first().map_or(next_seq, |(first_seq, _)| *first_seq);
+    let oldest_seq = found.first().map_or(next_seq, |(name, _)| name.first_seq);
     let done_before = oldest_seq.saturating_sub(1);
     let acked_seq = stored_mark.unwrap_or(0).max(done_before);
     watermark::write(dir, acked_seq, true).map_err(failed)?;
@@ -77,30 +77,31 @@ pub(super) fn recover(dir: &Path) -> Result<Ledger, OpenError> {
 }
 
 /// The segments in the folder, in order.
-fn list(dir: &Path) -> io::Result<Vec<(u64, Beginning)>> {
+fn list(dir: &Path) -> io::Result<Vec<(Name, Beginning)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
-        if let Some(first_seq) = entry.file_name().to_str().and_then(segment::parse_name) {
-            found.push((first_seq, walk::read_beginning(&entry.path())?));
+        if let Some(name) = entry.file_name().to_str().and_then(Name::parse) {
+            found.push((name, walk::read_beginning(&entry.path(), name)?));
         }
     }
-    found.sort_by_key(|(first_seq, _)| *first_seq);
+    found.sort_by_key(|(name, _)| name.first_seq);
     Ok(found)
 }
 
 /// Finds the end of the last segment and cuts off what a torn write left behind it; gives the
 /// number after its last record, `None` when it has no record and was removed.
-fn recover_last(path: &Path, first_seq: u64, beginning: Beginning) -> io::Result<Option<u64>> {
+fn recover_last(dir: &Path, name: Name, beginning: Beginning) -> io::Result<Option<u64>> {
+    let (path, first_seq) = (name.path(dir), name.first_seq);
     if matches!(beginning.header, HeaderState::OtherVersion(_)) {
         return Ok(Some(first_seq));
     }
-    let length = std::fs::metadata(path)?.len();
+    let length = std::fs::metadata(&path)?.len();
     let stretch =
         Stretch { offset: SEGMENT_HEADER, end: length, next_seq: first_seq, end_seq: u64::MAX };
     let mut sound_end = SEGMENT_HEADER;
     let mut end_seq = first_seq;
-    if let Some(mut walk) = Walk::open(path, stretch, OnReadError::Fail, BytesMut::new())? {
+    if let Some(mut walk) = Walk::open(&path, name, stretch, OnReadError::Fail, BytesMut::new())? {
         while let Step::Record(..) = walk.step(u64::MAX)? {
             sound_end = walk.offset();
             end_seq = walk.next_seq();
@@ -115,11 +116,11 @@ fn recover_last(path: &Path, first_seq: u64, beginning: Beginning) -> io::Result
         );
     }
     if end_seq == first_seq {
-        std::fs::remove_file(path)?;
+        std::fs::remove_file(&path)?;
         return Ok(None);
     }
     if torn_bytes > 0 {
-        let file = OpenOptions::new().write(true).open(path)?;
+        let file = OpenOptions::new().write(true).open(&path)?;
         file.set_len(sound_end)?;
         file.sync_all()?;
     }

@@ -1,24 +1,43 @@
 //! The file of a segment, as the writer sees it: begun, appended to, abandoned, removed.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::record::{Marker, SEGMENT_HEADER, SegmentHeader};
+use super::record::{self, Marker, SEGMENT_HEADER};
 
 const SUFFIX: &str = ".spool";
 
-/// The file of the segment that begins with `first_seq`.
-pub(super) fn path(dir: &Path, first_seq: u64) -> PathBuf {
-    dir.join(format!("{first_seq:020}{SUFFIX}"))
+/// The name of a segment: what must be known to read it, were its first bytes lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    /// The number of its first record.
+    pub first_seq: u64,
+    /// What the marker of its records comes from.
+    pub salt: u64,
 }
 
-/// The first sequence number of the segment with this file name; `None` for other files.
-pub(super) fn parse_name(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SUFFIX)?;
-    let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().ok()).flatten()
+impl Name {
+    /// Reads the name of a file; `None` for those that are no segments.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (first_seq, salt) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+        let read =
+            Self { first_seq: first_seq.parse().ok()?, salt: u64::from_str_radix(salt, 16).ok()? };
+        (read.to_string() == name).then_some(read)
+    }
+
+    /// Its file.
+    pub(super) fn path(self, dir: &Path) -> PathBuf {
+        dir.join(self.to_string())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:020}-{:016x}{SUFFIX}", self.first_seq, self.salt)
+    }
 }
 
 /// Makes the names in a folder durable.
@@ -34,35 +53,35 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
 pub(super) struct Segment {
     file: File,
     path: PathBuf,
+    name: Name,
     marker: Marker,
-    first_seq: u64,
     durable_bytes: u64,
 }
 
 impl Segment {
     /// Begins a segment: when this returns, the file, its header and its name are on disk.
     pub(super) fn create(dir: &Path, seed: u64, first_seq: u64) -> io::Result<Self> {
-        let path = path(dir, first_seq);
+        let name = Name { first_seq, salt: record::draw_salt(seed, first_seq) };
+        let path = name.path(dir);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        let header = SegmentHeader::new(seed, first_seq);
         let begun = file
-            .write_all(&header.encode())
+            .write_all(&record::encode_header(first_seq))
             .and_then(|()| file.sync_data())
             .and_then(|()| sync_dir(dir));
         if let Err(error) = begun {
             remove(&path);
             return Err(error);
         }
-        let marker = header.marker();
-        Ok(Self { file, path, marker, first_seq, durable_bytes: SEGMENT_HEADER })
+        let marker = Marker::new(name.salt);
+        Ok(Self { file, path, name, marker, durable_bytes: SEGMENT_HEADER })
     }
 
     pub(super) fn marker(&self) -> Marker {
         self.marker
     }
 
-    pub(super) fn first_seq(&self) -> u64 {
-        self.first_seq
+    pub(super) fn name(&self) -> Name {
+        self.name
     }
 
     pub(super) fn durable_bytes(&self) -> u64 {

@@ -118,7 +118,7 @@ impl Shared {
         }
         loop {
             let Some(drained) = self.ledger().find_drained() else { return };
-            segment::remove(&segment::path(&self.settings.dir, drained.first_seq));
+            segment::remove(&drained.name.path(&self.settings.dir));
             self.ledger().remove_drained();
             self.meter.sub_used(drained.bytes);
         }

@@ -7,9 +7,8 @@ use std::path::Path;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::record::{
-    self, Decoded, HeaderState, Marker, RECORD_HEADER, Record, SEGMENT_HEADER, SegmentHeader,
-};
+use super::record::{self, Decoded, HeaderState, Marker, RECORD_HEADER, Record, SEGMENT_HEADER};
+use super::segment::Name;
 use crate::domain::time::Timestamp;
 
 /// Bytes read at once.
@@ -75,10 +74,11 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Opens a segment for a walk over `stretch`, with empty memory to read into; `None` when nothing
-    /// in it can be read: the file is gone, or its header and its first record are both damaged.
+    /// Opens a segment for a walk over `stretch`, with empty memory to read into; `None` when the
+    /// file is gone.
     pub(super) fn open(
         path: &Path,
+        name: Name,
         stretch: Stretch,
         on_read_error: OnReadError,
         buffer: BytesMut,
@@ -88,12 +88,8 @@ impl Walk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let buffer_at = stretch.offset;
-        let mut walk =
-            Self { file, on_read_error, marker: Marker([0; 8]), stretch, buffer, buffer_at };
-        let Some(marker) = walk.find_marker()? else { return Ok(None) };
-        walk.marker = marker;
-        Ok(Some(walk))
+        let (marker, buffer_at) = (Marker::new(name.salt), stretch.offset);
+        Ok(Some(Self { file, on_read_error, marker, stretch, buffer, buffer_at }))
     }
 
     /// The memory that is left.
@@ -221,31 +217,6 @@ impl Walk {
         let upto = self.buffer_at.saturating_add(needed.max(CHUNK_BYTES)).min(self.stretch.end);
         read_into(&self.file, self.on_read_error, &mut self.buffer, from, upto)
     }
-
-    /// The marker of this segment's records: from the header, or where that is damaged from the
-    /// first record, which always stands in the same place and vouches for itself.
-    fn find_marker(&self) -> io::Result<Option<Marker>> {
-        let mut head = BytesMut::new();
-        read_into(&self.file, self.on_read_error, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
-        let Some((header, first)) = head.split_at_checked(32) else { return Ok(None) };
-        if let HeaderState::Valid(header) = SegmentHeader::decode(header) {
-            return Ok(Some(header.marker()));
-        }
-        let Some(marker) = first.first_chunk::<8>().map(|bytes| Marker(*bytes)) else {
-            return Ok(None);
-        };
-        let needed = record::read_head(marker, first)
-            .map_or(0, |(length, _, _)| RECORD_HEADER.saturating_add(length));
-        let mut whole = BytesMut::new();
-        read_into(
-            &self.file,
-            self.on_read_error,
-            &mut whole,
-            SEGMENT_HEADER,
-            SEGMENT_HEADER + needed,
-        )?;
-        Ok(matches!(record::decode(marker, &whole), Decoded::Record { .. }).then_some(marker))
-    }
 }
 
 /// A sound record that is buffered.
@@ -266,15 +237,12 @@ pub(super) struct Beginning {
 }
 
 /// Reads the beginning of a segment.
-pub(super) fn read_beginning(path: &Path) -> io::Result<Beginning> {
+pub(super) fn read_beginning(path: &Path, name: Name) -> io::Result<Beginning> {
     let mut head = BytesMut::new();
     read_into(&File::open(path)?, OnReadError::Fail, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
-    let (header_bytes, first) = head.split_at_checked(32).unwrap_or_default();
-    let header = SegmentHeader::decode(header_bytes);
-    let first_at = match header {
-        HeaderState::Valid(valid) => record::read_head(valid.marker(), first).map(|head| head.2),
-        HeaderState::OtherVersion(_) | HeaderState::Bad => None,
-    };
+    let (header_bytes, first) = head.split_at_checked(24).unwrap_or_default();
+    let header = record::decode_header(header_bytes);
+    let first_at = record::read_head(Marker::new(name.salt), first).map(|head| head.2);
     Ok(Beginning { header, first_at })
 }
 

@@ -168,7 +168,7 @@ impl Writer {
         let oldest = batch.iter().map(|job| job.at).min().unwrap_or(Timestamp::from_micros(0));
         self.shared.meter.add_used(batch_bytes + header_bytes);
         self.shared.ledger().append(
-            segment.first_seq(),
+            segment.name(),
             segment.durable_bytes(),
             seq - first_seq,
             oldest,
@@ -209,7 +209,7 @@ impl Writer {
         }
         if let Some(active) = self.active.as_ref().filter(|active| !active.segment.is_empty()) {
             let ledger = self.shared.ledger();
-            let is_begun = ledger.acked_seq() >= active.segment.first_seq();
+            let is_begun = ledger.acked_seq() >= active.segment.name().first_seq;
             let is_drained = ledger.backlog_records() == 0;
             drop(ledger);
             // Nothing is appended between this look and the closing: only this thread appends.
