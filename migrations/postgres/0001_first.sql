@@ -65,6 +65,7 @@ CREATE TABLE issues (
     number BIGINT,
     title TEXT NOT NULL,
     culprit TEXT NOT NULL,
+    search_text TEXT NOT NULL,
     level TEXT NOT NULL,
     platform TEXT NOT NULL,
     handled BOOLEAN,
@@ -154,6 +155,8 @@ CREATE TABLE issue_tags (
     n_events BIGINT NOT NULL,
     PRIMARY KEY (project_id, issue_id, tag, value)
 );
+CREATE INDEX issue_tags_project_environment_idx ON issue_tags (project_id, lower(value), issue_id)
+    WHERE tag = 'environment';
 
 CREATE TABLE issue_users (
     project_id BIGINT NOT NULL,

@@ -65,6 +65,7 @@ CREATE TABLE issues (
     number INTEGER,
     title TEXT NOT NULL,
     culprit TEXT NOT NULL,
+    search_text TEXT NOT NULL,
     level TEXT NOT NULL,
     platform TEXT NOT NULL,
     handled INTEGER,
@@ -154,6 +155,8 @@ CREATE TABLE issue_tags (
     n_events INTEGER NOT NULL,
     PRIMARY KEY (project_id, issue_id, tag, value)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX issue_tags_project_environment_idx ON issue_tags (project_id, lower(value), issue_id)
+    WHERE tag = 'environment';
 
 CREATE TABLE issue_users (
     project_id INTEGER NOT NULL,

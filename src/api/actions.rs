@@ -87,7 +87,8 @@ async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, request, id).await?;
-    Ok(HttpResponse::Ok().json(IssueResponse::load(api, &mut tx, &project, issue).await?))
+    let response = IssueResponse::load(api, &mut tx, &project, vec![issue]).await?;
+    Ok(HttpResponse::Ok().json(response.first()))
 }
 
 /// It is done.

@@ -4,11 +4,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Api, ApiError};
+use crate::domain::id::IssueId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Status;
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
 use crate::store::Tx;
+use crate::store::event::StoredHash;
 
 /// An issue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,16 +88,32 @@ pub(super) struct FingerprintResponse {
 }
 
 impl IssueResponse {
-    /// Loads what belongs to an issue.
+    /// Loads what belongs to issues.
     pub(super) async fn load(
         api: &Api,
         tx: &mut Tx,
         project: &Project,
+        issues: Vec<Issue>,
+    ) -> Result<Vec<Self>, ApiError> {
+        let ids: Vec<IssueId> = issues.iter().map(|issue| issue.id).collect();
+        let mut environments = tx.list_environments_of(project.id, &ids).await?;
+        let mut hashes = tx.list_hashes_of(project.id, &ids).await?;
+        let response = |issue: Issue| {
+            let environments = environments.remove(&issue.id).unwrap_or_default();
+            let hashes = hashes.remove(&issue.id).unwrap_or_default();
+            Self::new(api, project, issue, environments, hashes)
+        };
+        Ok(issues.into_iter().map(response).collect())
+    }
+
+    fn new(
+        api: &Api,
+        project: &Project,
         issue: Issue,
-    ) -> Result<Self, ApiError> {
-        let environments = tx.list_tag_values(project.id, issue.id, "environment").await?;
-        let hashes = tx.list_hashes(project.id, issue.id).await?;
-        let fingerprint = |hash: crate::store::event::StoredHash| FingerprintResponse {
+        environments: Vec<String>,
+        hashes: Vec<StoredHash>,
+    ) -> Self {
+        let fingerprint = |hash: StoredHash| FingerprintResponse {
             hash: hash.hash.to_string(),
             config: hash.config,
             why: serde_json::from_str(&hash.explanation).unwrap_or_default(),
@@ -109,7 +127,7 @@ impl IssueResponse {
                 (None, Some(MuteResponse { until: *until, events }))
             }
         };
-        Ok(Self {
+        Self {
             url: api.url(&format!("/api/v1/issues/{}", issue.short_id)),
             id: issue.short_id.to_string(),
             project: project.slug.clone(),
@@ -137,6 +155,6 @@ impl IssueResponse {
             assignee: issue.assignee,
             fingerprint: fingerprints.next(),
             merged_fingerprints: fingerprints.collect(),
-        })
+        }
     }
 }

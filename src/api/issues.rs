@@ -92,11 +92,8 @@ pub(super) async fn list(
         format!("{}.{}", place.key, place.id.simple())
     };
     let Page { items, next } = page(issues, limit, cursor, |issue| issue);
-    let mut responses = Vec::with_capacity(items.len());
-    for issue in items {
-        responses.push(IssueResponse::load(&api, &mut tx, &project, issue).await?);
-    }
-    Ok(HttpResponse::Ok().json(Page { items: responses, next }))
+    let items = IssueResponse::load(&api, &mut tx, &project, items).await?;
+    Ok(HttpResponse::Ok().json(Page { items, next }))
 }
 
 /// One issue.
@@ -112,7 +109,8 @@ pub(super) async fn show(
     bearer.require(Scope::Read)?;
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, &request, &id).await?;
-    Ok(HttpResponse::Ok().json(IssueResponse::load(&api, &mut tx, &project, issue).await?))
+    let response = IssueResponse::load(&api, &mut tx, &project, vec![issue]).await?;
+    Ok(HttpResponse::Ok().json(response.first()))
 }
 
 /// One change of an issue.

@@ -1,11 +1,13 @@
 //! What happened to an issue, its tags and its hours.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::rows::{dialect, new_rows, rows_json};
+use super::rows::{dialect, new_rows, of_issues, rows_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::lifecycle::Change;
@@ -73,12 +75,31 @@ const LIST: &str = "SELECT issues.number, issue_activity.id, issue_activity.at,
     ORDER BY issue_activity.id DESC LIMIT $4";
 const LIST_TAGS: &str = "SELECT tag, value, n_events FROM issue_tags
     WHERE project_id = $1 AND issue_id = $2 ORDER BY tag, n_events DESC, value";
-const LIST_TAG_VALUES: &str = "SELECT value, n_events FROM issue_tags
-    WHERE project_id = $1 AND issue_id = $2 AND tag = $3 ORDER BY n_events DESC, value";
+macro_rules! list_environments {
+    ($issues:literal) => {
+        concat!(
+            "SELECT issue_id, value FROM issue_tags
+            WHERE project_id = $1 AND tag = 'environment' AND issue_id ",
+            $issues,
+            " ORDER BY n_events DESC, value"
+        )
+    };
+}
+const LIST_ENVIRONMENTS_SQLITE: &str =
+    list_environments!("IN (SELECT unhex(value, '-') FROM json_each($2))");
+const LIST_ENVIRONMENTS_POSTGRES: &str = list_environments!("= ANY(CAST($2 AS UUID[]))");
 const LIST_HOURS: &str = "SELECT hour, CAST(SUM(n_events) AS BIGINT) FROM issue_counts
     WHERE project_id = $1 AND issue_id = $2 AND hour >= $3 GROUP BY hour ORDER BY hour";
 
-statements!(INSERT_SQLITE, INSERT_POSTGRES, LIST, LIST_TAGS, LIST_TAG_VALUES, LIST_HOURS);
+statements!(
+    INSERT_SQLITE,
+    INSERT_POSTGRES,
+    LIST,
+    LIST_TAGS,
+    LIST_ENVIRONMENTS_SQLITE,
+    LIST_ENVIRONMENTS_POSTGRES,
+    LIST_HOURS
+);
 
 impl Tx {
     /// Notes changes of issues.
@@ -149,22 +170,27 @@ impl Tx {
         Ok(rows.into_iter().map(count).collect())
     }
 
-    /// The values of one tag of an issue, the most frequent first.
+    /// The environments issues were seen in, most frequent first.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_tag_values(
+    pub async fn list_environments_of(
         &mut self,
         project: ProjectId,
-        issue: IssueId,
-        tag: &str,
-    ) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String, i64)> = on!(self, |c| sqlx::query_as(LIST_TAG_VALUES)
-            .bind(project.0)
-            .bind(issue.0)
-            .bind(tag)
-            .fetch_all(c))?;
-        Ok(rows.into_iter().map(|(value, _)| value).collect())
+        issues: &[IssueId],
+    ) -> Result<HashMap<IssueId, Vec<String>>, StoreError> {
+        let rows: Vec<(Uuid, String)> = of_issues!(
+            self,
+            LIST_ENVIRONMENTS_SQLITE,
+            LIST_ENVIRONMENTS_POSTGRES,
+            project,
+            issues
+        )?;
+        let mut environments: HashMap<IssueId, Vec<String>> = HashMap::new();
+        for (issue, environment) in rows {
+            environments.entry(IssueId(issue)).or_default().push(environment);
+        }
+        Ok(environments)
     }
 
     /// The hours of an issue from `first` on, with their numbers of events.

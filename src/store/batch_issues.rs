@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::batch::IssueDelta;
 use super::counters::count;
 use super::error::StoreError;
-use super::issue::StateColumns;
+use super::issue::{StateColumns, search_text};
 use super::rows::{dialect, new_rows, rows_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
@@ -18,6 +18,7 @@ struct DeltaRow<'a> {
     revision: i64,
     title: &'a str,
     culprit: &'a str,
+    search_text: String,
     level: &'static str,
     platform: &'a str,
     handled: Option<bool>,
@@ -47,6 +48,7 @@ impl<'a> From<&'a IssueDelta> for DeltaRow<'a> {
                 .map_or(0, |revision| revision + i64::from(delta.is_state_changed)),
             title: &delta.title,
             culprit: &delta.culprit,
+            search_text: search_text(&delta.title, &delta.culprit),
             level: delta.level.as_str(),
             platform: &delta.platform,
             handled: delta.handled,
@@ -78,17 +80,17 @@ const LOCK_POSTGRES: &str = "SELECT held.id, held.revision
 macro_rules! upsert_issues {
     ($engine:ident) => {
         concat!(
-            "INSERT INTO issues (project_id, id, revision, title, culprit, level, platform,
-                handled, status, resolved_at, mute_until, mute_until_n_events, is_regressed,
+            "INSERT INTO issues (project_id, id, revision, title, culprit, search_text, level,
+                platform, handled, status, resolved_at, mute_until, mute_until_n_events, is_regressed,
                 unconfirmed_since, n_events, n_users, n_bodies, first_seen, last_seen,
                 last_seen_minute, first_release, last_release)
-            SELECT $1, id, revision, title, culprit, level, platform, handled, status,
+            SELECT $1, id, revision, title, culprit, search_text, level, platform, handled, status,
                 resolved_at, mute_until, mute_until_n_events, is_regressed, unconfirmed_since,
                 n_events, n_users, n_bodies, first_seen, last_seen, last_seen_minute,
                 first_release, last_release
             FROM ",
             new_rows!(
-                $engine, uuid id, int revision, text title, text culprit, text level,
+                $engine, uuid id, int revision, text title, text culprit, text search_text, text level,
                 text platform, bool handled, text status, int resolved_at, int mute_until,
                 int mute_until_n_events, bool is_regressed, int unconfirmed_since, int n_events,
                 int n_users, int n_bodies, int first_seen, int last_seen, int last_seen_minute,
@@ -99,6 +101,8 @@ macro_rules! upsert_issues {
                 ELSE issues.title END,
             culprit = CASE WHEN EXCLUDED.last_seen >= issues.last_seen THEN EXCLUDED.culprit
                 ELSE issues.culprit END,
+            search_text = CASE WHEN EXCLUDED.last_seen >= issues.last_seen
+                THEN EXCLUDED.search_text ELSE issues.search_text END,
             level = CASE WHEN EXCLUDED.last_seen >= issues.last_seen THEN EXCLUDED.level
                 ELSE issues.level END,
             platform = CASE WHEN EXCLUDED.last_seen >= issues.last_seen THEN EXCLUDED.platform

@@ -1,9 +1,12 @@
 //! Stored events and the hashes that lead to them.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::rows::of_issues;
 use super::tx::{Tx, on, statements};
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
@@ -98,10 +101,20 @@ const FIND_LATEST_BODY: &str = "SELECT events.id, issue_hashes.issue_id, events.
     ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
     WHERE events.project_id = $1 AND events.hash = $2 AND events.body IS NOT NULL
     ORDER BY events.occurred_at DESC LIMIT 1";
-const LIST_HASHES: &str = "SELECT hash, config, explanation FROM issue_hashes
-    WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, hash";
+macro_rules! list_hashes {
+    ($issues:literal) => {
+        concat!(
+            "SELECT issue_id, hash, config, explanation FROM issue_hashes
+            WHERE project_id = $1 AND issue_id ",
+            $issues,
+            " ORDER BY created_at, hash"
+        )
+    };
+}
+const LIST_HASHES_SQLITE: &str = list_hashes!("IN (SELECT unhex(value, '-') FROM json_each($2))");
+const LIST_HASHES_POSTGRES: &str = list_hashes!("= ANY(CAST($2 AS UUID[]))");
 
-statements!(FIND, LIST_OF_HASH, FIND_LATEST_BODY, LIST_HASHES);
+statements!(FIND, LIST_OF_HASH, FIND_LATEST_BODY, LIST_HASHES_SQLITE, LIST_HASHES_POSTGRES);
 
 impl Tx {
     /// The event of a project with this id.
@@ -176,13 +189,28 @@ impl Tx {
         project: ProjectId,
         issue: IssueId,
     ) -> Result<Vec<StoredHash>, StoreError> {
-        let rows: Vec<(Vec<u8>, String, String)> =
-            on!(self, |c| sqlx::query_as(LIST_HASHES).bind(project.0).bind(issue.0).fetch_all(c))?;
-        let hash = |(hash, config, explanation): (Vec<u8>, _, _)| {
+        let mut of_issues = self.list_hashes_of(project, &[issue]).await?;
+        Ok(of_issues.remove(&issue).unwrap_or_default())
+    }
+
+    /// The hashes of issues, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_hashes_of(
+        &mut self,
+        project: ProjectId,
+        issues: &[IssueId],
+    ) -> Result<HashMap<IssueId, Vec<StoredHash>>, StoreError> {
+        let rows: Vec<(Uuid, Vec<u8>, String, String)> =
+            of_issues!(self, LIST_HASHES_SQLITE, LIST_HASHES_POSTGRES, project, issues)?;
+        let mut hashes: HashMap<IssueId, Vec<StoredHash>> = HashMap::new();
+        for (issue, hash, config, explanation) in rows {
             let hash = <[u8; 32]>::try_from(hash.as_slice())
-                .map_err(|_| StoreError::corrupt("issue_hashes", "hash", issue.0))?;
-            Ok(StoredHash { hash: Hash(hash), config, explanation })
-        };
-        rows.into_iter().map(hash).collect()
+                .map_err(|_| StoreError::corrupt("issue_hashes", "hash", issue))?;
+            let stored = StoredHash { hash: Hash(hash), config, explanation };
+            hashes.entry(IssueId(issue)).or_default().push(stored);
+        }
+        Ok(hashes)
     }
 }

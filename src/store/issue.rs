@@ -195,12 +195,17 @@ impl Sort {
         Place { key, id: issue.id.0 }
     }
 
-    fn text(self) -> &'static str {
-        match self {
-            Self::LastSeen => LIST_BY_LAST_SEEN,
-            Self::FirstSeen => LIST_BY_FIRST_SEEN,
-            Self::Events => LIST_BY_EVENTS,
-            Self::Users => LIST_BY_USERS,
+    /// The statement that lists issues in this order, of one environment or of all.
+    fn text(self, of_environment: bool) -> &'static str {
+        match (self, of_environment) {
+            (Self::LastSeen, false) => LIST_BY_LAST_SEEN,
+            (Self::LastSeen, true) => LIST_SEEN_IN_BY_LAST_SEEN,
+            (Self::FirstSeen, false) => LIST_BY_FIRST_SEEN,
+            (Self::FirstSeen, true) => LIST_SEEN_IN_BY_FIRST_SEEN,
+            (Self::Events, false) => LIST_BY_EVENTS,
+            (Self::Events, true) => LIST_SEEN_IN_BY_EVENTS,
+            (Self::Users, false) => LIST_BY_USERS,
+            (Self::Users, true) => LIST_SEEN_IN_BY_USERS,
         }
     }
 }
@@ -215,25 +220,34 @@ const FIND_BY_ID: &str =
 
 macro_rules! list {
     ($key:literal) => {
+        list!($key, " AND CAST($7 AS TEXT) IS NULL")
+    };
+    ($key:literal, $environment:literal) => {
         concat!(
             "SELECT ",
             columns!(),
             " FROM issues WHERE issues.project_id = $1 AND issues.merged_into IS NULL
             AND (CAST($2 AS TEXT) IS NULL OR issues.status = $2)
-            AND (CAST($3 AS TEXT) IS NULL OR lower(issues.title) LIKE lower($3) ESCAPE '!'
-                OR lower(issues.culprit) LIKE lower($3) ESCAPE '!')
-            AND (CAST($4 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM issue_tags
-                WHERE issue_tags.project_id = issues.project_id
-                AND issue_tags.issue_id = issues.id AND issue_tags.tag = 'environment'
-                AND lower(issue_tags.value) = lower($4)))
-            AND (CAST($5 AS BIGINT) IS NULL OR ",
+            AND (CAST($3 AS TEXT) IS NULL OR issues.search_text LIKE $3 ESCAPE '!')
+            AND (",
             $key,
-            " < $5 OR (",
+            ", issues.id) < ($4, $5)",
+            $environment,
+            " ORDER BY ",
             $key,
-            " = $5 AND issues.id < $6))
-            ORDER BY ",
+            " DESC, issues.id DESC LIMIT $6"
+        )
+    };
+}
+// With `OFFSET` it is a look at the index for each issue, and never a join over all of them, which a
+// planner that has not analysed the tables yet prefers.
+macro_rules! list_seen_in {
+    ($key:literal) => {
+        list!(
             $key,
-            " DESC, issues.id DESC LIMIT $7"
+            " AND EXISTS (SELECT 1 FROM issue_tags WHERE issue_tags.project_id = $1
+                AND issue_tags.tag = 'environment' AND lower(issue_tags.value) = lower($7)
+                AND issue_tags.issue_id = issues.id LIMIT 1 OFFSET 0)"
         )
     };
 }
@@ -241,6 +255,10 @@ const LIST_BY_LAST_SEEN: &str = list!("issues.last_seen_minute");
 const LIST_BY_FIRST_SEEN: &str = list!("issues.first_seen");
 const LIST_BY_EVENTS: &str = list!("issues.n_events");
 const LIST_BY_USERS: &str = list!("issues.n_users");
+const LIST_SEEN_IN_BY_LAST_SEEN: &str = list_seen_in!("issues.last_seen_minute");
+const LIST_SEEN_IN_BY_FIRST_SEEN: &str = list_seen_in!("issues.first_seen");
+const LIST_SEEN_IN_BY_EVENTS: &str = list_seen_in!("issues.n_events");
+const LIST_SEEN_IN_BY_USERS: &str = list_seen_in!("issues.n_users");
 
 const LIST_MUTES_OVER: &str = "SELECT project_id, id FROM issues
     WHERE mute_until IS NOT NULL AND mute_until <= $1
@@ -250,9 +268,15 @@ const UPDATE_STATE: &str = "UPDATE issues SET status = $4, resolved_at = $5, mut
     revision = revision + 1
     WHERE project_id = $1 AND id = $2 AND revision = $3";
 
+/// What a search looks into. Databases differ in what they take for a small letter, and are slow at
+/// it.
+pub(super) fn search_text(title: &str, culprit: &str) -> String {
+    format!("{title}\n{culprit}").to_lowercase()
+}
+
 /// Text for `LIKE … ESCAPE '!'` that finds `text` anywhere, its words in order.
 fn like(text: &str) -> String {
-    let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let escaped = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
     let words: Vec<&str> = escaped.split_whitespace().collect();
     format!("%{}%", words.join("%"))
 }
@@ -264,6 +288,10 @@ statements!(
     LIST_BY_FIRST_SEEN,
     LIST_BY_EVENTS,
     LIST_BY_USERS,
+    LIST_SEEN_IN_BY_LAST_SEEN,
+    LIST_SEEN_IN_BY_FIRST_SEEN,
+    LIST_SEEN_IN_BY_EVENTS,
+    LIST_SEEN_IN_BY_USERS,
     LIST_MUTES_OVER,
     UPDATE_STATE
 );
@@ -311,14 +339,17 @@ impl Tx {
         filter: &Filter,
         limit: i64,
     ) -> Result<Vec<Issue>, StoreError> {
-        let rows: Vec<IssueRow> = on!(self, |c| sqlx::query_as(filter.sort.text())
+        let text = filter.sort.text(filter.environment.is_some());
+        let after = filter.after.unwrap_or(Place { key: i64::MAX, id: Uuid::max() });
+        let pattern = filter.text.as_deref().map(like);
+        let rows: Vec<IssueRow> = on!(self, |c| sqlx::query_as(text)
             .bind(project.id.0)
             .bind(&filter.status)
-            .bind(filter.text.as_deref().map(like))
-            .bind(&filter.environment)
-            .bind(filter.after.map(|place| place.key))
-            .bind(filter.after.map(|place| place.id))
+            .bind(pattern)
+            .bind(after.key)
+            .bind(after.id)
             .bind(limit)
+            .bind(&filter.environment)
             .fetch_all(c))?;
         rows.into_iter().map(|row| row.issue(project.id, &project.prefix)).collect()
     }

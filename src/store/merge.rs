@@ -1,6 +1,7 @@
 //! Merging one issue into another: hashes are repointed, counters added up. No event is touched.
 
 use super::error::StoreError;
+use super::issue::search_text;
 use super::tx::{Tx, execute, statements};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::issue::{Issue, handled_of_both};
@@ -20,7 +21,8 @@ const ABSORB: &str = "UPDATE issues SET
     n_bodies = n_bodies + (SELECT other.n_bodies FROM issues AS other
         WHERE other.project_id = $1 AND other.id = $2),
     first_seen = $5, last_seen = $6, last_seen_minute = $7, first_release = $8, last_release = $9,
-    handled = $10, title = $11, culprit = $12, level = $13, platform = $14, revision = revision + 1
+    handled = $10, title = $11, culprit = $12, level = $13, platform = $14, search_text = $15,
+    revision = revision + 1
     WHERE project_id = $1 AND id = $3 AND revision = $4 AND merged_into IS NULL";
 const ADD_COUNTS: &str = "INSERT INTO issue_counts
     (project_id, issue_id, hour, release, environment, verdict, n_events)
@@ -125,6 +127,7 @@ impl Tx {
                 .bind(&last.culprit)
                 .bind(last.level.as_str())
                 .bind(&last.platform)
+                .bind(search_text(&last.title, &last.culprit))
         )?;
         if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
     }

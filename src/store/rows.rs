@@ -68,7 +68,27 @@ macro_rules! dialect {
     };
 }
 
-pub(super) use {dialect, new_rows, postgres_column, sqlite_column};
+/// The rows of a statement whose second parameter names issues: an array on PostgreSQL, JSON on
+/// SQLite.
+macro_rules! of_issues {
+    ($tx:expr, $sqlite:expr, $postgres:expr, $project:expr, $issues:expr) => {{
+        let ids: Vec<Uuid> = $issues.iter().map(|issue| issue.0).collect();
+        match $tx {
+            $crate::store::Tx::Sqlite(tx) => {
+                let query = sqlx::query_as($sqlite)
+                    .bind($project.0)
+                    .bind($crate::store::rows::to_json(&ids));
+                query.fetch_all(&mut **tx).await
+            }
+            $crate::store::Tx::Postgres(tx) => {
+                let query = sqlx::query_as($postgres).bind($project.0).bind(ids);
+                query.fetch_all(&mut **tx).await
+            }
+        }
+    }};
+}
+
+pub(super) use {dialect, new_rows, of_issues, postgres_column, sqlite_column};
 
 /// Rows as the parameter of a statement.
 pub(super) fn rows_json<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {

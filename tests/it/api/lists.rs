@@ -155,7 +155,7 @@ both!(issues_are_found_by_status_environment_and_text, |engine: Engine| async mo
         ("100 of carts", "beta"),
         ("price_total missing", "beta"),
         ("priceXtotal missing", "beta"),
-        ("Bang! it went", "beta"),
+        ("Bang! it went ÄRGERLICH", "beta"),
         ("Bang it went", "beta"),
         (r"back\slash", "beta"),
     ] {
@@ -179,6 +179,8 @@ both!(issues_are_found_by_status_environment_and_text, |engine: Engine| async mo
         ("q=price_total", vec!["SHOP-3"]),
         ("q=PRICE", vec!["SHOP-3", "SHOP-4"]),
         ("q=!", vec!["SHOP-5"]),
+        ("q=%C3%A4rger", vec!["SHOP-5"]),
+        ("q=%C3%84RGER+ROUTE", vec!["SHOP-5"]),
         ("q=bang+went", vec!["SHOP-5", "SHOP-6"]),
         ("q=route", vec!["SHOP-1", "SHOP-2", "SHOP-3", "SHOP-4", "SHOP-5", "SHOP-6", "SHOP-7"]),
         ("q=route+price", vec!["SHOP-3", "SHOP-4"]),

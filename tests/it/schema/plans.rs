@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use crate::support::{Engine, TestApp, crash};
 
 /// The hot statements and the index each begins with: that of SQLite, that of PostgreSQL.
-const HOT: [(&str, &str, &str); 20] = [
+const HOT: [(&str, &str, &str); 24] = [
     ("batch::LIST_KNOWN_SQLITE", "sqlite_autoindex_events_1", ""),
     ("batch::LIST_KNOWN_POSTGRES", "", "events_pkey"),
     ("batch::LIST_FACTS_SQLITE", "sqlite_autoindex_issue_hashes_1", ""),
@@ -26,9 +26,17 @@ const HOT: [(&str, &str, &str); 20] = [
     ("users::LIST_SMALLEST", "PRIMARY KEY", "issue_users_pkey"),
     ("event::FIND", "sqlite_autoindex_events_1", "events_pkey"),
     ("event::LIST_OF_HASH", "events_project_hash_occurred_idx", "events_project_hash_occurred_idx"),
-    ("event::LIST_HASHES", "issue_hashes_project_issue_idx", "issue_hashes_project_issue_idx"),
+    ("event::LIST_HASHES_SQLITE", "issue_hashes_project_issue_idx", ""),
+    ("event::LIST_HASHES_POSTGRES", "", "issue_hashes_project_issue_idx"),
+    ("activity::LIST_ENVIRONMENTS_SQLITE", "PRIMARY KEY", ""),
+    ("activity::LIST_ENVIRONMENTS_POSTGRES", "", "issue_tags_"),
     ("issue::FIND_BY_NUMBER", "issues_project_number_idx", "issues_project_number_idx"),
     ("issue::LIST_BY_LAST_SEEN", "issues_project_last_seen_idx", "issues_project_last_seen_idx"),
+    (
+        "issue::LIST_SEEN_IN_BY_LAST_SEEN",
+        "issue_tags_project_environment_idx",
+        "issue_tags_project_environment_idx",
+    ),
     ("issue::LIST_MUTES_OVER", "issues_project_mute_until_idx", "issues_project_mute_until_idx"),
     ("token::FIND_BY_HASH", "tokens_secret_hash_idx", "tokens_secret_hash_idx"),
 ];
@@ -36,8 +44,8 @@ const HOT: [(&str, &str, &str); 20] = [
 /// An index of muted issues only: reading all of it is fine.
 const PARTIAL: &str = "issues_project_mute_until_idx";
 
-/// Statements that may sort, because an issue has few hashes.
-const FEW_ROWS: [&str; 1] = ["event::LIST_HASHES"];
+/// Statements that may sort, because an issue has few hashes and environments.
+const FEW_ROWS: [&str; 2] = ["event::LIST_HASHES_SQLITE", "activity::LIST_ENVIRONMENTS_SQLITE"];
 
 fn text_of(wanted: &str) -> &'static str {
     let found =
