@@ -144,13 +144,18 @@ pub async fn set_scrub_rules(
     Ok(true)
 }
 
-/// Deletes a project with everything in it.
+/// Deletes a project. What belonged to it is cleared away by and by.
 ///
 /// # Errors
 /// [`StoreError`] of the database.
-pub async fn delete(store: &Store, keys: &Keys, id: ProjectId) -> Result<(), StoreError> {
+pub async fn delete(
+    store: &Store,
+    clock: &Clock,
+    keys: &Keys,
+    id: ProjectId,
+) -> Result<(), StoreError> {
     let mut tx = store.write().await?;
-    tx.delete_project(id).await?;
+    tx.delete_project(id, clock.now()).await?;
     tx.commit().await?;
     keys.remove(|key| key.project_id == id);
     Ok(())

@@ -25,6 +25,9 @@ const STEP_BODIES: usize = 100;
 /// Issues that are looked at together.
 const STEP_ISSUES: i64 = 100;
 
+/// A batch that had begun when its project was deleted is over after this.
+const LATE_FOR: Duration = Duration::from_hours(1);
+
 fn days(n: u32) -> Duration {
     Duration::from_hours(24 * u64::from(n))
 }
@@ -53,6 +56,31 @@ pub async fn give_up_old(store: &Store, now: Timestamp) -> Result<Given, StoreEr
     }
     store.give_space_back().await?;
     failure.map_or(Ok(given), Err)
+}
+
+/// Clears away what belonged to projects that were deleted, and looks once more later: a batch that
+/// had begun may still have been stored.
+///
+/// # Errors
+/// [`StoreError`]; the next round goes on.
+pub async fn clear_deleted(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let deleted = store.read().await?.list_deleted_projects(now).await?;
+    for project in deleted {
+        loop {
+            let mut tx = store.write().await?;
+            let n_rows = tx.clear_project(project.id, STEP_ROWS).await?;
+            if n_rows == 0 {
+                let clear_at = (!project.was_cleared).then(|| now.plus(LATE_FOR));
+                tx.project_cleared(project.id, clear_at).await?;
+            }
+            tx.commit().await?;
+            if n_rows == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
 }
 
 async fn give_up_of(

@@ -68,5 +68,5 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
     let named = files.into_iter().flat_map(|(file, statements)| {
         statements.iter().map(move |(name, text)| (file, *name, *text))
     });
-    named.chain(project::DELETE.map(|text| ("project", "DELETE", text))).collect()
+    named.chain(project::CLEAR.map(|text| ("project", "CLEAR", text))).collect()
 }

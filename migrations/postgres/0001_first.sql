@@ -17,6 +17,13 @@ CREATE TABLE projects (
 CREATE UNIQUE INDEX projects_slug_idx ON projects (slug);
 CREATE UNIQUE INDEX projects_prefix_idx ON projects (prefix);
 
+-- Projects that are gone, while what belonged to them may still be there.
+CREATE TABLE deleted_projects (
+    id BIGINT NOT NULL PRIMARY KEY,
+    deleted_at BIGINT NOT NULL,
+    clear_at BIGINT NOT NULL
+);
+
 CREATE TABLE project_keys (
     public_key TEXT NOT NULL PRIMARY KEY,
     project_id BIGINT NOT NULL,

@@ -17,6 +17,13 @@ CREATE TABLE projects (
 CREATE UNIQUE INDEX projects_slug_idx ON projects (slug);
 CREATE UNIQUE INDEX projects_prefix_idx ON projects (prefix);
 
+-- Projects that are gone, while what belonged to them may still be there.
+CREATE TABLE deleted_projects (
+    id INTEGER NOT NULL PRIMARY KEY,
+    deleted_at INTEGER NOT NULL,
+    clear_at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE project_keys (
     public_key TEXT NOT NULL PRIMARY KEY,
     project_id INTEGER NOT NULL,

@@ -110,6 +110,7 @@ impl Housekeeper {
         let mut deleted_at = Timestamp::from_micros(0);
         // It may take longer than anything else waits.
         let mut giving_up = JoinSet::new();
+        let mut clearing = JoinSet::new();
         while !is_over(EVERY, &mut stop).await {
             if !self.store.is_open() {
                 continue;
@@ -126,6 +127,10 @@ impl Housekeeper {
             }
             if self.keeps_time {
                 errors.extend(done(triage::end_mutes(&self.store, &self.clock)).await.err());
+            }
+            while clearing.try_join_next().is_some() {}
+            if self.keeps_time && clearing.is_empty() {
+                clearing.spawn(clear_deleted(self.store.clone(), now));
             }
             if self.keeps_time && is_delete_due {
                 deleted_at = now;
@@ -145,6 +150,7 @@ impl Housekeeper {
         }
         // What is not committed is undone; the next process goes on.
         giving_up.shutdown().await;
+        clearing.shutdown().await;
     }
 
     async fn delete_old(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -152,6 +158,12 @@ impl Housekeeper {
         tx.delete_buried_before(now.minus(bury::KEPT_FOR)).await?;
         tx.delete_outcomes_before(now.minus(OUTCOMES_KEPT_FOR).hour()).await?;
         tx.commit().await
+    }
+}
+
+async fn clear_deleted(store: Store, now: Timestamp) {
+    if let Err(cause) = retention::clear_deleted(&store, now).await {
+        tracing::warn!(%cause, "a deleted project could not be cleared away");
     }
 }
 

@@ -55,6 +55,15 @@ impl ProjectRow {
     }
 }
 
+/// A project that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeletedProject {
+    /// It was.
+    pub id: ProjectId,
+    /// Whether what belonged to it was cleared away before.
+    pub was_cleared: bool,
+}
+
 const FIND_BY_SLUG: &str =
     "SELECT id, slug, name, prefix, settings, created_at FROM projects WHERE slug = $1";
 const FIND_BY_PREFIX: &str =
@@ -74,24 +83,48 @@ const INSERT_ENVIRONMENT: &str =
     "INSERT INTO environments (project_id, name, position, aliases, completes)
     VALUES ($1, $2, $3, $4, $5)";
 
+const DELETE: &str = "DELETE FROM projects WHERE id = $1";
+const DELETE_KEYS: &str = "DELETE FROM project_keys WHERE project_id = $1";
+const INSERT_DELETED: &str =
+    "INSERT INTO deleted_projects (id, deleted_at, clear_at) VALUES ($1, $2, $2)";
+const LIST_DELETED: &str =
+    "SELECT id, clear_at > deleted_at FROM deleted_projects WHERE clear_at <= $1 ORDER BY id";
+const CLEAR_LATER: &str = "UPDATE deleted_projects SET clear_at = $2 WHERE id = $1";
+const FORGET_DELETED: &str = "DELETE FROM deleted_projects WHERE id = $1";
+
+/// Some rows of a table, those that share the key of `$2` of them.
+macro_rules! clear {
+    ($table:literal, $key:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE project_id = $1 AND ",
+            $key,
+            " IN (SELECT ",
+            $key,
+            " FROM ",
+            $table,
+            " WHERE project_id = $1 LIMIT $2)"
+        )
+    };
+}
 /// Everything of a project, children first.
-pub(super) const DELETE: [&str; 16] = [
-    "DELETE FROM events WHERE project_id = $1",
-    "DELETE FROM issue_hashes WHERE project_id = $1",
-    "DELETE FROM issue_activity WHERE project_id = $1",
-    "DELETE FROM dictionaries WHERE project_id = $1",
-    "DELETE FROM issue_counts WHERE project_id = $1",
-    "DELETE FROM issue_tags WHERE project_id = $1",
-    "DELETE FROM issue_users WHERE project_id = $1",
-    "DELETE FROM issues WHERE project_id = $1",
-    "DELETE FROM outbox WHERE project_id = $1",
-    "DELETE FROM buried WHERE project_id = $1",
-    "DELETE FROM outcomes WHERE project_id = $1",
-    "DELETE FROM project_counters WHERE project_id = $1",
-    "DELETE FROM environments WHERE project_id = $1",
-    "DELETE FROM project_rules WHERE project_id = $1",
-    "DELETE FROM project_keys WHERE project_id = $1",
-    "DELETE FROM projects WHERE id = $1",
+pub(super) const CLEAR: [&str; 15] = [
+    clear!("events", "id"),
+    clear!("issue_hashes", "hash"),
+    clear!("issue_activity", "issue_id"),
+    clear!("dictionaries", "id"),
+    clear!("issue_counts", "issue_id"),
+    clear!("issue_tags", "issue_id"),
+    clear!("issue_users", "issue_id"),
+    clear!("issues", "id"),
+    clear!("outbox", "id"),
+    clear!("buried", "id"),
+    clear!("outcomes", "hour"),
+    clear!("project_counters", "name"),
+    clear!("environments", "name"),
+    clear!("project_rules", "kind"),
+    clear!("project_keys", "public_key"),
 ];
 
 statements!(
@@ -104,7 +137,13 @@ statements!(
     INSERT,
     UPDATE,
     DELETE_ENVIRONMENTS,
-    INSERT_ENVIRONMENT
+    INSERT_ENVIRONMENT,
+    DELETE,
+    DELETE_KEYS,
+    INSERT_DELETED,
+    LIST_DELETED,
+    CLEAR_LATER,
+    FORGET_DELETED
 );
 
 impl Tx {
@@ -233,13 +272,66 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes a project and everything that belongs to it.
+    /// Deletes a project: nobody finds it any more, and its keys are gone. The rest of what belongs
+    /// to it is cleared away in steps.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn delete_project(&mut self, id: ProjectId) -> Result<(), StoreError> {
-        for text in DELETE {
-            execute!(self, sqlx::query(text).bind(id.0))?;
+    pub async fn delete_project(
+        &mut self,
+        id: ProjectId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(DELETE).bind(id.0))?;
+        execute!(self, sqlx::query(DELETE_KEYS).bind(id.0))?;
+        execute!(self, sqlx::query(INSERT_DELETED).bind(id.0).bind(now.as_micros()))?;
+        Ok(())
+    }
+
+    /// Projects that are gone and are due to be cleared away.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_deleted_projects(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Vec<DeletedProject>, StoreError> {
+        let rows: Vec<(i64, bool)> =
+            on!(self, |c| sqlx::query_as(LIST_DELETED).bind(now.as_micros()).fetch_all(c))?;
+        let deleted = |(id, was_cleared)| DeletedProject { id: ProjectId(id), was_cleared };
+        Ok(rows.into_iter().map(deleted).collect())
+    }
+
+    /// Deletes some of what belonged to a project; says how many rows, none when nothing is left.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn clear_project(&mut self, id: ProjectId, limit: i64) -> Result<u64, StoreError> {
+        for text in CLEAR {
+            let n_rows = execute!(self, sqlx::query(text).bind(id.0).bind(limit))?;
+            if n_rows > 0 {
+                return Ok(n_rows);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Nothing of the project is left: looks again at `clear_at`, or never when that is `None`.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn project_cleared(
+        &mut self,
+        id: ProjectId,
+        clear_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        match clear_at {
+            Some(at) => {
+                execute!(self, sqlx::query(CLEAR_LATER).bind(id.0).bind(at.as_micros()))?;
+            }
+            None => {
+                execute!(self, sqlx::query(FORGET_DELETED).bind(id.0))?;
+            }
         }
         Ok(())
     }

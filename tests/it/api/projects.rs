@@ -1,5 +1,8 @@
 //! Projects, their environments and keys.
 
+use std::time::Duration;
+
+use airlock::retention::clear_deleted;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -196,6 +199,7 @@ both!(a_deleted_project_leaves_nothing_behind, |engine: Engine| async move {
     assert_eq!(app.get("/api/v1/projects/shop").await.problem(), not_found());
     assert_eq!(app.get("/api/v1/issues/SHOP-1").await.problem(), not_found());
     assert_eq!(app.delete("/api/v1/projects/shop").await.problem(), not_found());
+    clear_deleted(app.running.store(), app.clock.now()).await.expect("it is cleared away");
     for table in [
         "environments",
         "project_keys",
@@ -215,6 +219,19 @@ both!(a_deleted_project_leaves_nothing_behind, |engine: Engine| async move {
         assert_eq!(app.stored_number(&count(shop.id)).await, 0, "{table}");
         assert!(app.stored_number(&count(depot.id)).await > 0, "{table} of another project");
     }
+    // A batch that had begun before is stored after: an hour later that is gone too.
+    let count = format!("SELECT COUNT(*) FROM project_counters WHERE project_id = {}", shop.id);
+    let late = "UPDATE project_counters SET project_id = 1 WHERE CAST($1 AS BYTEA) IS NOT NULL";
+    app.change_store(late, &[]).await;
+    clear_deleted(app.running.store(), app.clock.now()).await.expect("nothing is due");
+    assert_eq!(app.stored_number(&count).await, 1);
+    for _ in 0..2 {
+        app.clock.advance(Duration::from_mins(61));
+        clear_deleted(app.running.store(), app.clock.now()).await.expect("it is cleared away");
+        assert_eq!(app.stored_number(&count).await, 0);
+    }
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM deleted_projects").await, 0);
+
     let again = app.create_project("shop").await;
     assert!(again.id > depot.id, "a DSN of the old project must not reach the new one");
     assert_eq!(report(&app, &shop).await, 403);

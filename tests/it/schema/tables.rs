@@ -112,10 +112,11 @@ both!(what_belongs_to_a_project_is_kept_by_project_and_goes_with_it, |engine: En
     let tables: BTreeSet<String> = columns.iter().filter_map(table).collect();
     let deleted: BTreeSet<String> = airlock::store::statements()
         .into_iter()
-        .filter(|(file, name, _)| (*file, *name) == ("project", "DELETE"))
+        .filter(|(file, name, _)| (*file, *name) == ("project", "CLEAR"))
         .filter_map(|(_, _, text)| {
-            let rest = text.strip_prefix("DELETE FROM ")?;
-            Some(rest.strip_suffix(" WHERE project_id = $1")?.to_owned())
+            let (table, _) =
+                text.strip_prefix("DELETE FROM ")?.split_once(" WHERE project_id = $1")?;
+            Some(table.to_owned())
         })
         .collect();
     assert_eq!(deleted, tables, "deleting a project leaves nothing behind");
