@@ -94,7 +94,7 @@ async fn give_up_of(
     given.n_events += delete_events(store, project, before).await?;
     given.n_bodies += look_at_issues(store, project, settings, before).await?;
     let mut tx = store.write().await?;
-    tx.delete_unused_dictionaries(project).await?;
+    tx.delete_unused_dictionaries(project, now).await?;
     tx.commit().await
 }
 

@@ -15,7 +15,7 @@ use crate::domain::fingerprint::Hash;
 use crate::domain::id::ProjectId;
 use crate::domain::sampling::Sampler;
 use crate::domain::time::Timestamp;
-use crate::store::body::{BodyEncoder, Dictionary};
+use crate::store::body::{BodyEncoder, DICTIONARY_SERVES, Dictionary};
 use crate::store::{Store, StoreError};
 
 /// A dictionary is trained on so many bodies, at least.
@@ -44,6 +44,10 @@ const UNUSED_AFTER: Duration = Duration::from_mins(10);
 /// A dictionary serves at least this long.
 const LEAST_AGE: Duration = Duration::from_mins(10);
 
+/// Then another is due: a dictionary holds pieces of the bodies it was trained on, and these are not
+/// to outlive their events for long.
+const MOST_AGE: Duration = Duration::from_hours(30 * 24);
+
 /// A dictionary no longer serves when bodies are this large, in percent of what they were when it
 /// was new.
 const DRIFT_PERCENT: u64 = 130;
@@ -55,6 +59,10 @@ const N_MEASURED: u64 = 500;
 #[derive(Debug, Default)]
 struct Held {
     dictionary: Option<Arc<Dictionary>>,
+    /// The rules of scrubbing that samples went through.
+    rules_version: Option<i64>,
+    /// The rules have changed since the dictionary was made.
+    is_outdated: bool,
     samples: Vec<Vec<u8>>,
     n_sample_bytes: usize,
     /// Where the next sample goes once there are enough.
@@ -127,6 +135,24 @@ impl Held {
         self.measured.bytes_after += n_after as u64;
     }
 
+    /// Gives up samples that older rules left as they were. What older rules made is no sample.
+    fn follow_rules(&mut self, version: i64) -> bool {
+        let known = *self.rules_version.get_or_insert(version);
+        if known < version {
+            self.rules_version = Some(version);
+            self.is_outdated = true;
+            self.samples.clear();
+            self.n_sample_bytes = 0;
+        }
+        known <= version
+    }
+
+    /// Whether another dictionary is to take its place, be it better or not.
+    fn is_dictionary_over(&self, now: Timestamp) -> bool {
+        let is_old = |dictionary: &Arc<Dictionary>| now.since(dictionary.made_at) >= MOST_AGE;
+        self.is_outdated || self.dictionary.as_ref().is_some_and(is_old)
+    }
+
     fn is_training_due(&self, now: Timestamp) -> bool {
         if self.samples.len() < LEAST_SAMPLES || now.since(self.changed_at) < LEAST_AGE {
             return false;
@@ -135,11 +161,12 @@ impl Held {
             .left_now
             .zip(self.left_when_new)
             .is_some_and(|(now, new)| now * 100 > new * DRIFT_PERCENT);
-        self.dictionary.is_none() || has_drifted
+        self.dictionary.is_none() || has_drifted || self.is_dictionary_over(now)
     }
 
     fn adopt(&mut self, dictionary: Option<Arc<Dictionary>>, now: Timestamp) {
         self.dictionary = dictionary;
+        self.is_outdated = false;
         self.measured = Measured::default();
         self.left_when_new = None;
         self.left_now = None;
@@ -183,6 +210,14 @@ impl Bodies {
         *locked(&self.sampler) = Sampler::default();
     }
 
+    /// A machine that slept does not know how long: a dictionary that was read too long ago by the
+    /// clock is not used before it was read again.
+    pub(super) fn doubt(&self, now: Timestamp) {
+        let mut held = locked(&self.held);
+        let is_unsure = |held: &&mut Held| now.since(held.read_at) >= SURE_FOR;
+        held.values_mut().filter(is_unsure).for_each(|held| held.sure_until = None);
+    }
+
     /// The dictionaries of the projects in memory, save those that may be out of use by now.
     pub(super) fn dictionaries(&self) -> BTreeMap<ProjectId, Arc<Dictionary>> {
         let held = locked(&self.held);
@@ -193,9 +228,12 @@ impl Bodies {
         held.iter().filter_map(dictionary).collect()
     }
 
-    /// Notes a body that was made.
-    pub(super) fn note(&self, project: ProjectId, json: &[u8], n_after: usize) {
-        if let Some(held) = locked(&self.held).get_mut(&project) {
+    /// Notes a body that was made, scrubbed by these rules.
+    pub(super) fn note(&self, project: ProjectId, rules: i64, json: &[u8], n_after: usize) {
+        let mut all = locked(&self.held);
+        if let Some(held) = all.get_mut(&project)
+            && held.follow_rules(rules)
+        {
             held.sample(json);
             held.measure(json.len(), n_after);
         }
@@ -224,7 +262,9 @@ impl Bodies {
         }
         let one = held.entry(project).or_default();
         one.read_at = now;
-        one.sure_until = Some(Instant::now() + SURE_FOR);
+        let serves = |dictionary: &Dictionary| now.since(dictionary.made_at) < DICTIONARY_SERVES;
+        let is_usable = newest.as_ref().is_none_or(serves);
+        one.sure_until = is_usable.then(|| Instant::now() + SURE_FOR);
         let id = |dictionary: Option<&Dictionary>| dictionary.map(|dictionary| dictionary.id);
         if id(one.dictionary.as_deref()) != id(newest.as_ref()) {
             one.adopt(newest.map(Arc::new), now);
@@ -249,7 +289,7 @@ impl Bodies {
         let project = *project;
         let id = held.dictionary.as_ref().map_or(1, |dictionary| dictionary.id + 1);
         let samples = held.samples.clone();
-        let old = held.dictionary.clone();
+        let old = held.dictionary.clone().filter(|_| !held.is_dictionary_over(now));
         // Whatever comes of it, this is not due again at once.
         held.changed_at = now;
         held.measured = Measured::default();
@@ -279,7 +319,7 @@ impl Bodies {
         let is_first = tx.insert_dictionary(*project, (*id, bytes), now).await?;
         tx.commit().await?;
         let dictionary = if is_first {
-            Dictionary::new(*id, bytes)
+            Dictionary::new(*id, bytes, now)
         } else {
             // Another node was first.
             store.read().await?.find_newest_dictionary(*project).await?
@@ -305,7 +345,7 @@ fn train_better(id: u32, samples: &[Vec<u8>], old: Option<&Dictionary>) -> Optio
     let lessons = lessons.into_iter().map(|(_, sample)| sample);
     let lessons: Vec<Vec<u8>> = lessons.step_by(step).cloned().collect();
     let bytes = Dictionary::train(id, &lessons)?;
-    let new = Dictionary::new(id, &bytes)?;
+    let new = Dictionary::new(id, &bytes, Timestamp::from_micros(0))?;
     let size = |dictionary: Option<&Dictionary>| -> Option<usize> {
         let mut encoder = BodyEncoder::new(dictionary).ok()?;
         let sizes = tests.iter().map(|(_, sample)| encoder.encode(sample).map(|body| body.len()));
@@ -350,7 +390,7 @@ mod tests {
             .collect();
         let bytes = Dictionary::train(1, &samples).expect("a dictionary");
         let mut held = held(0);
-        held.adopt(Dictionary::new(1, &bytes).map(Arc::new), at(0));
+        held.adopt(Dictionary::new(1, &bytes, at(0)).map(Arc::new), at(0));
         let mut see = |n_after: usize| {
             for _ in 0..=N_MEASURED {
                 held.sample(&[b'x'; 1_000]);
@@ -362,6 +402,33 @@ mod tests {
         assert_eq!(see(129), (false, false));
         assert_eq!(see(140), (false, true));
         assert_eq!(see(100), (false, false));
+    }
+
+    #[test]
+    fn a_dictionary_is_trained_anew_when_it_is_old_or_rules_have_changed() {
+        let samples: Vec<Vec<u8>> =
+            (0..500_u32).map(|n| format!("{{\"tenant\":\"tenant-{n}\"}}").into_bytes()).collect();
+        let bytes = Dictionary::train(1, &samples).expect("a dictionary");
+        let day = 24 * 60;
+        let adopted = || {
+            let mut held = held(LEAST_SAMPLES);
+            held.adopt(Dictionary::new(1, &bytes, at(0)).map(Arc::new), at(0));
+            held
+        };
+        assert!(!adopted().is_training_due(at(30 * day - 1)));
+        assert!(adopted().is_training_due(at(30 * day)));
+
+        let mut held = adopted();
+        assert!(held.follow_rules(3), "known for the first time");
+        assert!(!held.is_training_due(at(10)));
+        assert!(held.follow_rules(4));
+        assert!(held.samples.is_empty() && !held.is_training_due(at(10)), "nothing to learn from");
+        assert!(!held.follow_rules(3), "made before the rules changed");
+        for _ in 0..LEAST_SAMPLES {
+            held.sample(b"x");
+        }
+        assert!(held.is_training_due(at(10)));
+        assert_eq!(held.n_sample_bytes, LEAST_SAMPLES);
     }
 
     #[test]

@@ -82,6 +82,12 @@ impl Scrubbers {
         Ok(Self { usual: Arc::default(), own: Arc::new(own) })
     }
 
+    /// The version of a project's rules; 0 when it has none of its own. It only ever grows.
+    #[must_use]
+    pub fn version_of(&self, project: ProjectId) -> i64 {
+        self.own.get(&project).map_or(0, |own| own.version)
+    }
+
     /// The scrubber of a project.
     #[must_use]
     pub fn of(&self, project: ProjectId) -> &Scrubber {

@@ -318,6 +318,7 @@ impl Digest {
         if let Ok(fresh) = until_stored!(self, stop, self.scrubbers.refreshed(&self.store)) {
             self.scrubbers = fresh;
         }
+        self.bodies.doubt(self.clock.now());
         let begin = |share| {
             let (scrubbers, bodies) = (self.scrubbers.clone(), Arc::clone(&self.bodies));
             self.crew.begin(move || prepare_all(share, &scrubbers, &bodies))

@@ -4,6 +4,8 @@
 //! the project holds what they share, so that each body, which is decodable by itself, has only
 //! what is its own. A frame names its dictionary and carries a checksum.
 
+use std::time::Duration;
+
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::EncoderDictionary;
 use zstd::zstd_safe::{CParameter, get_dict_id_from_frame};
@@ -24,6 +26,10 @@ const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of a dictionary, at most: what zstd's own tool makes.
 const MOST_DICTIONARY_BYTES: usize = 110 * 1024;
 
+/// New bodies are compressed with a dictionary for this long at most; after it, the dictionary is
+/// deleted with the last event that may need it.
+pub const DICTIONARY_SERVES: Duration = Duration::from_hours(60 * 24);
+
 /// Where a dictionary's number stands in its bytes: after the magic number, little-endian.
 /// Source: RFC 8878, section 5.
 const ID_BYTES: std::ops::Range<usize> = 4..8;
@@ -32,6 +38,8 @@ const ID_BYTES: std::ops::Range<usize> = 4..8;
 pub struct Dictionary {
     /// Its number within the project, from 1.
     pub id: u32,
+    /// When it was trained.
+    pub made_at: Timestamp,
     encoder: EncoderDictionary<'static>,
 }
 
@@ -44,12 +52,12 @@ impl std::fmt::Debug for Dictionary {
 impl Dictionary {
     /// The dictionary of these bytes; `None` when they are none, or one of another number.
     #[must_use]
-    pub fn new(id: u32, bytes: &[u8]) -> Option<Self> {
+    pub fn new(id: u32, bytes: &[u8], made_at: Timestamp) -> Option<Self> {
         let own = bytes.get(ID_BYTES)?;
         if own != id.to_le_bytes() {
             return None;
         }
-        Some(Self { id, encoder: EncoderDictionary::try_copy(bytes, LEVEL).ok()? })
+        Some(Self { id, made_at, encoder: EncoderDictionary::try_copy(bytes, LEVEL).ok()? })
     }
 
     /// Makes a dictionary from bodies as JSON; it is used under the number `id`. `None` when they
@@ -128,7 +136,8 @@ fn decode(body: &[u8], dictionary: Option<&[u8]>) -> Option<Event> {
 }
 
 const FIND: &str = "SELECT dictionary FROM dictionaries WHERE project_id = $1 AND id = $2";
-const FIND_NEWEST: &str = "SELECT id, dictionary FROM dictionaries WHERE project_id = $1
+const FIND_NEWEST: &str =
+    "SELECT id, dictionary, created_at FROM dictionaries WHERE project_id = $1
     ORDER BY id DESC LIMIT 1";
 const INSERT: &str = "INSERT INTO dictionaries (project_id, id, created_at, dictionary)
     SELECT $1, $2, $3, $4
@@ -190,10 +199,11 @@ impl Tx {
         &mut self,
         project: ProjectId,
     ) -> Result<Option<Dictionary>, StoreError> {
-        let row: Option<(i64, Vec<u8>)> =
+        let row: Option<(i64, Vec<u8>, i64)> =
             on!(self, |c| sqlx::query_as(FIND_NEWEST).bind(project.0).fetch_optional(c))?;
-        let dictionary = |(id, bytes): (i64, Vec<u8>)| {
-            let read = u32::try_from(id).ok().and_then(|id| Dictionary::new(id, &bytes));
+        let dictionary = |(id, bytes, made_at): (i64, Vec<u8>, i64)| {
+            let made_at = Timestamp::from_micros(made_at);
+            let read = u32::try_from(id).ok().and_then(|id| Dictionary::new(id, &bytes, made_at));
             read.ok_or_else(|| StoreError::corrupt("dictionaries", "dictionary", project))
         };
         row.map(dictionary).transpose()
@@ -240,7 +250,8 @@ mod tests {
     fn a_body_is_decodable_by_itself_with_the_dictionary_it_names() {
         let samples = samples();
         let bytes = Dictionary::train(7, &samples).expect("a dictionary");
-        let dictionary = Dictionary::new(7, &bytes).expect("a dictionary");
+        let made_at = Timestamp::from_micros(0);
+        let dictionary = Dictionary::new(7, &bytes, made_at).expect("a dictionary");
         let json = samples.last().expect("samples");
         let plain = BodyEncoder::new(None).and_then(|mut encoder| encoder.encode(json));
         let plain = plain.expect("a body");

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::body::DICTIONARY_SERVES;
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
@@ -42,10 +43,12 @@ const COUNT_BODIES: &str = "UPDATE issues SET n_bodies = (SELECT COUNT(*)
 const FIND_ISSUE_OF_HASH: &str =
     "SELECT issue_id FROM issue_hashes WHERE project_id = $1 AND hash = $2";
 const DELETE_DICTIONARIES: &str = "DELETE FROM dictionaries WHERE project_id = $1
-    AND id < (SELECT MAX(newest.id) FROM dictionaries AS newest WHERE newest.project_id = $1)
-    AND NOT EXISTS (SELECT 1 FROM events WHERE events.project_id = $1
-        AND events.received_at <= $2 + (SELECT MIN(next.created_at) FROM dictionaries AS next
-            WHERE next.project_id = $1 AND next.id > dictionaries.id))";
+    AND EXISTS (SELECT 1 FROM (SELECT $2 + COALESCE((SELECT MIN(next.created_at)
+            FROM dictionaries AS next
+            WHERE next.project_id = $1 AND next.id > dictionaries.id),
+            dictionaries.created_at + $3) AS at) AS used_before
+        WHERE used_before.at < $4 AND NOT EXISTS (SELECT 1 FROM events
+            WHERE events.project_id = $1 AND events.received_at <= used_before.at))";
 
 statements!(
     FIND_RECEIVED_AT,
@@ -214,16 +217,24 @@ impl Tx {
         self.count_bodies(project, issue).await
     }
 
-    /// Deletes dictionaries that no stored event can need.
+    /// Deletes dictionaries that no event can need, neither a stored one nor one to come.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn delete_unused_dictionaries(
         &mut self,
         project: ProjectId,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
-        let text = DELETE_DICTIONARIES;
-        execute!(self, sqlx::query(text).bind(project.0).bind(OVERLAP_MICROS))?;
+        let serves = i64::try_from(DICTIONARY_SERVES.as_micros()).unwrap_or(i64::MAX);
+        execute!(
+            self,
+            sqlx::query(DELETE_DICTIONARIES)
+                .bind(project.0)
+                .bind(OVERLAP_MICROS)
+                .bind(serves)
+                .bind(now.as_micros())
+        )?;
         Ok(())
     }
 }

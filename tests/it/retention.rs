@@ -176,6 +176,34 @@ both!(bodies_are_compressed_with_what_they_share, |engine: Engine| async move {
     app.stop().await;
 });
 
+both!(a_dictionary_goes_with_the_last_event_that_may_need_it, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    for kind in 0..15 {
+        for _ in 0..20 {
+            app.send_event(&shop, &crash(&format!("Error{kind}"))).await.ok();
+        }
+    }
+    let n_dictionaries = async || app.stored_number("SELECT COUNT(*) FROM dictionaries").await;
+    until("a dictionary to be trained", async || {
+        app.send_event(&shop, &crash("Late")).await.ok();
+        app.digested().await;
+        n_dictionaries().await == 1
+    })
+    .await;
+    app.clock.advance(DAY * 59);
+    send(&app, &shop, 1, "shop@1").await;
+    app.clock.advance(DAY * 33);
+    assert!(give_up(&app).await.n_events > 300);
+    assert_eq!(n_dictionaries().await, 1, "the last event may need it");
+    app.clock.advance(DAY * 58);
+    assert_eq!(give_up(&app).await.n_events, 1);
+    assert_eq!(n_dictionaries().await, 0);
+    // Nobody uses what is gone.
+    let late = send(&app, &shop, 1, "shop@2").await.remove(0);
+    assert_eq!(event(&app, &late).await["body"], "kept");
+    app.stop().await;
+});
+
 both!(a_damaged_body_costs_its_neighbours_nothing, |engine: Engine| async move {
     let (app, shop) = shop(engine).await;
     let damaged = send(&app, &shop, 1, "shop@1").await.remove(0);
