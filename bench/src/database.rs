@@ -29,6 +29,12 @@ impl Database {
         let sql = format!("SELECT pg_database_size('{}')", self.name);
         Ok(psql(&self.server, &sql)?.trim().parse()?)
     }
+
+    /// Deadlocks since it was made.
+    pub(crate) fn n_deadlocks(&self) -> Result<u64, Failure> {
+        let sql = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{}'", self.name);
+        Ok(psql(&self.server, &sql)?.trim().parse()?)
+    }
 }
 
 impl Drop for Database {

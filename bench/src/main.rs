@@ -6,6 +6,8 @@
 //! target/release/bench understanding
 //! target/release/bench load --bytes 8000 --bytes 50000 --postgres postgres://…
 //! target/release/bench scale --postgres postgres://…
+//! target/release/bench backlog --postgres postgres://…
+//! target/release/bench nodes --postgres postgres://…
 //! ```
 //!
 //! Machines differ and are noisy, so what counts are ratios of CPU time, as medians of several runs
@@ -22,6 +24,7 @@
 
 mod api;
 mod crash;
+mod crowd;
 mod database;
 mod events;
 mod load;
@@ -55,6 +58,10 @@ enum Bench {
     Load(load::LoadArgs),
     /// How fast a large store answers while reports come in, and how fast it starts
     Scale(scale::ScaleArgs),
+    /// How a backlog is stored that came while the store was away
+    Backlog(crowd::BacklogArgs),
+    /// Whether many servers on one PostgreSQL count right
+    Nodes(crowd::NodesArgs),
     /// What is left after kills, power cuts, damaged files and full disks
     #[command(subcommand)]
     Crash(crash::Crash),
@@ -82,6 +89,8 @@ fn main() -> ExitCode {
         Bench::Understanding => understanding::run(),
         Bench::Load(args) => load::run(&args),
         Bench::Scale(args) => scale::run(&args),
+        Bench::Backlog(args) => crowd::backlog(&args),
+        Bench::Nodes(args) => crowd::nodes(&args),
         Bench::Crash(crash) => crash::run(&crash),
         Bench::Sink => sink::run(),
     };

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -76,28 +77,17 @@ pub(crate) struct Server {
     pub(crate) folder: TempDir,
     kind: Kind,
     child: Child,
-    database: Option<Database>,
+    database: Option<Arc<Database>>,
 }
 
 impl Server {
     /// Starts a server with an empty store and the project `bench`.
     pub(crate) fn start(kind: &Kind) -> Result<Self, Failure> {
-        let folder = tempfile::tempdir()?;
         let database = match kind {
-            Kind::Postgres(server) => Some(Database::create(server)?),
+            Kind::Postgres(server) => Some(Database::create(server)?.into()),
             Kind::Sink | Kind::Sqlite => None,
         };
-        let child = spawn(kind, folder.path(), database.as_ref())?;
-        let mut server = Self {
-            address: ([127, 0, 0, 1], 0).into(),
-            head: String::new(),
-            folder,
-            kind: kind.clone(),
-            child,
-            database,
-        };
-        let said = server.said();
-        server.address = wait_for_address(&mut server.child, &said)?;
+        let mut server = Self::begin(kind, database)?;
         let path = if *kind == Kind::Sink {
             "/".to_owned()
         } else {
@@ -107,28 +97,46 @@ impl Server {
         Ok(server)
     }
 
-    /// The file where it says its address.
-    fn said(&self) -> PathBuf {
-        let name = if self.kind == Kind::Sink { "bench.out" } else { "address" };
-        self.folder.path().join(name)
+    /// Starts another server on the same database.
+    pub(crate) fn start_beside(&self) -> Result<Self, Failure> {
+        let mut other = Self::begin(&self.kind, self.database.clone())?;
+        other.head.clone_from(&self.head);
+        Ok(other)
+    }
+
+    fn begin(kind: &Kind, database: Option<Arc<Database>>) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        let store = database.as_ref().map(|database| database.url.as_str());
+        let mut child = spawn(kind, folder.path(), store)?;
+        let address = wait_for_address(&mut child, &said(kind, folder.path()))?;
+        Ok(Self { address, head: String::new(), folder, kind: kind.clone(), child, database })
     }
 
     /// Ends the server at once, and starts it on what it has stored; gives how long it took from
     /// then until it accepted a report.
     pub(crate) fn restart(&mut self, report: &[u8]) -> Result<Duration, Failure> {
-        self.child.kill()?;
-        self.child.wait()?;
-        let said = self.said();
-        std::fs::remove_file(&said)?;
-        let began = Instant::now();
-        self.child = spawn(&self.kind, self.folder.path(), self.database.as_ref())?;
-        self.address = wait_for_address(&mut self.child, &said)?;
+        let began = self.start_again(true)?;
         let (status, _) = Wire::connect(self.address)?.send(&self.head, report)?;
         if status == 200 {
             Ok(began.elapsed())
         } else {
             Err(format!("the first report was answered with {status}").into())
         }
+    }
+
+    /// Ends the server at once, and starts it on what it has stored, or without its store; says when
+    /// it was started.
+    pub(crate) fn start_again(&mut self, with_store: bool) -> Result<Instant, Failure> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let said = said(&self.kind, self.folder.path());
+        std::fs::remove_file(&said)?;
+        let own = self.database.as_ref().map(|database| database.url.as_str());
+        let store = if with_store { own } else { Some("sqlite:/nowhere/airlock.db") };
+        let began = Instant::now();
+        self.child = spawn(&self.kind, self.folder.path(), store)?;
+        self.address = wait_for_address(&mut self.child, &said)?;
+        Ok(began)
     }
 
     /// Waits until everything that was accepted is stored.
@@ -144,6 +152,11 @@ impl Server {
         let issues = api::list(self.address, "/api/v1/projects/bench/issues")?;
         let n_events = |issue: &Value| issue["events"].as_u64().ok_or("no number of events");
         Ok(issues.iter().map(n_events).sum::<Result<u64, _>>()?)
+    }
+
+    /// How often PostgreSQL had to end a transaction that waited for another in a circle.
+    pub(crate) fn n_deadlocks(&self) -> Result<u64, Failure> {
+        self.database.as_ref().map_or(Ok(0), |database| database.n_deadlocks())
     }
 
     /// How often the spool was synced to disk, and how often a batch was stored.
@@ -188,8 +201,14 @@ impl Server {
     }
 }
 
-/// Starts a server on a folder, which may have been used before.
-fn spawn(kind: &Kind, folder: &Path, database: Option<&Database>) -> Result<Child, Failure> {
+/// The file where a server says its address.
+fn said(kind: &Kind, folder: &Path) -> PathBuf {
+    folder.join(if *kind == Kind::Sink { "bench.out" } else { "address" })
+}
+
+/// Starts a server on a folder, which may have been used before, and on another store than the one
+/// in there.
+fn spawn(kind: &Kind, folder: &Path, store: Option<&str>) -> Result<Child, Failure> {
     let mut command = match kind {
         Kind::Sink => {
             let mut command = Command::new(std::env::current_exe()?);
@@ -202,8 +221,8 @@ fn spawn(kind: &Kind, folder: &Path, database: Option<&Database>) -> Result<Chil
             command
         }
     };
-    if let Some(database) = database {
-        command.args(["--database", &database.url]);
+    if let Some(store) = store {
+        command.args(["--database", store]);
     }
     let out = std::fs::File::create(folder.join("bench.out"))?;
     Ok(command.stdout(out).stderr(Stdio::null()).stdin(Stdio::null()).spawn()?)

@@ -43,6 +43,19 @@ fn load_is_measured_beside_the_sink() {
 }
 
 #[test]
+fn a_backlog_is_counted_exactly() {
+    let said = bench(&["backlog", "--events", "300", "--issues", "7"]);
+    assert_eq!(said.lines().filter(|line| line.ends_with("all counts are exact")).count(), 2);
+}
+
+#[test]
+fn many_servers_on_one_database_count_exactly() {
+    let said = bench(&["nodes", "--nodes", "3", "--events", "200", "--issues", "2"]);
+    assert!(said.contains("600 events of 2 issues"), "{said}");
+    assert!(said.contains("0 deadlocks; all counts are exact"), "{said}");
+}
+
+#[test]
 fn a_large_store_is_looked_at_while_reports_come_in() {
     let said = bench(&["scale", "--events", "300", "--issues", "30", "--seconds", "1"]);
     assert_eq!(said.lines().filter(|line| line.starts_with("start until")).count(), 2, "{said}");
