@@ -220,3 +220,4 @@ CREATE TABLE outcomes (
     n BIGINT NOT NULL,
     PRIMARY KEY (project_id, hour, outcome, detail)
 );
+CREATE INDEX outcomes_hour_idx ON outcomes (hour);

@@ -220,3 +220,4 @@ CREATE TABLE outcomes (
     n INTEGER NOT NULL,
     PRIMARY KEY (project_id, hour, outcome, detail)
 ) STRICT;
+CREATE INDEX outcomes_hour_idx ON outcomes (hour);

@@ -8,7 +8,7 @@ use sqlx::{Executor as _, SqlSafeStr as _};
 use crate::support::{Engine, TestApp, both};
 
 /// `…_SQLITE` and `…_POSTGRES` are for one engine, all others for both.
-fn is_for(engine: Engine, name: &str) -> bool {
+pub(super) fn is_for(engine: Engine, name: &str) -> bool {
     match engine {
         Engine::Sqlite => !name.ends_with("_POSTGRES"),
         Engine::Postgres => !name.ends_with("_SQLITE"),
