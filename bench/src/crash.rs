@@ -12,9 +12,11 @@ mod disk;
 mod full;
 mod kills;
 mod power;
+mod sites;
 mod store;
 mod traffic;
 mod victim;
+mod well;
 
 use airlock::clock::Clock;
 
@@ -32,6 +34,8 @@ pub(crate) enum Crash {
     Corrupt(corrupt::CorruptArgs),
     /// Let its disk run full at random moments under load (only root can)
     Full(full::FullArgs),
+    /// Let each of its writes fail once, one after the other
+    Sites(sites::SitesArgs),
 }
 
 /// What all have in common
@@ -70,6 +74,7 @@ pub(crate) fn run(crash: &Crash) -> Result<(), Failure> {
         Crash::Power(args) => power::run(args),
         Crash::Corrupt(args) => corrupt::run(args),
         Crash::Full(args) => full::run(args),
+        Crash::Sites(args) => sites::run(args),
     }
 }
 

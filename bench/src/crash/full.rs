@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::book::Book;
@@ -17,19 +16,17 @@ use super::check::check;
 use super::disk::{Disk, unavailable};
 use super::traffic::Traffic;
 use super::victim::Victim;
+use super::well::{PATIENCE, trouble, wait_until_well};
 use super::{Common, begin};
+use crate::Failure;
 use crate::events::Random;
 use crate::server::Kind;
-use crate::{Failure, api};
 
 /// Bytes of the file system.
 const DISK_BYTES: u64 = 512 * 1024 * 1024;
 
 /// The ballast leaves less than this.
 const MOST_LEFT: u64 = 600_000;
-
-/// The service notices within this time that its disk is full, and that it no longer is.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reports sent at most while the disk is full: they are refused fast.
 const MOST_REPORTS: u64 = 3_000;
@@ -137,7 +134,7 @@ impl Scene {
             self.address = self.victim.start()?;
         }
         self.traffic.rest();
-        self.wait_until_well()?;
+        wait_until_well(self.address)?;
         let before = self.traffic.n_acknowledgements();
         self.traffic.send(self.address, n_reports);
         self.traffic.finish();
@@ -151,27 +148,11 @@ impl Scene {
         Ok(())
     }
 
-    /// What the service says is wrong: parts and reasons.
-    fn trouble(&self) -> Result<Vec<String>, Failure> {
-        let (status, answer) = api::ask_once(self.address, "GET", "/status.json", &Value::Null)?;
-        if status != 200 {
-            return Err(format!("/status.json is answered with {status}: {answer}").into());
-        }
-        let mut troubles = Vec::new();
-        for (name, part) in answer["parts"].as_object().into_iter().flatten() {
-            if part["state"] != "ok" {
-                let error = part["last_error"].as_str().unwrap_or("no reason given");
-                troubles.push(format!("{name} is {}: {error}", part["state"]));
-            }
-        }
-        Ok(troubles)
-    }
-
     /// Waits until the service says that something is wrong.
     fn wait_for_trouble(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            let troubles = self.trouble()?;
+            let troubles = trouble(self.address)?;
             if !troubles.is_empty() {
                 self.said.extend(troubles);
                 return Ok(());
@@ -193,7 +174,7 @@ impl Scene {
                 self.address = address;
                 self.traffic.send(address, MOST_REPORTS);
                 self.pause(500);
-                self.said.extend(self.trouble()?);
+                self.said.extend(trouble(self.address)?);
                 Ok(true)
             }
             Err(cause) if self.victim.log_end().contains("No space left") => {
@@ -203,25 +184,6 @@ impl Scene {
                 Ok(false)
             }
             Err(cause) => Err(cause),
-        }
-    }
-
-    /// Waits until everything is stored and every part is well.
-    fn wait_until_well(&self) -> Result<(), Failure> {
-        let began = Instant::now();
-        loop {
-            let troubles = self.trouble()?;
-            let (ready, _) = api::ask_once(self.address, "GET", "/readyz", &Value::Null)?;
-            // The spool is well when it has written again, and so only after the next report.
-            let is_well =
-                troubles.iter().all(|trouble| trouble.starts_with("spool is \"degraded\""));
-            if is_well && ready == 200 {
-                return Ok(());
-            }
-            if began.elapsed() > PATIENCE {
-                return Err(format!("there is space again, and still: {troubles:?}").into());
-            }
-            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The server that crashes: one data folder, one store, and one process after the other.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(super) struct Victim {
     pub(super) store: Option<String>,
     /// More arguments of `serve`.
     pub(super) arguments: Vec<String>,
+    /// More of its environment.
+    pub(super) environment: Vec<(&'static str, OsString)>,
     /// Where all its processes write their log.
     log: PathBuf,
     /// Dropped last, when no process uses it any more.
@@ -39,6 +42,7 @@ impl Victim {
             data,
             store: database.as_ref().map(|database| database.url.clone()),
             arguments: Vec::new(),
+            environment: Vec::new(),
             log: folder.join("server.log"),
             process: None,
             database,
@@ -50,7 +54,7 @@ impl Victim {
         // What the last process left is not this one's address.
         let _ = std::fs::remove_file(self.data.join("address"));
         let mut command = airlock()?;
-        command.arg(&self.data).args(&self.arguments);
+        command.arg(&self.data).args(&self.arguments).envs(self.environment.iter().cloned());
         if let Some(store) = &self.store {
             command.args(["--database", store]);
         }
