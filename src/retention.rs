@@ -14,6 +14,7 @@ use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::project::{LEAST_RETENTION_DAYS, Settings};
 use crate::domain::sampling::thin;
 use crate::domain::time::Timestamp;
+use crate::store::project::DeletedProject;
 use crate::store::{Store, StoreError};
 
 /// Rows that one transaction deletes, at most.
@@ -65,22 +66,28 @@ pub async fn give_up_old(store: &Store, now: Timestamp) -> Result<Given, StoreEr
 /// [`StoreError`]; the next round goes on.
 pub async fn clear_deleted(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     let deleted = store.read().await?.list_deleted_projects(now).await?;
+    let mut failure = None;
     for project in deleted {
-        loop {
-            let mut tx = store.write().await?;
-            let n_rows = tx.clear_project(project.id, STEP_ROWS).await?;
-            if n_rows == 0 {
-                let clear_at = (!project.was_cleared).then(|| now.plus(LATE_FOR));
-                tx.project_cleared(project.id, clear_at).await?;
-            }
-            tx.commit().await?;
-            if n_rows == 0 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        // What cannot be done for one project is done for the others.
+        failure = failure.or(clear(store, project, now).await.err());
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
+}
+
+async fn clear(store: &Store, project: DeletedProject, now: Timestamp) -> Result<(), StoreError> {
+    loop {
+        let mut tx = store.write().await?;
+        let Some(n_rows) = tx.clear_project(project.id, STEP_ROWS).await? else { return Ok(()) };
+        if n_rows == 0 {
+            let clear_at = (!project.was_cleared).then(|| now.plus(LATE_FOR));
+            tx.project_cleared(project.id, clear_at).await?;
+        }
+        tx.commit().await?;
+        if n_rows == 0 {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn give_up_of(

@@ -154,9 +154,9 @@ impl Server {
         Ok(issues.iter().map(n_events).sum::<Result<u64, _>>()?)
     }
 
-    /// How often PostgreSQL had to end a transaction that waited for another in a circle.
-    pub(crate) fn n_deadlocks(&self) -> Result<u64, Failure> {
-        self.database.as_ref().map_or(Ok(0), |database| database.n_deadlocks())
+    /// Its database, if it has one of its own.
+    pub(crate) fn database(&self) -> Option<Arc<Database>> {
+        self.database.clone()
     }
 
     /// How often the spool was synced to disk, and how often a batch was stored.

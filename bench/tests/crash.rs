@@ -25,3 +25,17 @@ fn kills_lose_nothing_and_double_nothing() {
         assert_eq!((number(result, "missing"), number(result, "differences")), (0, 0), "{said}");
     }
 }
+
+#[test]
+fn single_writes_fail_and_nothing_is_lost() {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_bench"));
+    bench.args(["crash", "sites", "--stride", "25", "--reports", "20", "--connections", "2"]);
+    let output = bench.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let result = said.lines().find(|line| line.contains(": sent ")).expect("a result");
+    assert!(number(result, "stored") > 0, "nothing was tested: {said}");
+    assert_eq!((number(result, "missing"), number(result, "differences")), (0, 0), "{said}");
+    let n_sites = said.lines().filter(|line| line.contains(" times: ")).count();
+    assert!(n_sites >= 3, "too few sites: {said}");
+}

@@ -87,8 +87,8 @@ async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, request, id).await?;
-    let response = IssueResponse::load(api, &mut tx, &project, vec![issue]).await?;
-    Ok(HttpResponse::Ok().json(response.first()))
+    let response = IssueResponse::load_one(api, &mut tx, &project, issue).await?;
+    Ok(HttpResponse::Ok().json(response))
 }
 
 /// It is done.

@@ -106,6 +106,20 @@ impl IssueResponse {
         Ok(issues.into_iter().map(response).collect())
     }
 
+    /// Loads what belongs to an issue.
+    pub(super) async fn load_one(
+        api: &Api,
+        tx: &mut Tx,
+        project: &Project,
+        issue: Issue,
+    ) -> Result<Self, ApiError> {
+        let id = issue.id;
+        let mut environments = tx.list_environments_of(project.id, &[id]).await?;
+        let environments = environments.remove(&id).unwrap_or_default();
+        let hashes = tx.list_hashes(project.id, id).await?;
+        Ok(Self::new(api, project, issue, environments, hashes))
+    }
+
     fn new(
         api: &Api,
         project: &Project,

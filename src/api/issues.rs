@@ -109,8 +109,8 @@ pub(super) async fn show(
     bearer.require(Scope::Read)?;
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, &request, &id).await?;
-    let response = IssueResponse::load(&api, &mut tx, &project, vec![issue]).await?;
-    Ok(HttpResponse::Ok().json(response.first()))
+    let response = IssueResponse::load_one(&api, &mut tx, &project, issue).await?;
+    Ok(HttpResponse::Ok().json(response))
 }
 
 /// One change of an issue.

@@ -35,7 +35,7 @@ const MOST_PROJECTS: usize = 16;
 const READ_EVERY: Duration = Duration::from_mins(5);
 
 /// A dictionary that was not looked for during this time is not used: the store deletes what was
-/// followed by another an hour before, if no event needs it.
+/// followed by another, or has served its time, an hour before, if no event needs it.
 const SURE_FOR: Duration = Duration::from_mins(30);
 
 /// A project that reported nothing for this long makes room for another.
@@ -59,10 +59,8 @@ const N_MEASURED: u64 = 500;
 #[derive(Debug, Default)]
 struct Held {
     dictionary: Option<Arc<Dictionary>>,
-    /// The rules of scrubbing that samples went through.
-    rules_version: Option<i64>,
-    /// The rules have changed since the dictionary was made.
-    is_outdated: bool,
+    /// When the rules of scrubbing changed that samples went through.
+    rules_since: Timestamp,
     samples: Vec<Vec<u8>>,
     n_sample_bytes: usize,
     /// Where the next sample goes once there are enough.
@@ -136,21 +134,20 @@ impl Held {
     }
 
     /// Gives up samples that older rules left as they were. What older rules made is no sample.
-    fn follow_rules(&mut self, version: i64) -> bool {
-        let known = *self.rules_version.get_or_insert(version);
-        if known < version {
-            self.rules_version = Some(version);
-            self.is_outdated = true;
+    fn follow_rules(&mut self, since: Timestamp) -> bool {
+        if self.rules_since < since {
+            self.rules_since = since;
             self.samples.clear();
             self.n_sample_bytes = 0;
         }
-        known <= version
+        self.rules_since == since
     }
 
-    /// Whether another dictionary is to take its place, be it better or not.
+    /// Whether another dictionary is to take its place, be that one smaller than no dictionary only.
     fn is_dictionary_over(&self, now: Timestamp) -> bool {
-        let is_old = |dictionary: &Arc<Dictionary>| now.since(dictionary.made_at) >= MOST_AGE;
-        self.is_outdated || self.dictionary.as_ref().is_some_and(is_old)
+        self.dictionary.as_ref().is_some_and(|dictionary| {
+            now.since(dictionary.made_at) >= MOST_AGE || dictionary.made_at <= self.rules_since
+        })
     }
 
     fn is_training_due(&self, now: Timestamp) -> bool {
@@ -164,9 +161,19 @@ impl Held {
         self.dictionary.is_none() || has_drifted || self.is_dictionary_over(now)
     }
 
+    /// Goes on with the newest dictionary of the store. A number is not enough to know it by: when
+    /// nothing of a project is left, its numbers begin anew.
+    fn take_newest(&mut self, newest: Option<Dictionary>, now: Timestamp) {
+        let name = |dictionary: Option<&Dictionary>| {
+            dictionary.map(|dictionary| (dictionary.id, dictionary.made_at))
+        };
+        if name(self.dictionary.as_deref()) != name(newest.as_ref()) {
+            self.adopt(newest.map(Arc::new), now);
+        }
+    }
+
     fn adopt(&mut self, dictionary: Option<Arc<Dictionary>>, now: Timestamp) {
         self.dictionary = dictionary;
-        self.is_outdated = false;
         self.measured = Measured::default();
         self.left_when_new = None;
         self.left_now = None;
@@ -174,8 +181,9 @@ impl Held {
     }
 }
 
-/// A dictionary that was trained: of which project, its number, its bytes.
-pub(super) type Trained = (ProjectId, Option<(u32, Vec<u8>)>);
+/// A dictionary that was trained: of which project; its number, its bytes, and when its samples were
+/// taken.
+pub(super) type Trained = (ProjectId, Option<(u32, Vec<u8>, Timestamp)>);
 
 /// What digest knows of bodies. Shared by its threads.
 #[derive(Debug, Default)]
@@ -228,11 +236,17 @@ impl Bodies {
         held.iter().filter_map(dictionary).collect()
     }
 
-    /// Notes a body that was made, scrubbed by these rules.
-    pub(super) fn note(&self, project: ProjectId, rules: i64, json: &[u8], n_after: usize) {
+    /// Notes a body that was made, scrubbed by the rules of that time.
+    pub(super) fn note(
+        &self,
+        project: ProjectId,
+        rules_since: Timestamp,
+        json: &[u8],
+        n_after: usize,
+    ) {
         let mut all = locked(&self.held);
         if let Some(held) = all.get_mut(&project)
-            && held.follow_rules(rules)
+            && held.follow_rules(rules_since)
         {
             held.sample(json);
             held.measure(json.len(), n_after);
@@ -265,10 +279,7 @@ impl Bodies {
         let serves = |dictionary: &Dictionary| now.since(dictionary.made_at) < DICTIONARY_SERVES;
         let is_usable = newest.as_ref().is_none_or(serves);
         one.sure_until = is_usable.then(|| Instant::now() + SURE_FOR);
-        let id = |dictionary: Option<&Dictionary>| dictionary.map(|dictionary| dictionary.id);
-        if id(one.dictionary.as_deref()) != id(newest.as_ref()) {
-            one.adopt(newest.map(Arc::new), now);
-        }
+        one.take_newest(newest, now);
         drop(held);
         self.touch(project, now);
         Ok(())
@@ -297,7 +308,7 @@ impl Bodies {
         held.left_now = None;
         drop(all);
         Some(tokio::task::spawn_blocking(move || {
-            (project, train_better(id, &samples, old.as_deref()).map(|bytes| (id, bytes)))
+            (project, train_better(id, &samples, old.as_deref()).map(|bytes| (id, bytes, now)))
         }))
     }
 
@@ -311,15 +322,15 @@ impl Bodies {
         (project, trained): &Trained,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some((id, bytes)) = trained else { return Ok(()) };
+        let Some((id, bytes, made_at)) = trained else { return Ok(()) };
         let mut tx = store.write().await?;
         if tx.find_project_by_id(*project).await?.is_none() {
             return Ok(());
         }
-        let is_first = tx.insert_dictionary(*project, (*id, bytes), now).await?;
+        let is_first = tx.insert_dictionary(*project, (*id, bytes), *made_at).await?;
         tx.commit().await?;
         let dictionary = if is_first {
-            Dictionary::new(*id, bytes, now)
+            Dictionary::new(*id, bytes, *made_at)
         } else {
             // Another node was first.
             store.read().await?.find_newest_dictionary(*project).await?
@@ -405,6 +416,21 @@ mod tests {
     }
 
     #[test]
+    fn another_dictionary_may_have_the_same_number() {
+        let samples: Vec<Vec<u8>> =
+            (0..500_u32).map(|n| format!("{{\"tenant\":\"tenant-{n}\"}}").into_bytes()).collect();
+        let bytes = Dictionary::train(1, &samples).expect("a dictionary");
+        let mut held = held(0);
+        let mut take = |made_at| {
+            held.take_newest(Dictionary::new(1, &bytes, made_at), at(100_000));
+            Arc::clone(held.dictionary.as_ref().expect("a dictionary"))
+        };
+        let (first, again, other) = (take(at(0)), take(at(0)), take(at(90_000)));
+        assert!(Arc::ptr_eq(&first, &again), "what it has learned of it stays");
+        assert_eq!(other.made_at, at(90_000));
+    }
+
+    #[test]
     fn a_dictionary_is_trained_anew_when_it_is_old_or_rules_have_changed() {
         let samples: Vec<Vec<u8>> =
             (0..500_u32).map(|n| format!("{{\"tenant\":\"tenant-{n}\"}}").into_bytes()).collect();
@@ -419,11 +445,14 @@ mod tests {
         assert!(adopted().is_training_due(at(30 * day)));
 
         let mut held = adopted();
-        assert!(held.follow_rules(3), "known for the first time");
+        assert!(held.follow_rules(at(-1)), "it was made by these");
+        for _ in 0..LEAST_SAMPLES {
+            held.sample(b"x");
+        }
         assert!(!held.is_training_due(at(10)));
-        assert!(held.follow_rules(4));
+        assert!(held.follow_rules(at(5)));
         assert!(held.samples.is_empty() && !held.is_training_due(at(10)), "nothing to learn from");
-        assert!(!held.follow_rules(3), "made before the rules changed");
+        assert!(!held.follow_rules(at(-1)), "made before the rules changed");
         for _ in 0..LEAST_SAMPLES {
             held.sample(b"x");
         }

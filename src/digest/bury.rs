@@ -45,6 +45,13 @@ pub async fn bury(
 ) -> Result<(), StoreError> {
     let now = clock.now();
     let mut tx = store.write().await?;
+    // What belongs to no project has number 0, and nobody would find what is buried of a project that
+    // is gone.
+    if project != ProjectId(0) && tx.find_project_by_id(project).await?.is_none() {
+        let outcome = Outcome::Refused("project_gone".to_owned());
+        tx.add_outcome(ProjectId(0), now.hour(), &outcome, poisons.len() as u64).await?;
+        return tx.commit().await;
+    }
     let mut grave = tx.sum_buried_of(project).await?;
     let (mut n_buried, mut n_dropped) = (0, 0);
     for poison in poisons {

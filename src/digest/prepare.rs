@@ -121,7 +121,7 @@ impl Desk<'_> {
             }
         };
         let body = encoder.encode(&json)?;
-        self.bodies.note(project, self.scrubbers.version_of(project), &json, body.len());
+        self.bodies.note(project, self.scrubbers.changed_at(project), &json, body.len());
         Ok(body)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::id::ProjectId;
 use crate::domain::scrub::Scrubber;
+use crate::domain::time::Timestamp;
 use crate::store::{Store, StoreError, Tx};
 
 /// Which scrubber each project wants. Cheap to clone.
@@ -18,6 +19,7 @@ pub struct Scrubbers {
 #[derive(Debug, Clone)]
 struct Own {
     version: i64,
+    changed_at: Timestamp,
     scrubber: Arc<Scrubber>,
 }
 
@@ -26,7 +28,7 @@ impl Own {
     async fn load(
         tx: &mut Tx,
         project: ProjectId,
-        version: i64,
+        (version, changed_at): (i64, Timestamp),
     ) -> Result<Option<Self>, StoreError> {
         let rules = match tx.find_scrub_rules(project).await {
             Ok(Some(rules)) => Scrubber::new(&rules).map_err(|cause| cause.to_string()),
@@ -40,7 +42,7 @@ impl Own {
             tracing::error!(%project, cause, "rules of scrubbing cannot be used");
             Scrubber::default()
         });
-        Ok(Some(Self { version, scrubber: Arc::new(scrubber) }))
+        Ok(Some(Self { version, changed_at, scrubber: Arc::new(scrubber) }))
     }
 }
 
@@ -53,18 +55,18 @@ impl Scrubbers {
         let mut tx = store.read().await?;
         let versions = tx.list_scrub_versions().await?;
         let is_same = versions.len() == self.own.len()
-            && versions.iter().all(|(project, version)| {
+            && versions.iter().all(|(project, version, _)| {
                 self.own.get(project).is_some_and(|own| own.version == *version)
             });
         if is_same {
             return Ok(self.clone());
         }
         let mut own = BTreeMap::new();
-        for (project, version) in versions {
+        for (project, version, changed_at) in versions {
             let known = self.own.get(&project).filter(|own| own.version == version);
             let made = match known {
                 Some(known) => Some(known.clone()),
-                None => Own::load(&mut tx, project, version).await?,
+                None => Own::load(&mut tx, project, (version, changed_at)).await?,
             };
             own.extend(made.map(|made| (project, made)));
         }
@@ -77,15 +79,15 @@ impl Scrubbers {
     /// [`StoreError`] of the database.
     pub async fn for_project(store: &Store, project: ProjectId) -> Result<Self, StoreError> {
         let mut tx = store.read().await?;
-        let made = Own::load(&mut tx, project, 0).await?;
+        let made = Own::load(&mut tx, project, (0, Timestamp::from_micros(0))).await?;
         let own = made.into_iter().map(|made| (project, made)).collect();
         Ok(Self { usual: Arc::default(), own: Arc::new(own) })
     }
 
-    /// The version of a project's rules; 0 when it has none of its own. It only ever grows.
+    /// When the rules of a project last changed; the beginning of time when it has none of its own.
     #[must_use]
-    pub fn version_of(&self, project: ProjectId) -> i64 {
-        self.own.get(&project).map_or(0, |own| own.version)
+    pub fn changed_at(&self, project: ProjectId) -> Timestamp {
+        self.own.get(&project).map_or(Timestamp::from_micros(0), |own| own.changed_at)
     }
 
     /// The scrubber of a project.

@@ -37,8 +37,10 @@ pub struct Limits {
     pub most_bytes: usize,
     /// Under load a batch that is not full waits this long for more.
     pub linger: Duration,
-    /// A transaction should hold the rows of its issues, and SQLite's one writer, no longer than this.
+    /// A transaction should hold SQLite's one writer no longer than this.
     pub most_hold: Duration,
+    /// A transaction should hold the rows of its issues no longer than this, where others can write.
+    pub most_shared_hold: Duration,
     /// One attempt at the store takes no longer than this; a peer that is gone never answers.
     pub most_attempt: Duration,
     /// When nothing comes for this long, the store's log is shrunk.
@@ -56,7 +58,8 @@ impl Default for Limits {
             least_records: 16,
             most_bytes: 16 * 1024 * 1024,
             linger: Duration::from_millis(200),
-            most_hold: Duration::from_millis(250),
+            most_hold: Duration::from_millis(50),
+            most_shared_hold: Duration::from_millis(250),
             most_attempt: Duration::from_secs(40),
             // Right after a burst a full log is as large as what was stored.
             idle: Duration::from_millis(250),
@@ -484,7 +487,11 @@ impl Digest {
         let held = began.elapsed();
         self.last_commit = Some(Instant::now());
         self.has_stored = true;
-        let most_hold = self.limits.most_hold;
+        let most_hold = if self.store.has_one_writer() {
+            self.limits.most_hold
+        } else {
+            self.limits.most_shared_hold
+        };
         if held > most_hold && n_records >= self.batch_records / 2 {
             self.batch_records = (self.batch_records / 2).max(self.limits.least_records);
         } else if held < most_hold * 7 / 10 && n_records >= self.batch_records / 2 {

@@ -27,6 +27,15 @@ pub enum OpenError {
         /// The version its header names.
         version: u32,
     },
+    /// A file looks like a segment and is not named like one.
+    #[error(
+        "{} is not named as this Airlock names the spool's segments: drain the spool with the version \
+         that wrote it, or move the file away", .path.display()
+    )]
+    OtherName {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder or a file in it cannot be read or written.
     #[error("the spool at {}: {source}", .path.display())]
     Io {
@@ -72,10 +81,10 @@ impl AppendError {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A segment could not be read. Trying again continues at the same place.
-    #[error("the spool segment {} cannot be read: {source}", .path.display())]
+    #[error("the spool segment {first_seq:020} cannot be read: {source}")]
     Io {
-        /// The segment.
-        path: PathBuf,
+        /// The number its name begins with; the rest of the name is secret.
+        first_seq: u64,
         /// What the operating system said.
         source: io::Error,
     },

@@ -132,10 +132,8 @@ impl Reader {
             };
             let read = self.read_from(extent, most_records, most_bytes).await;
             self.n_failures = if read.is_ok() { 0 } else { self.n_failures.saturating_add(1) };
-            let read = read.map_err(|source| {
-                let path = extent.name.path(&self.shared.settings.dir);
-                ReadError::Io { path, source }
-            })?;
+            let read =
+                read.map_err(|source| ReadError::Io { first_seq: extent.name.first_seq, source })?;
             let records = self.take(read);
             if !records.is_empty() || most_records == 0 {
                 return Ok(records);

@@ -1,6 +1,7 @@
 //! Taking up a folder as the last process left it.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -42,7 +43,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
 pub(super) fn recover(dir: &Path) -> Result<Ledger, OpenError> {
     let failed = |source| OpenError::Io { path: dir.to_owned(), source };
     let stored_mark = watermark::read(dir).map_err(failed)?;
-    let mut found = list(dir).map_err(failed)?;
+    let mut found = list(dir)?;
     let mut next_seq = stored_mark.unwrap_or(0).saturating_add(1);
     if let Some(last) = found.pop() {
         let (name, beginning) = last;
@@ -77,12 +78,17 @@ pub(super) fn recover(dir: &Path) -> Result<Ledger, OpenError> {
 }
 
 /// The segments in the folder, in order.
-fn list(dir: &Path) -> io::Result<Vec<(Name, Beginning)>> {
+fn list(dir: &Path) -> Result<Vec<(Name, Beginning)>, OpenError> {
+    let failed = |source| OpenError::Io { path: dir.to_owned(), source };
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        if let Some(name) = entry.file_name().to_str().and_then(Name::parse) {
-            found.push((name, walk::read_beginning(&entry.path(), name)?));
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().and_then(OsStr::to_str);
+        if let Some(name) = name.and_then(Name::parse) {
+            let beginning = walk::read_beginning(&path, name);
+            found.push((name, beginning.map_err(|source| OpenError::Io { path, source })?));
+        } else if name.is_some_and(segment::is_named_so) {
+            return Err(OpenError::OtherName { path });
         }
     }
     found.sort_by_key(|(name, _)| name.first_seq);

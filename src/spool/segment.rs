@@ -10,6 +10,11 @@ use super::record::{self, Marker, SEGMENT_HEADER};
 
 const SUFFIX: &str = ".spool";
 
+/// Whether a file is named like a segment of some version.
+pub(super) fn is_named_so(name: &str) -> bool {
+    name.ends_with(SUFFIX)
+}
+
 /// The name of a segment: what must be known to read it, were its first bytes lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {

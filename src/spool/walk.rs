@@ -236,10 +236,10 @@ pub(super) struct Beginning {
     pub first_at: Option<Timestamp>,
 }
 
-/// Reads the beginning of a segment.
+/// Reads the beginning of a segment, or what the disk gives of it: nothing needs it.
 pub(super) fn read_beginning(path: &Path, name: Name) -> io::Result<Beginning> {
     let mut head = BytesMut::new();
-    read_into(&File::open(path)?, OnReadError::Fail, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
+    read_into(&File::open(path)?, OnReadError::Skip, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
     let (header_bytes, first) = head.split_at_checked(24).unwrap_or_default();
     let header = record::decode_header(header_bytes);
     let first_at = record::read_head(Marker::new(name.salt), first).map(|head| head.2);

@@ -152,6 +152,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a transaction that writes keeps everybody else from writing.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        matches!(self.inner.db, Db::Sqlite { .. })
+    }
+
     /// Gives back the space of SQLite's log, which otherwise stays as large as it ever was.
     ///
     /// # Errors

@@ -86,7 +86,10 @@ const INSERT_ENVIRONMENT: &str =
 const DELETE: &str = "DELETE FROM projects WHERE id = $1";
 const DELETE_KEYS: &str = "DELETE FROM project_keys WHERE project_id = $1";
 const INSERT_DELETED: &str =
-    "INSERT INTO deleted_projects (id, deleted_at, clear_at) VALUES ($1, $2, $2)";
+    "INSERT INTO deleted_projects (id, deleted_at, clear_at) VALUES ($1, $2, $2)
+    ON CONFLICT (id) DO NOTHING";
+/// Writes nothing new, but holds the row.
+const LOCK_DELETED: &str = "UPDATE deleted_projects SET clear_at = clear_at WHERE id = $1";
 const LIST_DELETED: &str =
     "SELECT id, clear_at > deleted_at FROM deleted_projects WHERE clear_at <= $1 ORDER BY id";
 const CLEAR_LATER: &str = "UPDATE deleted_projects SET clear_at = $2 WHERE id = $1";
@@ -104,7 +107,9 @@ macro_rules! clear {
             $key,
             " FROM ",
             $table,
-            " WHERE project_id = $1 LIMIT $2)"
+            " WHERE project_id = $1 ORDER BY ",
+            $key,
+            " LIMIT $2)"
         )
     };
 }
@@ -141,6 +146,7 @@ statements!(
     DELETE,
     DELETE_KEYS,
     INSERT_DELETED,
+    LOCK_DELETED,
     LIST_DELETED,
     CLEAR_LATER,
     FORGET_DELETED
@@ -302,18 +308,26 @@ impl Tx {
         Ok(rows.into_iter().map(deleted).collect())
     }
 
-    /// Deletes some of what belonged to a project; says how many rows, none when nothing is left.
+    /// Deletes some of what belonged to a project that is gone, and holds off other nodes that are
+    /// about to. Says how many rows, none when nothing is left; `None` when another node was done.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn clear_project(&mut self, id: ProjectId, limit: i64) -> Result<u64, StoreError> {
+    pub async fn clear_project(
+        &mut self,
+        id: ProjectId,
+        limit: i64,
+    ) -> Result<Option<u64>, StoreError> {
+        if execute!(self, sqlx::query(LOCK_DELETED).bind(id.0))? == 0 {
+            return Ok(None);
+        }
         for text in CLEAR {
             let n_rows = execute!(self, sqlx::query(text).bind(id.0).bind(limit))?;
             if n_rows > 0 {
-                return Ok(n_rows);
+                return Ok(Some(n_rows));
             }
         }
-        Ok(0)
+        Ok(Some(0))
     }
 
     /// Nothing of the project is left: looks again at `clear_at`, or never when that is `None`.

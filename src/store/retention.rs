@@ -43,10 +43,10 @@ const COUNT_BODIES: &str = "UPDATE issues SET n_bodies = (SELECT COUNT(*)
 const FIND_ISSUE_OF_HASH: &str =
     "SELECT issue_id FROM issue_hashes WHERE project_id = $1 AND hash = $2";
 const DELETE_DICTIONARIES: &str = "DELETE FROM dictionaries WHERE project_id = $1
-    AND EXISTS (SELECT 1 FROM (SELECT $2 + COALESCE((SELECT MIN(next.created_at)
-            FROM dictionaries AS next
-            WHERE next.project_id = $1 AND next.id > dictionaries.id),
-            dictionaries.created_at + $3) AS at) AS used_before
+    AND EXISTS (SELECT 1 FROM (SELECT $2 + MIN(ends.at) AS at FROM (
+            SELECT next.created_at AS at FROM dictionaries AS next
+            WHERE next.project_id = $1 AND next.id > dictionaries.id
+            UNION ALL SELECT dictionaries.created_at + $3) AS ends) AS used_before
         WHERE used_before.at < $4 AND NOT EXISTS (SELECT 1 FROM events
             WHERE events.project_id = $1 AND events.received_at <= used_before.at))";
 

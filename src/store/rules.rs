@@ -29,7 +29,8 @@ struct RulesRow {
 
 const FIND: &str = "SELECT rules FROM project_rules WHERE project_id = $1 AND kind = $2";
 const LIST_VERSIONS: &str =
-    "SELECT project_id, version FROM project_rules WHERE kind = $1 ORDER BY project_id";
+    "SELECT project_id, version, changed_at FROM project_rules WHERE kind = $1
+    ORDER BY project_id";
 const UPSERT: &str = "INSERT INTO project_rules (project_id, kind, rules, version, changed_at)
     VALUES ($1, $2, $3, 1, $4)
     ON CONFLICT (project_id, kind) DO UPDATE SET
@@ -59,15 +60,21 @@ impl Tx {
         row.map(read).transpose()
     }
 
-    /// The projects with rules of scrubbing of their own, and a number that changes with them.
+    /// The projects with rules of scrubbing of their own, a number that changes with them, and when
+    /// they last changed.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_scrub_versions(&mut self) -> Result<Vec<(ProjectId, i64)>, StoreError> {
-        let rows: Vec<(i64, i64)> = on!(self, |c| sqlx::query_as(LIST_VERSIONS)
+    pub async fn list_scrub_versions(
+        &mut self,
+    ) -> Result<Vec<(ProjectId, i64, Timestamp)>, StoreError> {
+        let rows: Vec<(i64, i64, i64)> = on!(self, |c| sqlx::query_as(LIST_VERSIONS)
             .bind(Kind::Scrubbing.as_str())
             .fetch_all(c))?;
-        Ok(rows.into_iter().map(|(project, version)| (ProjectId(project), version)).collect())
+        let versions = |(project, version, changed_at)| {
+            (ProjectId(project), version, Timestamp::from_micros(changed_at))
+        };
+        Ok(rows.into_iter().map(versions).collect())
     }
 
     /// Sets a project's rules of scrubbing.

@@ -170,7 +170,7 @@ async fn an_unreadable_segment_does_not_hold_up_the_next_for_ever() {
         match reader.next(9, 99).await {
             Ok(records) => break records,
             Err(error) => {
-                assert!(error.to_string().contains("/00000000000000000001-"), "{error}");
+                assert!(error.to_string().contains(" 00000000000000000001 "), "{error}");
                 assert_eq!(spool.status().skipped_records, 0, "it may have been for a moment only");
                 n_failures += 1;
             }
@@ -179,6 +179,36 @@ async fn an_unreadable_segment_does_not_hold_up_the_next_for_ever() {
     assert!(n_failures > 1);
     assert_eq!(records[0].bytes, b"second"[..]);
     assert_eq!(spool.status().skipped_records, 1);
+}
+
+#[tokio::test]
+async fn a_segment_whose_beginning_the_disk_cannot_read_is_no_reason_not_to_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _reader) =
+        open(Settings { segment_bytes: 1, ..settings(dir.path()) }, SEED).unwrap();
+    append(&spool, &["first"]).await;
+    append(&spool, &["second"]).await;
+    let copy = crash(&dir);
+    let unreadable = path(copy.path(), 1);
+    std::fs::remove_file(&unreadable).unwrap();
+    std::fs::create_dir(&unreadable).unwrap();
+    let (spool, mut reader) = reopen(copy.path());
+    let records = loop {
+        if let Ok(records) = reader.next(9, 99).await {
+            break records;
+        }
+    };
+    assert_eq!(records[0].bytes, b"second"[..]);
+    assert_eq!(spool.status().skipped_records, 1);
+}
+
+#[tokio::test]
+async fn a_segment_with_another_name_is_not_passed_over() {
+    let (dir, _) = three_records().await;
+    let old = dir.path().join("00000000000000000001.spool");
+    std::fs::rename(path(dir.path(), 1), &old).unwrap();
+    let refused = open(settings(dir.path()), 1).unwrap_err();
+    assert!(matches!(&refused, OpenError::OtherName { path } if *path == old), "{refused}");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ const HOT: [(&str, &str); 17] = [
     ("event::FIND", "events_pkey"),
     ("event::LIST_OF_HASH", "events_project_hash_occurred_idx"),
     ("event::LIST_HASHES_POSTGRES", "issue_hashes_project_issue_idx"),
-    ("activity::LIST_ENVIRONMENTS_POSTGRES", "issue_tags_"),
+    ("activity::LIST_ENVIRONMENTS_POSTGRES", "issue_tags_pkey"),
     ("issue::FIND_BY_NUMBER", "issues_project_number_idx"),
     ("issue::LIST_BY_LAST_SEEN", "issues_project_last_seen_idx"),
     ("issue::LIST_SEEN_IN_BY_LAST_SEEN", "issue_tags_project_environment_idx"),
