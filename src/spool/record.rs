@@ -1,6 +1,6 @@
 //! The bytes of a record, and of the header of a segment.
 //!
-//! A segment is one [`SegmentHeader`] followed by records. All numbers are little-endian:
+//! A segment is a header followed by records. All numbers are little-endian:
 //!
 //! ```text
 //! segment header   magic 8 | version u32 | first sequence number u64 | crc32c u32
