@@ -32,6 +32,10 @@ const SQLITE_READERS: u32 = 4;
 /// no page is written before the commit.
 const SQLITE_CACHE_KIB: u32 = 16 * 1024;
 
+/// The same for each connection that reads: the issues of a project fit, so that a search does not
+/// fetch them anew each time.
+const SQLITE_READER_CACHE_KIB: u32 = 8 * 1024;
+
 /// Pages of SQLite's log after which a commit moves them to the database: 8 MB. What is changed again
 /// and again is moved once.
 const SQLITE_LOG_PAGES: u32 = 2_000;
@@ -260,6 +264,8 @@ fn sqlite(path: &Path) -> Db {
         .pragma("cache_size", format!("-{SQLITE_CACHE_KIB}"))
         // What is deleted (buried bytes, keys) must not stay readable in free pages.
         .pragma("secure_delete", "ON");
+    let reading =
+        options.read_only(true).pragma("cache_size", format!("-{SQLITE_READER_CACHE_KIB}"));
     // A full or failing disk makes SQLite roll back by itself. The driver does not notice and takes
     // the connection for one within a transaction for ever: such a one is replaced.
     let pool = || {
@@ -268,7 +274,7 @@ fn sqlite(path: &Path) -> Db {
         })
     };
     Db::Sqlite {
-        reader: pool().max_connections(SQLITE_READERS).connect_lazy_with(options.read_only(true)),
+        reader: pool().max_connections(SQLITE_READERS).connect_lazy_with(reading),
         writer: pool().max_connections(1).connect_lazy_with(writing),
     }
 }
