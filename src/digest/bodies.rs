@@ -143,7 +143,7 @@ impl Held {
         self.rules_since == since
     }
 
-    /// Whether another dictionary is to take its place, be that one smaller than no dictionary only.
+    /// Whether another dictionary is to take its place as soon as one serves better than none.
     fn is_dictionary_over(&self, now: Timestamp) -> bool {
         self.dictionary.as_ref().is_some_and(|dictionary| {
             now.since(dictionary.made_at) >= MOST_AGE || dictionary.made_at <= self.rules_since
