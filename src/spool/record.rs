@@ -62,17 +62,6 @@ impl Marker {
     }
 }
 
-/// What the first bytes of a segment are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeaderState {
-    /// A header of this format.
-    Valid,
-    /// A whole header, of a format that this build does not know.
-    OtherVersion(u32),
-    /// Torn or damaged.
-    Bad,
-}
-
 /// The salt of the segment that begins with `first_seq`, drawn from `seed`, which must come from the
 /// operating system's randomness.
 pub(super) fn draw_salt(seed: u64, first_seq: u64) -> u64 {
@@ -94,21 +83,16 @@ pub(super) fn encode_header(first_seq: u64) -> Vec<u8> {
     out
 }
 
-/// Reads the header at the beginning of `bytes`.
-pub(super) fn decode_header(bytes: &[u8]) -> HeaderState {
+/// The format that the header at the beginning of `bytes` names, when this build does not know it. A
+/// header that is torn or damaged names none, and nothing else in it is needed.
+pub(super) fn other_version(bytes: &[u8]) -> Option<u32> {
     let mut fields = Fields(bytes);
-    let found = (|| {
-        let magic = fields.take::<8>()?;
-        let version = fields.u32()?;
-        let _first_seq = fields.u64()?;
-        let sum = fields.u32()?;
-        (magic == MAGIC && sum == crc32c::crc32c(bytes.get(..20)?)).then_some(version)
-    })();
-    match found {
-        Some(VERSION) => HeaderState::Valid,
-        Some(other) => HeaderState::OtherVersion(other),
-        None => HeaderState::Bad,
-    }
+    let magic = fields.take::<8>()?;
+    let version = fields.u32()?;
+    let _first_seq = fields.u64()?;
+    let sum = fields.u32()?;
+    let is_sound = magic == MAGIC && sum == crc32c::crc32c(bytes.get(..20)?);
+    (is_sound && version != VERSION).then_some(version)
 }
 
 fn first_eight(digest: &[u8]) -> [u8; 8] {

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 
 use super::error::OpenError;
 use super::ledger::{Extent, Ledger};
-use super::record::{HeaderState, SEGMENT_HEADER};
+use super::record::SEGMENT_HEADER;
 use super::segment::Name;
 use super::walk::{Beginning, OnReadError, Step, Stretch, Walk};
 use super::{segment, walk, watermark};
@@ -59,7 +59,7 @@ pub(super) fn recover(dir: &Path) -> Result<Ledger, OpenError> {
     let mut following = found.iter().skip(1).map(|(name, _)| name.first_seq);
     for (name, beginning) in &found {
         let path = name.path(dir);
-        if let HeaderState::OtherVersion(version) = beginning.header {
+        if let Some(version) = beginning.other_version {
             return Err(OpenError::OtherVersion { path, version });
         }
         let bytes = std::fs::metadata(&path).map_err(failed)?.len();
@@ -99,7 +99,7 @@ fn list(dir: &Path) -> Result<Vec<(Name, Beginning)>, OpenError> {
 /// number after its last record, `None` when it has no record and was removed.
 fn recover_last(dir: &Path, name: Name, beginning: Beginning) -> io::Result<Option<u64>> {
     let (path, first_seq) = (name.path(dir), name.first_seq);
-    if matches!(beginning.header, HeaderState::OtherVersion(_)) {
+    if beginning.other_version.is_some() {
         return Ok(Some(first_seq));
     }
     let length = std::fs::metadata(&path)?.len();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::record::{self, Decoded, HeaderState, Marker, RECORD_HEADER, Record, SEGMENT_HEADER};
+use super::record::{self, Decoded, Marker, RECORD_HEADER, Record, SEGMENT_HEADER};
 use super::segment::Name;
 use crate::domain::time::Timestamp;
 
@@ -231,7 +231,8 @@ struct Peeked {
 /// What a segment says about itself at its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Beginning {
-    pub header: HeaderState,
+    /// The format it is of, when this build does not know it.
+    pub other_version: Option<u32>,
     /// The time of its first record, where it can be read.
     pub first_at: Option<Timestamp>,
 }
@@ -241,9 +242,9 @@ pub(super) fn read_beginning(path: &Path, name: Name) -> io::Result<Beginning> {
     let mut head = BytesMut::new();
     read_into(&File::open(path)?, OnReadError::Skip, &mut head, 0, SEGMENT_HEADER + RECORD_HEADER)?;
     let (header_bytes, first) = head.split_at_checked(24).unwrap_or_default();
-    let header = record::decode_header(header_bytes);
+    let other_version = record::other_version(header_bytes);
     let first_at = record::read_head(Marker::new(name.salt), first).map(|head| head.2);
-    Ok(Beginning { header, first_at })
+    Ok(Beginning { other_version, first_at })
 }
 
 /// Appends the bytes of the file from `from` to `upto`, or as many as it has, to `buffer`.
