@@ -4,6 +4,7 @@
 //! cargo build --release --workspace
 //! target/release/bench scrubbing
 //! target/release/bench understanding
+//! target/release/bench grouping
 //! target/release/bench load --bytes 8000 --bytes 50000 --postgres postgres://…
 //! target/release/bench scale --postgres postgres://…
 //! target/release/bench backlog --postgres postgres://…
@@ -27,6 +28,7 @@ mod crash;
 mod crowd;
 mod database;
 mod events;
+mod grouping;
 mod load;
 mod scale;
 mod scrubbing;
@@ -52,6 +54,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 enum Bench {
     /// What scrubbing adds to digest
     Scrubbing,
+    /// How long it takes to say which issue a report belongs to
+    Grouping,
     /// What understanding, scrubbing and naming a report take, step by step
     Understanding,
     /// How fast reports are accepted and stored, beside a server that only parses them
@@ -86,6 +90,7 @@ fn median<T: Copy + Default + PartialOrd>(mut values: Vec<T>) -> T {
 fn main() -> ExitCode {
     let done = match Bench::parse() {
         Bench::Scrubbing => scrubbing::run(),
+        Bench::Grouping => grouping::run(),
         Bench::Understanding => understanding::run(),
         Bench::Load(args) => load::run(&args),
         Bench::Scale(args) => scale::run(&args),

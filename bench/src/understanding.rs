@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use airlock::domain::fingerprint::{self, Config};
+use airlock::domain::fingerprint::{self, Grouping};
 use airlock::domain::id::{EventId, ProjectId};
 use airlock::domain::scrub::Scrubber;
 use airlock::domain::time::Timestamp;
@@ -70,6 +70,7 @@ fn measure(n_bytes: usize) -> Result<[f64; 7], Failure> {
     let mut events = Events::new(Shape { n_bytes, n_issues: 100, begin: BEGIN }, 7)?;
     let reports: Vec<(Uuid, Vec<u8>)> = (0..N_EVENTS).map(|_| events.make()).collect();
     let scrubber = Scrubber::default();
+    let grouping = Grouping::default();
     let mut runs: [Vec<f64>; 7] = Default::default();
     for _ in 0..N_RUNS {
         let mut times = [Duration::ZERO; 7];
@@ -81,7 +82,7 @@ fn measure(n_bytes: usize) -> Result<[f64; 7], Failure> {
             let mut scrubbing = scrubber.begin();
             timed(scrub, || scrubbing.outline(&mut read.event));
             timed(name, || {
-                let fingerprint = fingerprint::fingerprint(&read.event, Config::NEWEST);
+                let fingerprint = fingerprint::fingerprint(&read.event, &grouping);
                 (fingerprint, title::title(&read.event), title::culprit(&read.event))
             });
             let mut event = timed(details, || read.into_whole());
@@ -95,14 +96,14 @@ fn measure(n_bytes: usize) -> Result<[f64; 7], Failure> {
     Ok(runs.map(median))
 }
 
-fn timed<T>(sum: &mut Duration, step: impl FnOnce() -> T) -> T {
+pub(crate) fn timed<T>(sum: &mut Duration, step: impl FnOnce() -> T) -> T {
     let before = cpu_time();
     let done = black_box(step());
     *sum += cpu_time().saturating_sub(before);
     done
 }
 
-fn meta(id: Uuid) -> ReportMeta {
+pub(crate) fn meta(id: Uuid) -> ReportMeta {
     ReportMeta {
         kind: ReportKind::SentryEvent,
         project_id: ProjectId(7),

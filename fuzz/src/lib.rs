@@ -11,7 +11,7 @@ pub mod protocol;
 use std::collections::BTreeMap;
 
 use domain::event::Event;
-use domain::fingerprint::{self, Config, Fingerprint};
+use domain::fingerprint::{self, Fingerprint, Grouping};
 use domain::id::EventId;
 use domain::scrub::Scrubber;
 use domain::tag_counts::tags_of;
@@ -59,6 +59,6 @@ pub fn check(outline: Outline<'_>) {
 
 /// What an event is called, counted and grouped by.
 fn named(event: &Event) -> (String, String, BTreeMap<String, String>, Fingerprint) {
-    let fingerprint = fingerprint::fingerprint(event, Config::NEWEST);
+    let fingerprint = fingerprint::fingerprint(event, &Grouping::default());
     (title::title(event), title::culprit(event), tags_of(event), fingerprint)
 }

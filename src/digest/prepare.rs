@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::bodies::Bodies;
 use super::scrubbing::Scrubbers;
 use crate::domain::event::{Event, Level, User};
-use crate::domain::fingerprint::{self, Config, Fingerprint};
+use crate::domain::fingerprint::{self, Fingerprint, Grouping};
 use crate::domain::id::ProjectId;
 use crate::domain::tag_counts::tags_of;
 use crate::domain::time::Timestamp;
@@ -187,7 +187,7 @@ fn read(meta: &ReportMeta, payload: &[u8], desk: &mut Desk<'_>) -> Result<Read, 
     let mut scrubbing = desk.scrubbers.of(meta.project_id).begin();
     scrubbing.outline(&mut outline.event);
     let event = &outline.event;
-    let fingerprint = fingerprint::fingerprint(event, Config::NEWEST);
+    let fingerprint = fingerprint::fingerprint(event, &Grouping::default());
     let place = (event.release.as_deref(), event.environment.as_str());
     let project = meta.project_id;
     if !desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at) {

@@ -128,6 +128,15 @@ pub struct Event {
     /// The fingerprint the application asked for; empty when it asked for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprint: Vec<String>,
+    /// What old clients send to have events grouped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+    /// The violated content security policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csp: Option<Csp>,
+    /// The template that could not be rendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
     /// What normalising changed or left out, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -147,6 +156,37 @@ pub struct Message {
     /// What fills the placeholders.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<Value>,
+}
+
+/// A violated content security policy.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Csp {
+    /// The directive that blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_directive: Option<String>,
+    /// The directive as it is written in the policy, with its sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violated_directive: Option<String>,
+    /// What was blocked: an address without its query, or `inline`, `eval`, `self`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_uri: Option<String>,
+}
+
+/// A line of a template.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Template {
+    /// The file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// The file's whole path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abs_path: Option<String>,
+    /// The line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineno: Option<u32>,
+    /// The line itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_line: Option<String>,
 }
 
 /// One exception of the chain.
@@ -207,6 +247,18 @@ pub struct Mechanism {
     /// Facts of the mechanism.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub data: serde_json::Map<String, Value>,
+    /// What the operating system says: `signal`, `errno`, `ns_error`, `mach_exception`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub meta: serde_json::Map<String, Value>,
+}
+
+impl Mechanism {
+    /// Domain and code of an `NSError`.
+    #[must_use]
+    pub fn ns_error(&self) -> Option<(&str, i64)> {
+        let error = self.meta.get("ns_error")?;
+        Some((error.get("domain")?.as_str()?, error.get("code")?.as_i64()?))
+    }
 }
 
 /// One call on a stack.
@@ -254,6 +306,12 @@ pub struct Frame {
     /// The address of the instruction, in native code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instruction_addr: Option<String>,
+    /// Where its binary begins in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_addr: Option<String>,
+    /// Whether a source map led from the minified program to this place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_mapped: bool,
 }
 
 /// One thread at the time of the crash.
@@ -404,6 +462,9 @@ impl Event {
             modules: BTreeMap::new(),
             sdk: None,
             fingerprint: Vec::new(),
+            checksum: None,
+            csp: None,
+            template: None,
             notes: Vec::new(),
             scrubbed: Vec::new(),
         }

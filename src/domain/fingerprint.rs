@@ -8,33 +8,114 @@
 //! To add a config: a module beside [`g0`], a variant of [`Config`], and a golden file of
 //! (event → hash) that nobody changes afterwards.
 
-pub mod g0;
+mod g0;
+mod g1;
+pub mod rules;
+pub mod similar;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::rules::{FingerprintRules, FrameRules};
+use self::similar::Similar;
 use super::event::Event;
-use super::text::bounded;
 
 /// The version of the rule that chose the items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Config {
-    /// Type and in-app frames, or a message without its numbers.
+    /// Type and in-app frames, or a message without its numbers. No project starts on it: it is kept
+    /// so that there is something to upgrade from.
     G0,
+    /// Chains, frames near the crash, messages without their values.
+    G1,
 }
 
 impl Config {
     /// The config of new projects.
-    pub const NEWEST: Self = Self::G0;
+    pub const NEWEST: Self = Self::G1;
 
     /// Its name in the store, in hashes and in the API.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::G0 => "g0",
+            Self::G1 => "g1",
+        }
+    }
+}
+
+/// A rule that Airlock brings along. Each can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuiltinRule {
+    /// A part of a web page could not be loaded, as after a deploy: one issue.
+    ChunkLoadError,
+    /// Memory ran out: one issue for a runtime, wherever it happened to strike.
+    OutOfMemory,
+    /// Endless recursion: one issue for the functions that call each other.
+    StackOverflow,
+    /// Somebody stopped the program.
+    Shutdown,
+    /// A service cannot be reached or a disk is full: one issue for the outage, not one for each
+    /// place in the code that noticed.
+    Infrastructure,
+}
+
+impl BuiltinRule {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::ChunkLoadError,
+        Self::OutOfMemory,
+        Self::StackOverflow,
+        Self::Shutdown,
+        Self::Infrastructure,
+    ];
+
+    /// Its name in the API and in explanations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChunkLoadError => "chunk-load-error",
+            Self::OutOfMemory => "out-of-memory",
+            Self::StackOverflow => "stack-overflow",
+            Self::Shutdown => "shutdown",
+            Self::Infrastructure => "infrastructure",
+        }
+    }
+}
+
+/// How the events of a project are grouped.
+#[derive(Debug, Clone)]
+pub struct Grouping {
+    /// The config.
+    pub config: Config,
+    /// Built-in rules that are switched off.
+    pub builtin_off: BTreeSet<BuiltinRule>,
+    /// The project's own fingerprints.
+    pub fingerprint_rules: FingerprintRules,
+    /// What the project says of frames.
+    pub frame_rules: FrameRules,
+}
+
+impl Default for Grouping {
+    fn default() -> Self {
+        Self::of(Config::NEWEST)
+    }
+}
+
+impl Grouping {
+    /// A config without any rules of the project.
+    #[must_use]
+    pub fn of(config: Config) -> Self {
+        Self {
+            config,
+            builtin_off: BTreeSet::new(),
+            fingerprint_rules: FingerprintRules::default(),
+            frame_rules: FrameRules::default(),
         }
     }
 }
@@ -47,13 +128,19 @@ pub enum Kind {
     Exception,
     /// A message.
     Message,
+    /// A violated content security policy.
+    Csp,
+    /// A template that could not be rendered.
+    Template,
     /// A stack without exception or message.
     Stack,
     /// Nothing but the route and the logger.
     Empty,
-    /// The application's own fingerprint.
+    /// A built-in rule.
+    Builtin,
+    /// The fingerprint of the application or of a rule of the project.
     Custom,
-    /// The application's own, with the default one mixed in.
+    /// The same, with the default one mixed in.
     Hybrid,
 }
 
@@ -64,8 +151,11 @@ impl Kind {
         match self {
             Self::Exception => "exception",
             Self::Message => "message",
+            Self::Csp => "csp",
+            Self::Template => "template",
             Self::Stack => "stack",
             Self::Empty => "empty",
+            Self::Builtin => "builtin",
             Self::Custom => "custom",
             Self::Hybrid => "hybrid",
         }
@@ -104,14 +194,23 @@ pub struct Fingerprint {
     pub reason: String,
     /// Exactly what was hashed.
     pub items: Vec<Item>,
+    /// What the issue is called, where a rule of the project says so.
+    pub title: Option<String>,
 }
 
 impl Fingerprint {
     fn new(config: &'static str, kind: Kind, reason: String, items: Vec<Item>) -> Self {
-        Self { hash: hash(config, kind, &items), config, kind, reason, items }
+        Self {
+            hash: hash_of(config, kind.as_str(), &items),
+            config,
+            kind,
+            reason,
+            items,
+            title: None,
+        }
     }
 
-    /// The explanation that is kept with the hash.
+    /// As much of the explanation as the fingerprint itself knows; [`study`] tells all.
     #[must_use]
     pub fn explanation(&self) -> serde_json::Value {
         serde_json::json!({
@@ -125,9 +224,9 @@ impl Fingerprint {
 
 /// `SHA-256("grp\0" config "\0" kind "\0" then for each item: u32be len(tag) tag u32be len(value)
 /// value)`. The lengths make splicing impossible: no two lists of items share their bytes.
-fn hash(config: &str, kind: Kind, items: &[Item]) -> Hash {
+fn hash_of(config: &str, kind: &str, items: &[Item]) -> Hash {
     let mut sha = Sha256::new();
-    for part in ["grp", config, kind.as_str()] {
+    for part in ["grp", config, kind] {
         sha.update(part.as_bytes());
         sha.update([0]);
     }
@@ -141,42 +240,23 @@ fn hash(config: &str, kind: Kind, items: &[Item]) -> Hash {
 /// The config's name in hashes that no config influences, so that an upgrade leaves them alone.
 const NO_CONFIG: &str = "-";
 
-/// The longest value of one item, in characters.
-const MOST_ITEM_CHARS: usize = 2_048;
-
-/// The fingerprint of an event under a config.
-///
-/// The application's own fingerprint wins. `{{ default }}` in it mixes in what the config would
-/// have chosen; alone, or in an empty list, it means the default.
+/// The fingerprint of an event. Its outline is enough.
 #[must_use]
-pub fn fingerprint(event: &Event, config: Config) -> Fingerprint {
-    let default = || match config {
+pub fn fingerprint(event: &Event, grouping: &Grouping) -> Fingerprint {
+    match grouping.config {
         Config::G0 => g0::fingerprint(event),
-    };
-    let custom = &event.fingerprint;
-    if custom.iter().all(|entry| is_default(entry)) {
-        return default();
+        Config::G1 => g1::fingerprint(event, grouping),
     }
-    let item = |entry: &String| ("value".to_owned(), bounded(entry, MOST_ITEM_CHARS));
-    if !custom.iter().any(|entry| is_default(entry)) {
-        let items = custom.iter().map(item).collect();
-        let reason = "fingerprint set by the application".to_owned();
-        return Fingerprint::new(NO_CONFIG, Kind::Custom, reason, items);
+}
+
+/// Why an event has its fingerprint, and what finds errors that are nearly the same. The whole event
+/// is looked at.
+#[must_use]
+pub fn study(event: &Event, grouping: &Grouping) -> (serde_json::Value, Similar) {
+    match grouping.config {
+        Config::G0 => (g0::fingerprint(event).explanation(), Similar::default()),
+        Config::G1 => g1::study(event, grouping),
     }
-    let default = default();
-    let items = custom
-        .iter()
-        .map(|entry| {
-            if is_default(entry) {
-                ("default".to_owned(), default.hash.to_string())
-            } else {
-                item(entry)
-            }
-        })
-        .collect();
-    let reason =
-        format!("fingerprint set by the application, with the default: {}", default.reason);
-    Fingerprint::new(default.config, Kind::Hybrid, reason, items)
 }
 
 /// `{{ default }}`, with any white space inside.
@@ -222,42 +302,13 @@ pub(crate) mod tests {
         Event { exceptions: vec![exception], ..event() }
     }
 
-    fn of(event: &Event) -> Fingerprint {
-        fingerprint(event, Config::G0)
-    }
-
-    fn with(entries: &[&str], mut event: Event) -> Event {
+    pub(super) fn with(entries: &[&str], mut event: Event) -> Event {
         event.fingerprint = entries.iter().map(|entry| (*entry).to_owned()).collect();
         event
     }
 
-    #[test]
-    fn an_own_fingerprint_wins_whatever_crashed() {
-        let one = of(&with(&["stock-low", "sku-77"], message("a")));
-        let other = of(&with(&["stock-low", "sku-77"], crash("KeyError", &[("checkout", 3)])));
-        assert_eq!(one.hash, other.hash);
-        assert_eq!((one.config, one.kind), ("-", Kind::Custom));
-        assert_ne!(one.hash, of(&with(&["stock-low", "sku-78"], message("a"))).hash);
-    }
-
-    #[test]
-    fn an_empty_list_and_default_alone_mean_the_default() {
-        let event = crash("KeyError", &[("checkout", 3)]);
-        let default = of(&event);
-        for entries in [&[][..], &["{{ default }}"], &["{{default}}", " {{  default }} "]] {
-            assert_eq!(of(&with(entries, event.clone())), default);
-        }
-    }
-
-    #[test]
-    fn default_in_a_list_splits_the_default() {
-        let event = crash("KeyError", &[("checkout", 3)]);
-        let eu = of(&with(&["{{ default }}", "eu"], event.clone()));
-        let us = of(&with(&["{{ default }}", "us"], event));
-        let elsewhere = of(&with(&["{{ default }}", "eu"], crash("KeyError", &[("refund", 3)])));
-        assert_eq!(eu.kind, Kind::Hybrid);
-        assert_ne!(eu.hash, us.hash);
-        assert_ne!(eu.hash, elsewhere.hash);
+    fn of(event: &Event) -> Fingerprint {
+        fingerprint(event, &Grouping::default())
     }
 
     #[test]
@@ -269,10 +320,10 @@ pub(crate) mod tests {
 
     #[test]
     fn the_hash_is_the_specified_one() {
-        // printf 'grp\0-\0custom\0\0\0\0\5value\0\0\0\1x' | sha256sum
+        // printf 'grp\0-\0custom\0\0\0\0\2fp\0\0\0\1x' | sha256sum
         assert_eq!(
             of(&with(&["x"], event())).hash.to_string(),
-            "677580d56a0ae0e4566f16d19bf9c8a4216e080754cc152c11bad24869a6ef3e"
+            "4d6a843c08c008fc6df83295650c841edc94098115b5f8b6d28f31cfa1274207"
         );
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 mod breadcrumbs;
 mod exception;
 mod frames;
+mod interfaces;
 mod interpolate;
 mod message;
 mod outline;

@@ -1,15 +1,42 @@
 //! Config `g0`: the type and the application's frames; without a stack, the message without its
 //! numbers. Deliberately simple.
 
-use super::{Fingerprint, Item, Kind, MOST_ITEM_CHARS};
+use super::{Fingerprint, Item, Kind, NO_CONFIG, is_default};
 use crate::domain::event::{Event, Frame};
 use crate::domain::stack;
 use crate::domain::text::{bounded, headline};
 
 const NAME: &str = "g0";
 
-/// The fingerprint under `g0`.
+/// The longest value of one item, in characters.
+const MOST_ITEM_CHARS: usize = 2_048;
+
+/// The fingerprint under `g0`. The application's own wins.
 pub(super) fn fingerprint(event: &Event) -> Fingerprint {
+    let custom = &event.fingerprint;
+    if custom.iter().all(|entry| is_default(entry)) {
+        return by_default(event);
+    }
+    if !custom.iter().any(|entry| is_default(entry)) {
+        let items = custom.iter().map(|entry| item("fp", entry)).collect();
+        let reason = "fingerprint set by the application".to_owned();
+        return Fingerprint::new(NO_CONFIG, Kind::Custom, reason, items);
+    }
+    let default = by_default(event);
+    let mixed = |entry: &String| {
+        if is_default(entry) {
+            item("default", &default.hash.to_string())
+        } else {
+            item("fp", entry)
+        }
+    };
+    let items = custom.iter().map(mixed).collect();
+    let reason =
+        format!("fingerprint set by the application, with the default: {}", default.reason);
+    Fingerprint::new(NAME, Kind::Hybrid, reason, items)
+}
+
+fn by_default(event: &Event) -> Fingerprint {
     if let Some(raised) = event.raised() {
         let kind =
             raised.kind.as_deref().filter(|_| !raised.is_synthetic() || raised.frames.is_empty());
@@ -126,9 +153,14 @@ fn push_word(out: &mut String, word: &str) {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Config;
     use super::super::tests::{crash, message};
-    use super::super::{Config, fingerprint};
     use super::*;
+    use crate::domain::fingerprint::{self, Grouping};
+
+    fn of(event: &Event) -> Fingerprint {
+        fingerprint::fingerprint(event, &Grouping::of(Config::G0))
+    }
 
     #[test]
     fn skeletons() {
@@ -146,10 +178,9 @@ mod tests {
 
     #[test]
     fn a_moved_line_is_the_same_error_and_another_function_is_not() {
-        let before = fingerprint(&crash("KeyError", &[("post", 10), ("total", 20)]), Config::G0);
-        let after = fingerprint(&crash("KeyError", &[("post", 11), ("total", 25)]), Config::G0);
-        let elsewhere =
-            fingerprint(&crash("KeyError", &[("post", 10), ("discount", 20)]), Config::G0);
+        let before = of(&crash("KeyError", &[("post", 10), ("total", 20)]));
+        let after = of(&crash("KeyError", &[("post", 11), ("total", 25)]));
+        let elsewhere = of(&crash("KeyError", &[("post", 10), ("discount", 20)]));
         assert_eq!(before.hash, after.hash);
         assert_ne!(before.hash, elsewhere.hash);
         assert_eq!(before.reason, "type and 2 frames");
@@ -157,7 +188,7 @@ mod tests {
 
     #[test]
     fn messages_differ_by_words_not_by_numbers() {
-        let hash = |text: &str| fingerprint(&message(text), Config::G0).hash;
+        let hash = |text: &str| of(&message(text)).hash;
         assert_eq!(hash("order 5512 failed"), hash("order 7 failed"));
         assert_ne!(hash("order 5512 failed"), hash("order 5512 lost"));
     }

@@ -39,13 +39,33 @@ pub(super) fn scrub_outline(walk: &mut Walk<'_>, event: &mut Event) {
         scrub_user(walk, user);
     }
     scrub_tags(walk, event);
+    scrub_interfaces(walk, event);
     let path = Path::Field(&ROOT, "fingerprint");
     for (at, part) in event.fingerprint.iter_mut().enumerate() {
         walk.text(&Path::Entry(&path, at), part);
     }
 }
 
-/// Scrubs the details of an event: source lines and local variables, request, breadcrumbs, contexts,
+fn scrub_interfaces(walk: &mut Walk<'_>, event: &mut Event) {
+    walk.optional_text(&Path::Field(&ROOT, "checksum"), &mut event.checksum);
+    if let Some(csp) = &mut event.csp {
+        let path = Path::Field(&ROOT, "csp");
+        walk.optional_text(
+            &Path::Field(&path, "effective_directive"),
+            &mut csp.effective_directive,
+        );
+        walk.optional_text(&Path::Field(&path, "violated_directive"), &mut csp.violated_directive);
+        walk.optional_text(&Path::Field(&path, "blocked_uri"), &mut csp.blocked_uri);
+    }
+    if let Some(template) = &mut event.template {
+        let path = Path::Field(&ROOT, "template");
+        walk.optional_text(&Path::Field(&path, "filename"), &mut template.filename);
+        walk.optional_text(&Path::Field(&path, "abs_path"), &mut template.abs_path);
+        walk.optional_text(&Path::Field(&path, "context_line"), &mut template.context_line);
+    }
+}
+
+/// Scrubs the details of an event: neighbouring lines and local variables, request, breadcrumbs, contexts,
 /// extra, notes. Its modules stay as they are.
 pub(super) fn scrub_details(walk: &mut Walk<'_>, event: &mut Event) {
     let path = Path::Field(&ROOT, "exceptions");
@@ -111,6 +131,7 @@ fn scrub_exception(walk: &mut Walk<'_>, here: &Path<'_>, exception: &mut Excepti
         walk.text(&Path::Field(here, "mechanism.type"), &mut mechanism.kind);
         walk.optional_text(&Path::Field(here, "mechanism.source"), &mut mechanism.source);
         walk.object(&Path::Field(here, "mechanism.data"), &mut mechanism.data);
+        walk.object(&Path::Field(here, "mechanism.meta"), &mut mechanism.meta);
     }
     scrub_frames(walk, &Path::Field(here, "frames"), &mut exception.frames);
 }
@@ -135,6 +156,21 @@ fn scrub_frame(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
     walk.optional_text(&Path::Field(here, "abs_path"), &mut frame.abs_path);
     walk.optional_text(&Path::Field(here, "platform"), &mut frame.platform);
     walk.optional_text(&Path::Field(here, "instruction_addr"), &mut frame.instruction_addr);
+    walk.optional_text(&Path::Field(here, "image_addr"), &mut frame.image_addr);
+    let kind = kind_of(frame);
+    if let Some(line) = &mut frame.context_line {
+        scrub_line(walk, &Path::Field(here, "context_line"), line, kind, &mut is_key_body(line));
+    }
+}
+
+/// Whether a line can be one of a private key. Its neighbours would tell, but are not read yet.
+fn is_key_body(line: &str) -> bool {
+    /// No program has so many letters without a sign or a space.
+    const LEAST_CHARS: usize = 24;
+    let body = line.trim_matches(|c: char| c.is_whitespace() || "\"'`+,;\\".contains(c));
+    let body = body.trim_end_matches("\\n");
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    body.len() >= LEAST_CHARS && body.bytes().all(is_base64)
 }
 
 fn scrub_lines_and_variables(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
@@ -147,8 +183,11 @@ fn scrub_lines_and_variables(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut F
         }
     };
     lines(&mut frame.pre_context, "pre_context", walk, &mut is_in_key);
-    if let Some(line) = &mut frame.context_line {
-        scrub_line(walk, &Path::Field(here, "context_line"), line, kind, &mut is_in_key);
+    // The line itself is scrubbed already, and has lost the border of a key it had.
+    if let Some(line) = &frame.context_line {
+        let begins_key =
+            line.contains(MARK) && frame.post_context.first().is_some_and(|next| is_key_body(next));
+        is_in_key = (is_in_key || begins_key) && !line.contains("-----END");
     }
     lines(&mut frame.post_context, "post_context", walk, &mut is_in_key);
     walk.object(&Path::Field(here, "vars"), &mut frame.vars);

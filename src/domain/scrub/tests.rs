@@ -65,11 +65,11 @@ fn every_part_of_an_event_is_looked_at() {
             ("message.formatted", "name"),
             ("message.params[0]", "name"),
             ("exceptions[0].value", "card_number"),
+            ("exceptions[0].frames[0].context_line", "name"),
             ("tags.session", "name"),
             ("exceptions[0].frames[0].pre_context[0]", "private_key"),
             ("exceptions[0].frames[0].pre_context[1]", "private_key"),
             ("exceptions[0].frames[0].pre_context[2]", "private_key"),
-            ("exceptions[0].frames[0].context_line", "name"),
             ("exceptions[0].frames[0].vars.token", "name"),
             ("request.query_string", "name"),
             ("request.headers.Authorization", "name"),
@@ -388,4 +388,22 @@ fn rules_that_are_off_scrub_nothing() {
     let before = event.clone();
     Scrubber::new(&ScrubRules::OFF).expect("rules").scrub(&mut event);
     assert_eq!(event, before);
+}
+
+#[test]
+fn a_key_around_the_crashing_line_is_hidden() {
+    let body = "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgHcTz6sE2I2yPB";
+    for line in ["-----BEGIN RSA PRIVATE KEY-----", body] {
+        let frame = Frame {
+            filename: Some("shop/pay.py".to_owned()),
+            context_line: Some(line.to_owned()),
+            post_context: vec![body.to_owned(), "-----END RSA PRIVATE KEY-----".to_owned()],
+            ..Frame::default()
+        };
+        let exception = Exception { frames: vec![frame], ..Exception::default() };
+        let mut event = Event { exceptions: vec![exception], ..event() };
+        Scrubber::default().scrub(&mut event);
+        let text = serde_json::to_string(&event).expect("events are JSON");
+        assert!(!text.contains("MIIEow"), "{text}");
+    }
 }

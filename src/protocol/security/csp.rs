@@ -1,6 +1,6 @@
 //! Violations of a content security policy.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::lenient::{self, Object};
 use super::{Finding, host_of, tags, without_query};
@@ -26,13 +26,17 @@ pub(super) fn find(mut body: Object) -> Finding {
     Finding {
         logger: "csp",
         message: message(&directive, &blocked, &host),
-        culprit: Some(violated.unwrap_or_else(|| directive.clone())),
+        culprit: Some(violated.clone().unwrap_or_else(|| directive.clone())),
         tags: tags([
             ("effective-directive", Some(directive.clone())),
             ("blocked-uri", Some(without_query(&blocked)).filter(|blocked| !blocked.is_empty())),
             ("disposition", first(&body, &["disposition"])),
         ]),
-        fingerprint: vec!["csp".to_owned(), directive, host],
+        csp: json!({
+            "effective_directive": directive,
+            "violated_directive": violated,
+            "blocked_uri": without_query(&blocked),
+        }),
         url,
         referrer,
         report: body,

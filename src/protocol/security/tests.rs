@@ -55,7 +55,9 @@ fn a_violation_posted_to_a_report_uri() {
     assert_eq!(title::culprit(&event), "script-src 'self' https://cdn.example");
     assert_eq!((event.level, event.platform.as_str()), (Level::Warning, "javascript"));
     assert_eq!(event.logger.as_deref(), Some("csp"));
-    assert_eq!(event.fingerprint, ["csp", "script-src", "evil.example"]);
+    let csp = event.csp.expect("a violated policy");
+    assert_eq!(csp.effective_directive.as_deref(), Some("script-src"));
+    assert_eq!(csp.blocked_uri.as_deref(), Some("https://evil.example/x.js"));
     assert_eq!(event.tags["effective-directive"], "script-src");
     assert_eq!(event.tags["blocked-uri"], "https://evil.example/x.js");
     let request = event.request.expect("a request");

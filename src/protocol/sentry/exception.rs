@@ -147,5 +147,6 @@ fn read_mechanism(raw: Json<'_>, room: &mut Room) -> Option<Mechanism> {
         parent_id: room.take_integer(raw, "parent_id"),
         is_exception_group: room.take_flag(raw, "is_exception_group").unwrap_or_default(),
         data: room.take_object(raw, "data"),
+        meta: room.take_object(raw, "meta"),
     })
 }

@@ -5,8 +5,9 @@ use super::super::json::{Json, Object};
 use super::super::lenient;
 use crate::domain::event::Frame;
 
-/// Frames of one stack; of a longer one (endless recursion) the middle is left out.
-pub(super) const MOST_FRAMES: usize = 250;
+/// Frames of one stack; of a longer one (endless recursion) the middle is left out. So many from
+/// the crash outwards are all that grouping reads, and a few of the outer end.
+pub(super) const MOST_FRAMES: usize = 300;
 
 /// Of a stack that is too long, so many are kept from its outer end: where it started.
 const OUTERMOST_FRAMES: usize = 50;
@@ -65,7 +66,8 @@ impl Stacks {
 /// What was sent with each frame of a stack and is not read yet; `None` when all of it is.
 pub(super) type Unread<'a> = Vec<Option<Object<'a>>>;
 
-/// Takes the frames of `owner.stacktrace`, outermost first, without source lines and variables.
+/// Takes the frames of `owner.stacktrace`, outermost first, each with its source line, without the
+/// lines around it and variables.
 pub(super) fn take_stack<'a>(
     owner: &mut Object<'a>,
     stacks: &mut Stacks,
@@ -94,7 +96,7 @@ pub(super) fn take_stack<'a>(
     (kept, unread)
 }
 
-/// Reads the source lines and variables of a stack's frames.
+/// Reads the lines around the source lines, and the variables, of a stack's frames.
 pub(super) fn read_details(frames: &mut [Frame], unread: Unread<'_>, stacks: &mut Stacks) {
     for (frame, raw) in frames.iter_mut().zip(unread).rev() {
         if let Some(mut raw) = raw {
@@ -109,7 +111,7 @@ fn read_frame<'a>(
     stacks: &mut Stacks,
 ) -> Option<(Frame, Option<Object<'a>>)> {
     let raw = &mut sent;
-    let room = &mut stacks.frames;
+    let Stacks { frames: room, source, .. } = stacks;
     if room.is_full() || !room.pay("", 0) {
         return None;
     }
@@ -124,6 +126,9 @@ fn read_frame<'a>(
         package: room.take(raw, "package", MOST_PATH_CHARS),
         platform: room.take(raw, "platform", MOST_WORD_CHARS),
         instruction_addr: room.take(raw, "instruction_addr", MOST_WORD_CHARS),
+        image_addr: room.take(raw, "image_addr", MOST_WORD_CHARS),
+        is_mapped: is_mapped(raw),
+        context_line: take_line(raw, source),
         ..Frame::default()
     };
     if frame != Frame::default() {
@@ -136,10 +141,15 @@ fn read_frame<'a>(
 
 fn read_details_of(frame: &mut Frame, raw: &mut Object<'_>, stacks: &mut Stacks) {
     let Stacks { source, variables, .. } = stacks;
-    frame.context_line = take_line(raw, source);
     frame.pre_context = take_lines(raw, "pre_context", source);
     frame.post_context = take_lines(raw, "post_context", source);
     frame.vars = variables.take_object(raw, "vars");
+}
+
+/// Whether somebody applied a source map before us.
+fn is_mapped(raw: &mut Object<'_>) -> bool {
+    let Some(Json::Object(data)) = lenient::take(raw, "data") else { return false };
+    data.get("sourcemap").is_some_and(|map| !map.is_null())
 }
 
 /// The line itself may be empty.

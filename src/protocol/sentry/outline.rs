@@ -10,7 +10,9 @@ use super::super::budget::Budget;
 use super::super::json::{Json, Object};
 use super::super::lenient;
 use super::frames::{self, Stacks};
-use super::{Received, breadcrumbs, exception, message, request, scalars, tags, threads, user};
+use super::{
+    Received, breadcrumbs, exception, interfaces, message, request, scalars, tags, threads, user,
+};
 use crate::domain::event::Event;
 use crate::domain::time::{self, Timestamp};
 
@@ -61,6 +63,9 @@ impl<'a> Outline<'a> {
         event.server_name = room.take(payload, "server_name", scalars::MOST_NAME_CHARS);
         event.sdk = scalars::sdk(payload, received.sdk, &mut room);
         event.fingerprint = tags::fingerprint(payload, &mut room, &mut budget);
+        event.checksum = room.take(payload, "checksum", scalars::MOST_NAME_CHARS);
+        event.csp = interfaces::csp(payload, &mut room);
+        event.template = interfaces::template(payload, &mut room);
         budget.close(room);
 
         event.message = message::message(payload, &mut budget);
@@ -87,7 +92,7 @@ impl<'a> Outline<'a> {
         }
     }
 
-    /// Reads the details as well: source lines and local variables of frames, request, breadcrumbs,
+    /// Reads the details as well: neighbouring lines and local variables of frames, request, breadcrumbs,
     /// contexts, extra, modules, and the notes of what was changed or left out.
     #[must_use]
     pub fn into_whole(self) -> Event {

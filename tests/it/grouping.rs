@@ -1,0 +1,3 @@
+//! Which reports are one issue.
+
+mod labelled;
