@@ -13,9 +13,11 @@
 mod actions;
 mod auth;
 mod buried;
+mod compare;
 mod error;
 mod events;
 mod extract;
+mod grouping;
 mod issue_response;
 mod issues;
 mod keys;
@@ -102,6 +104,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(rules::show)
         .service(rules::update)
         .service(rules::try_out)
+        .service(grouping::show)
+        .service(grouping::update)
+        .service(grouping::try_out)
         .service(buried::list)
         .service(buried::retry)
         .service(issues::list)
@@ -118,6 +123,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(actions::assign)
         .service(actions::comment)
         .service(actions::merge)
+        .service(actions::unmerge)
+        .service(actions::discard)
+        .service(compare::show)
         .service(tokens::create)
         .service(tokens::list)
         .service(tokens::revoke);

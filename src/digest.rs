@@ -16,7 +16,8 @@ pub mod commit;
 mod crew;
 pub mod fold;
 pub mod prepare;
-pub mod scrubbing;
+pub mod resolve;
+pub mod rules;
 mod worker;
 
 pub use bodies::Bodies;

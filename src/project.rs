@@ -5,6 +5,7 @@
 
 use crate::auth::keys::Keys;
 use crate::clock::Clock;
+use crate::domain::fingerprint::settings::{GroupingRules, InvalidGrouping};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{
     EnvironmentWish, InvalidProject, Project, ProjectKey, Settings, changed_environments,
@@ -20,6 +21,9 @@ pub enum ProjectError {
     /// What was asked for makes no sense.
     #[error(transparent)]
     Invalid(#[from] InvalidProject),
+    /// The rules of grouping make no sense.
+    #[error(transparent)]
+    Grouping(#[from] InvalidGrouping),
     /// The rules of scrubbing make no sense.
     #[error(transparent)]
     Scrubbing(#[from] InvalidRules),
@@ -142,6 +146,28 @@ pub async fn set_scrub_rules(
     tx.upsert_scrub_rules(id, rules, clock.now()).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Sets the rules of grouping of a project, as they are then; `None` when it is gone.
+///
+/// # Errors
+/// [`ProjectError`] names what is wrong.
+pub async fn set_grouping_rules(
+    store: &Store,
+    clock: &Clock,
+    id: ProjectId,
+    rules: GroupingRules,
+) -> Result<Option<GroupingRules>, ProjectError> {
+    let mut tx = store.write().await?;
+    if tx.find_project_by_id(id).await?.is_none() {
+        return Ok(None);
+    }
+    let now = clock.now();
+    let before = tx.find_grouping_rules(id).await?.unwrap_or_default();
+    let rules = rules.following(&before, now)?;
+    tx.upsert_grouping_rules(id, &rules, now).await?;
+    tx.commit().await?;
+    Ok(Some(rules))
 }
 
 /// Deletes a project. What belonged to it is cleared away by and by.

@@ -32,8 +32,10 @@ pub mod project;
 pub mod retention;
 mod rows;
 pub mod rules;
+pub mod similar;
 pub mod token;
 mod tx;
+pub mod unmerge;
 pub mod users;
 
 pub use connect::{InvalidLocation, Location, Store};
@@ -62,7 +64,9 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("project", project::STATEMENTS),
         ("retention", retention::STATEMENTS),
         ("rules", rules::STATEMENTS),
+        ("similar", similar::STATEMENTS),
         ("token", token::STATEMENTS),
+        ("unmerge", unmerge::STATEMENTS),
         ("users", users::STATEMENTS),
     ];
     let named = files.into_iter().flat_map(|(file, statements)| {

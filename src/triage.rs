@@ -3,11 +3,15 @@
 //! One shape: load → decide (in `domain`) → save with activity and effects → commit. Whoever loses
 //! a race decides again.
 
+pub mod try_grouping;
+pub mod unmerge;
+
 use std::collections::BTreeSet;
 
 use crate::clock::Clock;
 use crate::domain::effect::Effect;
-use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::fingerprint::Hash;
+use crate::domain::id::{IssueId, ProjectId, ShortId};
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{Change, InvalidTransition, Order, end_mute};
 use crate::domain::project::Project;
@@ -34,6 +38,15 @@ pub enum TriageError {
     /// The issue's state does not allow it.
     #[error(transparent)]
     Transition(#[from] InvalidTransition),
+    /// An issue whose events are dropped cannot be merged with one whose events count.
+    #[error("{0} is discarded: reopen it first")]
+    Discarded(ShortId),
+    /// A hash is no other issue's to give.
+    #[error("{0} is no fingerprint of this issue")]
+    NotItsHash(Hash),
+    /// An issue keeps one fingerprint at least.
+    #[error("choose at least one fingerprint, and leave the issue one")]
+    NothingLeft,
     /// An issue cannot be merged with itself.
     #[error("an issue cannot be merged into itself")]
     MergeWithItself,
@@ -51,6 +64,8 @@ pub enum Wish {
     Assign(Option<String>),
     /// Say something.
     Comment(String),
+    /// Drop its events from now on.
+    Discard,
 }
 
 /// Does what `actor` wants with the issue of this number.
@@ -89,6 +104,15 @@ fn decide(
     clock: &Clock,
 ) -> Result<(Issue, Option<Change>), InvalidTransition> {
     let change = match wish {
+        Wish::Discard if issue.discarded_at.is_some() => None,
+        Wish::Discard => {
+            issue.discarded_at = Some(clock.now());
+            Some(Change::Discarded)
+        }
+        Wish::Order(Order::Reopen) if issue.discarded_at.is_some() => {
+            issue.discarded_at = None;
+            Some(Change::Restored)
+        }
         Wish::Order(order) => {
             let (state, change) = issue.state.order(*order, issue.n_events, clock.now())?;
             issue.state = state;
@@ -148,6 +172,10 @@ pub async fn merge(
     for _ in 0..MOST_RACES {
         let mut tx = store.write().await?;
         let (merged, survivor) = lock_both(&mut tx, project, (merged, survivor)).await?;
+        if merged.discarded_at.is_some() != survivor.discarded_at.is_some() {
+            let discarded = if merged.discarded_at.is_some() { merged } else { survivor };
+            return Err(TriageError::Discarded(discarded.short_id));
+        }
         match merge_in(&mut tx, clock, &merged, survivor, actor).await {
             Ok(()) => return Ok(tx.commit().await?),
             Err(StoreError::Raced) => {}

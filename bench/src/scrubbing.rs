@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use airlock::clock::Clock;
 use airlock::digest::Bodies;
-use airlock::digest::scrubbing::Scrubbers;
+use airlock::digest::rules::Rules;
 use airlock::digest::{commit, prepare};
 use airlock::domain::id::{EventId, ProjectId};
 use airlock::domain::project::{Project, Settings, environments};
@@ -66,7 +66,7 @@ async fn measure(payloads: &[Vec<u8>]) -> Result<(), Failure> {
     let clock = Clock::system();
     let with = project(&store, &clock, "with", None).await?;
     let without = project(&store, &clock, "without", Some(&ScrubRules::OFF)).await?;
-    let scrubbers = Scrubbers::default().refreshed(&store).await?;
+    let scrubbers = Rules::default().refreshed(&store).await?;
 
     let mut times = [Times::default(), Times::default()];
     for _ in 0..N_RUNS {
@@ -164,7 +164,7 @@ impl Times {
 async fn one_run(
     store: &Store,
     clock: &Clock,
-    scrubbers: &Scrubbers,
+    scrubbers: &Rules,
     payloads: &[Vec<u8>],
     project: ProjectId,
     times: &mut Times,

@@ -94,6 +94,7 @@ CREATE TABLE issues (
     assignee TEXT,
     merged_into UUID,
     unconfirmed_since BIGINT,
+    discarded_at BIGINT,
     PRIMARY KEY (project_id, id)
 );
 CREATE UNIQUE INDEX issues_project_number_idx ON issues (project_id, number);
@@ -108,12 +109,25 @@ CREATE TABLE issue_hashes (
     issue_id UUID NOT NULL,
     config TEXT NOT NULL,
     kind TEXT NOT NULL,
+    how TEXT NOT NULL,
+    reason TEXT NOT NULL,
     explanation TEXT NOT NULL,
+    origin_id UUID NOT NULL,
     first_event UUID NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (project_id, hash)
 );
 CREATE INDEX issue_hashes_project_issue_idx ON issue_hashes (project_id, issue_id);
+
+-- What finds the issue of an error whose line was edited or whose stack was cut.
+CREATE TABLE similar_hashes (
+    project_id BIGINT NOT NULL,
+    key BYTEA NOT NULL,
+    hash BYTEA NOT NULL,
+    known_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, key, hash)
+);
 
 CREATE TABLE events (
     project_id BIGINT NOT NULL,

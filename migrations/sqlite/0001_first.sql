@@ -94,6 +94,7 @@ CREATE TABLE issues (
     assignee TEXT,
     merged_into BLOB,
     unconfirmed_since INTEGER,
+    discarded_at INTEGER,
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX issues_project_number_idx ON issues (project_id, number);
@@ -108,12 +109,25 @@ CREATE TABLE issue_hashes (
     issue_id BLOB NOT NULL,
     config TEXT NOT NULL,
     kind TEXT NOT NULL,
+    how TEXT NOT NULL,
+    reason TEXT NOT NULL,
     explanation TEXT NOT NULL,
+    origin_id BLOB NOT NULL,
     first_event BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (project_id, hash)
 ) STRICT;
 CREATE INDEX issue_hashes_project_issue_idx ON issue_hashes (project_id, issue_id);
+
+-- What finds the issue of an error whose line was edited or whose stack was cut.
+CREATE TABLE similar_hashes (
+    project_id INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    known_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, key, hash)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (
     project_id INTEGER NOT NULL,

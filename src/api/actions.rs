@@ -1,18 +1,22 @@
 //! What people do to issues.
 
+use std::collections::BTreeSet;
+
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, post};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Bearer;
 use super::extract::Json;
 use super::issue_response::IssueResponse;
 use super::{Api, ApiError};
+use crate::domain::fingerprint::Hash;
 use crate::domain::id::ShortId;
 use crate::domain::lifecycle::Order;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
+use crate::triage::unmerge::unmerge as give_away;
 use crate::triage::{self, MOST_ASSIGNEE_CHARS, MOST_COMMENT_CHARS, Wish};
 
 /// How to resolve.
@@ -157,6 +161,20 @@ pub(super) async fn unmute(
     carry_out(&api, &bearer, &request, &id, Wish::Order(Order::Unmute)).await
 }
 
+/// Its events are dropped from now on, until it is reopened. Those that are stored stay.
+#[utoipa::path(tag = "issues", request_body = Nothing,
+    responses((status = 200, body = IssueResponse), (status = 404)))]
+#[post("/api/v1/issues/{id}/discard")]
+pub(super) async fn discard(
+    api: Data<Api>,
+    bearer: Bearer,
+    request: HttpRequest,
+    id: Path<String>,
+    _body: Json<Nothing>,
+) -> Result<HttpResponse, ApiError> {
+    carry_out(&api, &bearer, &request, &id, Wish::Discard).await
+}
+
 /// Gives it to somebody, or to nobody.
 #[utoipa::path(tag = "issues", request_body = Assign,
     responses((status = 200, body = IssueResponse), (status = 404), (status = 422)))]
@@ -194,6 +212,52 @@ pub(super) async fn comment(
         return Err(ApiError::invalid(detail));
     }
     carry_out(&api, &bearer, &request, &id, Wish::Comment(text)).await
+}
+
+/// Which fingerprints.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unmerge {
+    /// As the issue shows them; some of its own must be left.
+    hashes: Vec<String>,
+}
+
+/// The issue that is left, and where the rest went.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Unmerged {
+    #[serde(flatten)]
+    issue: IssueResponse,
+    /// The short id of the issue that has the fingerprints now.
+    unmerged_into: String,
+}
+
+/// Some of its fingerprints, with their events, belong to an issue of their own: the one they led to
+/// before a merge, else a new one.
+#[utoipa::path(tag = "issues", request_body = Unmerge,
+    responses((status = 200, body = Unmerged), (status = 404), (status = 422)))]
+#[post("/api/v1/issues/{id}/unmerge")]
+pub(super) async fn unmerge(
+    api: Data<Api>,
+    bearer: Bearer,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Json<Unmerge>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Triage)?;
+    let hashes: Result<BTreeSet<Hash>, _> = body.0.hashes.iter().map(|hash| hash.parse()).collect();
+    let hashes = hashes.map_err(ApiError::invalid)?;
+    let (project, issue) = {
+        let mut tx = api.store.read().await?;
+        bearer.issue(&mut tx, &request, &id).await?
+    };
+    let number = issue.short_id.number;
+    let number =
+        give_away(&api.store, &api.clock, &project, number, &hashes, bearer.actor()).await?;
+    let mut tx = api.store.read().await?;
+    let (project, issue) = bearer.issue(&mut tx, &request, &id).await?;
+    let unmerged_into = ShortId { prefix: project.prefix.clone(), number }.to_string();
+    let issue = IssueResponse::load_one(&api, &mut tx, &project, issue).await?;
+    Ok(HttpResponse::Ok().json(Unmerged { issue, unmerged_into }))
 }
 
 /// Its events, past and coming, belong to another issue of the project.

@@ -90,6 +90,26 @@ impl Bearer {
         request: &HttpRequest,
         short_id: &str,
     ) -> Result<(Project, Issue), ApiError> {
+        let (project, survivor) = self.issue_or_survivor(tx, short_id).await?;
+        if survivor.short_id.to_string().eq_ignore_ascii_case(short_id) {
+            return Ok((project, survivor));
+        }
+        // What follows the short id stays: `/events`, `/resolve`, the query.
+        let path = request.path();
+        let (before, after) = path.split_once("/issues/").unwrap_or((path, ""));
+        let tail = after.split_once('/').map(|(_, tail)| format!("/{tail}")).unwrap_or_default();
+        let query = request.query_string();
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        let location = format!("{before}/issues/{}{tail}{query}", survivor.short_id);
+        Err(ApiError::moved(location))
+    }
+
+    /// The issue with this short id, or the one it was merged into; and their project.
+    pub(super) async fn issue_or_survivor(
+        &self,
+        tx: &mut Tx,
+        short_id: &str,
+    ) -> Result<(Project, Issue), ApiError> {
         let missing = || ApiError::not_found(format!("issue {short_id:?}"));
         let id: ShortId = short_id.parse().map_err(|_| missing())?;
         check_prefix(&id.prefix).map_err(|_| missing())?;
@@ -101,13 +121,6 @@ impl Bearer {
         let issue = tx.find_issue(&project, id.number).await?.ok_or_else(missing)?;
         let Some(survivor) = issue.merged_into else { return Ok((project, issue)) };
         let survivor = tx.find_issue_by_id(&project, survivor).await?.ok_or_else(missing)?;
-        // What follows the short id stays: `/events`, `/resolve`, the query.
-        let path = request.path();
-        let (before, after) = path.split_once("/issues/").unwrap_or((path, ""));
-        let tail = after.split_once('/').map(|(_, tail)| format!("/{tail}")).unwrap_or_default();
-        let query = request.query_string();
-        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
-        let location = format!("{before}/issues/{}{tail}{query}", survivor.short_id);
-        Err(ApiError::moved(location))
+        Ok((project, survivor))
     }
 }

@@ -184,6 +184,7 @@ impl From<ProjectError> for ApiError {
         match error {
             ProjectError::Invalid(invalid) => Self::invalid(invalid),
             ProjectError::Scrubbing(invalid) => Self::invalid(invalid),
+            ProjectError::Grouping(invalid) => Self::invalid(invalid),
             ProjectError::Store(error) => error.into(),
         }
     }
@@ -199,7 +200,10 @@ impl From<TriageError> for ApiError {
                     Self::invalid(invalid)
                 }
             },
-            TriageError::MergeWithItself => Self::invalid(error),
+            TriageError::Discarded(_) => Self::new(Code::InvalidTransition, error),
+            TriageError::MergeWithItself
+            | TriageError::NotItsHash(_)
+            | TriageError::NothingLeft => Self::invalid(error),
             TriageError::Store(error) => error.into(),
         }
     }

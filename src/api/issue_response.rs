@@ -26,6 +26,9 @@ pub(super) struct IssueResponse {
     /// `open`, `fix_pending`, `resolved` or `muted`.
     status: &'static str,
     regressed: bool,
+    /// Since when its events are dropped.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    discarded_at: Option<Timestamp>,
     /// When it was resolved.
     #[schema(value_type = Option<String>, format = DateTime)]
     resolved_at: Option<Timestamp>,
@@ -82,7 +85,9 @@ pub(super) struct MuteResponse {
 pub(super) struct FingerprintResponse {
     hash: String,
     config: String,
-    /// What was hashed, and why.
+    /// How it was found to be the issue's: `new`, `upgraded`, `edited line`, `truncated stack`.
+    how: String,
+    /// What was hashed, and why; in lists only the reason.
     #[schema(value_type = Object)]
     why: serde_json::Value,
 }
@@ -130,7 +135,11 @@ impl IssueResponse {
         let fingerprint = |hash: StoredHash| FingerprintResponse {
             hash: hash.hash.to_string(),
             config: hash.config,
-            why: serde_json::from_str(&hash.explanation).unwrap_or_default(),
+            how: hash.how,
+            why: match hash.explanation {
+                Some(explanation) => serde_json::from_str(&explanation).unwrap_or_default(),
+                None => serde_json::json!({ "reason": hash.reason }),
+            },
         };
         let mut fingerprints = hashes.into_iter().map(fingerprint);
         let (resolved_at, mute) = match &issue.state.status {
@@ -152,6 +161,7 @@ impl IssueResponse {
             handled: issue.handled,
             status: issue.state.status.as_str(),
             regressed: issue.state.is_regressed,
+            discarded_at: issue.discarded_at,
             resolved_at,
             mute,
             flags: Vec::new(),

@@ -39,8 +39,11 @@ impl IssuesQuery {
     fn filter(&self, page: &PageQuery) -> Result<Filter, ApiError> {
         let is_status =
             |status: &str| matches!(status, "open" | "fix_pending" | "resolved" | "muted");
-        if self.status.as_deref().is_some_and(|status| !is_status(status)) {
-            return Err(ApiError::invalid("status is none of open, fix_pending, resolved, muted"));
+        let is_discarded = self.status.as_deref() == Some("discarded");
+        let status = self.status.clone().filter(|_| !is_discarded);
+        if status.as_deref().is_some_and(|status| !is_status(status)) {
+            let detail = "status is none of open, fix_pending, resolved, muted, discarded";
+            return Err(ApiError::invalid(detail));
         }
         let sort = match self.sort.as_deref() {
             None | Some("last_seen") => Sort::LastSeen,
@@ -61,7 +64,8 @@ impl IssuesQuery {
         }
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         Ok(Filter {
-            status: self.status.clone(),
+            status,
+            is_discarded,
             text: given(&self.q),
             environment: given(&self.environment),
             sort,

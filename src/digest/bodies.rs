@@ -197,6 +197,11 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Bodies {
+    /// Whether an event of this hash was seen before, as far as is remembered.
+    pub(super) fn knows(&self, key: (ProjectId, Hash)) -> bool {
+        locked(&self.sampler).knows(key)
+    }
+
     /// Whether to keep the body of an event.
     pub(super) fn keeps(
         &self,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::bodies::Bodies;
 use super::commit;
 use super::prepare::{self, Poison, Prepared};
-use super::scrubbing::Scrubbers;
+use super::rules::Rules;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::outcome::Outcome;
@@ -130,9 +130,9 @@ pub async fn retry(
     let Some(buried) = store.read().await?.find_buried(project, id).await? else {
         return Ok(Retried::NotFound);
     };
-    let scrubbers = Scrubbers::for_project(store, project).await?;
+    let rules = Rules::for_project(store, project).await?;
     let mut prepared =
-        prepare::prepare_all(vec![buried.record.into()], &scrubbers, &Bodies::default()).pop();
+        prepare::prepare_all(vec![buried.record.into()], &rules, &Bodies::default()).pop();
     let mut is_allowed = true;
     if let Some(Ok(prepared)) = &mut prepared
         && !prepared.meta.is_verified

@@ -1,20 +1,24 @@
 //! One batch of one project, in one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 
 use super::fold::{self, IssuePlan, Plan};
 use super::prepare::Prepared;
+use super::resolve::{self, Facts};
 use crate::clock::Clock;
 use crate::domain::effect::Effect;
 use crate::domain::fingerprint::Hash;
-use crate::domain::id::{EventId, ProjectId};
+use crate::domain::id::{EventId, IssueId, ProjectId};
+use crate::domain::lifecycle::Change;
 use crate::domain::outcome::Outcome;
+use crate::domain::project::Project;
 use crate::domain::tag_counts::KnownTags;
 use crate::domain::time::Timestamp;
 use crate::domain::user_sketch::MOST_KEPT;
 use crate::store::activity::Activity;
 use crate::store::outbox::NewEffect;
+use crate::store::similar::SimilarHash;
 use crate::store::{Store, StoreError, Tx};
 
 /// A batch is decided anew this often when somebody else changes its issues meanwhile.
@@ -30,6 +34,8 @@ pub struct Committed {
     pub n_accepted: u64,
     /// Events that were stored before.
     pub n_duplicates: u64,
+    /// Events of issues that are discarded.
+    pub n_dropped: u64,
     /// Reports of a project that is gone.
     pub n_orphans: u64,
     /// How many events the issues had before, by hash.
@@ -77,35 +83,62 @@ pub async fn write(
     known_tags: &mut KnownTags,
 ) -> Result<Committed, StoreError> {
     let now = clock.now();
-    let Some(settings) = tx.find_project_by_id(project).await?.map(|found| found.settings) else {
+    let Some(Project { settings, prefix, .. }) = tx.find_project_by_id(project).await? else {
         let n_orphans = prepared.len() as u64;
         let outcome = Outcome::Refused("project_gone".to_owned());
         tx.add_outcome(ProjectId(0), now.hour(), &outcome, n_orphans).await?;
         return Ok(Committed { n_orphans, ..Committed::default() });
     };
     let ids: Vec<EventId> = prepared.iter().map(|report| report.meta.event_id).collect();
-    let hashes: BTreeSet<Hash> = prepared.iter().map(|report| report.fingerprint.hash).collect();
     let known = tx.list_known_events(project, &ids).await?;
-    let facts = tx.list_issue_facts(project, &hashes).await?;
+    let facts = Facts { prefix, ..facts_of(tx, project, prepared).await? };
     let believes_all = settings.untrusted_keys_rearm_locks;
     let plan = fold::fold(prepared, &known, &facts, (believes_all, now), || clock.id());
     let committed = Committed {
         n_accepted: plan.events.len() as u64,
         n_duplicates: plan.n_duplicates,
+        n_dropped: plan.n_dropped,
         n_orphans: 0,
-        n_before: facts.iter().map(|(hash, facts)| (*hash, facts.n_events)).collect(),
+        n_before: facts.issues.iter().map(|(hash, facts)| (*hash, facts.n_events)).collect(),
     };
-    if !plan.events.is_empty() {
+    if !plan.events.is_empty() || !plan.hashes.is_empty() {
         write_plan(tx, clock, project, plan, (now, known_tags)).await?;
     }
-    for (outcome, n) in
-        [(Outcome::Accepted, committed.n_accepted), (Outcome::Duplicate, committed.n_duplicates)]
-    {
+    for (outcome, n) in [
+        (Outcome::Accepted, committed.n_accepted),
+        (Outcome::Duplicate, committed.n_duplicates),
+        (Outcome::Dropped, committed.n_dropped),
+    ] {
         if n > 0 {
             tx.add_outcome(project, now.hour(), &outcome, n).await?;
         }
     }
     Ok(committed)
+}
+
+/// What is stored about the hashes of a batch. Of most batches every hash is known.
+async fn facts_of(
+    tx: &mut Tx,
+    project: ProjectId,
+    prepared: &[Prepared],
+) -> Result<Facts, StoreError> {
+    let mut issues = tx.list_issue_facts(project, &resolve::asked(prepared)).await?;
+    let keys = resolve::keys_of_new(prepared, &issues);
+    if keys.is_empty() {
+        return Ok(Facts { issues, ..Facts::default() });
+    }
+    let found = tx.list_similar(project, &keys).await?;
+    let hashes: BTreeSet<Hash> = found.iter().map(|similar| similar.hash).collect();
+    let candidates = tx.list_issue_facts(project, &hashes).await?;
+    let ids: BTreeSet<IssueId> = candidates.values().map(|facts| facts.id).collect();
+    let ids: Vec<IssueId> = ids.into_iter().collect();
+    let releases = tx.list_releases_of(project, &ids).await?;
+    issues.extend(candidates);
+    let mut similar: BTreeMap<Hash, Vec<SimilarHash>> = BTreeMap::new();
+    for found in found {
+        similar.entry(found.key).or_default().push(found);
+    }
+    Ok(Facts { issues, similar, releases, ..Facts::default() })
 }
 
 /// The order is the same in every transaction of every node: events, hashes, issues (locked), their
@@ -119,6 +152,7 @@ async fn write_plan(
 ) -> Result<(), StoreError> {
     tx.insert_events(project, &plan.events).await?;
     tx.insert_hashes(project, &plan.hashes, now).await?;
+    tx.insert_similar(project, &plan.similar, now).await?;
     let deltas: Vec<_> = plan.issues.iter().map(|issue| &issue.delta).collect();
     tx.lock_issues(project, &deltas).await?;
     let users = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.users)));
@@ -138,7 +172,7 @@ async fn write_plan(
     tx.add_counts(project, &counts.collect()).await?;
     let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
     tx.add_tags(project, &tags.collect(), known_tags).await?;
-    write_changes(tx, clock, project, plan.issues, now).await?;
+    write_changes(tx, clock, project, (plan.issues, plan.changes), now).await?;
     tx.number_issues(project, &plan.new_issues).await
 }
 
@@ -146,18 +180,19 @@ async fn write_changes(
     tx: &mut Tx,
     clock: &Clock,
     project: ProjectId,
-    issues: Vec<IssuePlan>,
+    (issues, others): (Vec<IssuePlan>, Vec<(IssueId, Change)>),
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let (mut effects, mut activity) = (Vec::new(), Vec::new());
-    for IssuePlan { delta, changes, .. } in issues {
-        for change in changes {
-            if let Some(effect) = Effect::of(&change) {
-                effects.push(NewEffect { id: clock.id(), issue: delta.id, effect });
-            }
-            let actor = ACTOR.to_owned();
-            activity.push((delta.id, Activity { id: clock.id(), at: now, actor, change }));
+    let of_issues = issues.into_iter().flat_map(|IssuePlan { delta, changes, .. }| {
+        changes.into_iter().map(move |change| (delta.id, change))
+    });
+    for (issue, change) in of_issues.chain(others) {
+        if let Some(effect) = Effect::of(&change) {
+            effects.push(NewEffect { id: clock.id(), issue, effect });
         }
+        let actor = ACTOR.to_owned();
+        activity.push((issue, Activity { id: clock.id(), at: now, actor, change }));
     }
     tx.insert_effects(project, &effects, now).await?;
     tx.insert_activity(project, &activity).await

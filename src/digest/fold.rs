@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::prepare::Prepared;
+use super::resolve::{Facts, Resolved, Resolver};
 use crate::domain::event_counts::{CountKey, EventCounts};
-use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId};
 use crate::domain::issue::handled_of_both;
 use crate::domain::lifecycle::{Change, Occurrence, observe};
 use crate::domain::tag_counts::TagCounts;
 use crate::domain::time::Timestamp;
 use crate::store::batch::{IssueDelta, IssueFacts, NewEvent, NewHash};
+use crate::store::similar::SimilarHash;
 
 /// What a batch makes of a project.
 #[derive(Debug, Default)]
@@ -21,12 +22,18 @@ pub struct Plan {
     pub events: Vec<NewEvent>,
     /// Hashes to store, by hash.
     pub hashes: Vec<NewHash>,
+    /// Keys under which they are known, by key and hash.
+    pub similar: Vec<SimilarHash>,
     /// Issues to write, by inner id.
     pub issues: Vec<IssuePlan>,
     /// New issues in the order of their first event: that of their numbers.
     pub new_issues: Vec<IssueId>,
     /// Reports that were stored before, or twice in the batch.
     pub n_duplicates: u64,
+    /// Reports of issues that are discarded.
+    pub n_dropped: u64,
+    /// What issues learn of which no event is stored.
+    pub changes: Vec<(IssueId, Change)>,
 }
 
 /// What a batch makes of one issue.
@@ -49,59 +56,55 @@ pub struct IssuePlan {
 /// Folds a batch.
 ///
 /// `prepared` are the reports in spool order; `known` the ids that are stored already; `facts` what
-/// is stored of their hashes; `believes_all` whether a regression needs no trusted key; `new_id` gives an id for each new issue.
+/// is stored of their hashes; `believes_all` whether a regression needs no trusted key; `new_id`
+/// gives an id for each new issue.
 pub fn fold(
     prepared: &[Prepared],
     known: &BTreeSet<EventId>,
-    facts: &BTreeMap<Hash, IssueFacts>,
+    facts: &Facts,
     (believes_all, now): (bool, Timestamp),
     mut new_id: impl FnMut() -> Uuid,
 ) -> Plan {
     let mut plan = Plan::default();
     let mut seen = known.clone();
-    let mut new_hashes: BTreeMap<Hash, NewHash> = BTreeMap::new();
+    let mut resolver = Resolver::new(prepared, facts);
+    let by_issue: BTreeMap<IssueId, &IssueFacts> =
+        facts.issues.values().map(|facts| (facts.id, facts)).collect();
     let mut groups: BTreeMap<IssueId, Vec<&Prepared>> = BTreeMap::new();
     for report in prepared {
         if !seen.insert(report.meta.event_id) {
             plan.n_duplicates += 1;
             continue;
         }
-        let hash = report.fingerprint.hash;
-        let issue_id = match (facts.get(&hash), new_hashes.get(&hash)) {
-            (Some(facts), _) => facts.id,
-            (None, Some(new)) => new.issue_id,
-            (None, None) => {
-                let issue_id = IssueId(new_id());
-                plan.new_issues.push(issue_id);
-                new_hashes.insert(hash, new_hash(report, issue_id));
-                issue_id
-            }
-        };
-        groups.entry(issue_id).or_default().push(report);
+        let issue_id = resolver.issue_of(report, || {
+            let issue_id = IssueId(new_id());
+            plan.new_issues.push(issue_id);
+            issue_id
+        });
+        if by_issue.get(&issue_id).is_some_and(|facts| facts.is_discarded) {
+            plan.n_dropped += 1;
+        } else {
+            groups.entry(issue_id).or_default().push(report);
+        }
     }
-    plan.hashes = new_hashes.into_values().collect();
-    let by_issue: BTreeMap<IssueId, &IssueFacts> =
-        facts.values().map(|facts| (facts.id, facts)).collect();
+    let Resolved { hashes, mut similar, mut changes } = resolver.into_resolved();
+    similar.sort_by_key(|similar| (similar.key, similar.hash));
+    plan.hashes = hashes.into_values().collect();
+    plan.similar = similar;
     for (issue_id, reports) in groups {
         let facts = by_issue.get(&issue_id).copied();
         let (issue, events) = fold_issue(issue_id, facts, &reports, (believes_all, now));
-        plan.issues.extend(issue);
+        let learnt = changes.remove(&issue_id).unwrap_or_default();
+        plan.issues.extend(issue.map(|mut issue| {
+            issue.changes.splice(..0, learnt);
+            issue
+        }));
         plan.events.extend(events);
     }
     plan.events.sort_by_key(|event| event.id);
+    let rest = changes.into_iter();
+    plan.changes = rest.flat_map(|(id, all)| all.into_iter().map(move |one| (id, one))).collect();
     plan
-}
-
-fn new_hash(report: &Prepared, issue_id: IssueId) -> NewHash {
-    let fingerprint = &report.fingerprint;
-    NewHash {
-        hash: fingerprint.hash,
-        issue_id,
-        config: fingerprint.config,
-        kind: fingerprint.kind.as_str(),
-        explanation: fingerprint.explanation().to_string(),
-        first_event: report.meta.event_id,
-    }
 }
 
 fn fold_issue(

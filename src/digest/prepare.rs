@@ -9,9 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::bodies::Bodies;
-use super::scrubbing::Scrubbers;
+use super::rules::Rules;
 use crate::domain::event::{Event, Level, User};
-use crate::domain::fingerprint::{self, Fingerprint, Grouping};
+use crate::domain::fingerprint::settings::Groupings;
+use crate::domain::fingerprint::similar::Similar;
+use crate::domain::fingerprint::{self, Fingerprint, Hash};
 use crate::domain::id::ProjectId;
 use crate::domain::tag_counts::tags_of;
 use crate::domain::time::Timestamp;
@@ -49,12 +51,37 @@ pub struct Prepared {
     pub user: Option<i64>,
     /// What makes it the same error as others.
     pub fingerprint: Fingerprint,
+    /// What is needed of a hash that is new; `None` where it was seen before.
+    pub study: Option<Box<Study>>,
     /// What the error is called.
     pub title: String,
     /// Where it is.
     pub culprit: String,
     /// The event as the store keeps it; `None` when it is sampled away.
     pub body: Option<Vec<u8>>,
+}
+
+/// What a hash that is new is stored with, and what may lead to an issue that exists.
+#[derive(Debug, Clone)]
+pub struct Study {
+    /// Why the event has its hash, as JSON.
+    pub explanation: String,
+    /// What finds errors that are nearly the same.
+    pub similar: Similar,
+    /// The hash under the config before, while it is looked up.
+    pub previous: Option<Hash>,
+}
+
+impl Study {
+    fn of(event: &Event, groupings: &Groupings, now: Timestamp) -> Self {
+        let (explanation, similar) = fingerprint::study(event, &groupings.current);
+        let previous = groupings.previous_at(now);
+        Self {
+            explanation: explanation.to_string(),
+            similar,
+            previous: previous.map(|before| fingerprint::fingerprint(event, before).hash),
+        }
+    }
 }
 
 /// A report that cannot be understood.
@@ -83,12 +110,11 @@ impl Poison {
 #[must_use]
 pub fn prepare_all(
     records: Vec<Bytes>,
-    scrubbers: &Scrubbers,
+    rules: &Rules,
     bodies: &Bodies,
 ) -> Vec<Result<Prepared, Box<Poison>>> {
     let dictionaries = bodies.dictionaries();
-    let mut desk =
-        Desk { scrubbers, bodies, dictionaries: &dictionaries, encoders: BTreeMap::new() };
+    let mut desk = Desk { rules, bodies, dictionaries: &dictionaries, encoders: BTreeMap::new() };
     let mut guard = |record| guarded(record, |record| prepare(record, &mut desk));
     records.into_iter().map(&mut guard).collect()
 }
@@ -103,7 +129,7 @@ pub(super) fn shares(records: Vec<Bytes>, n_threads: usize) -> Vec<Vec<Bytes>> {
 
 /// What one thread works with.
 struct Desk<'a> {
-    scrubbers: &'a Scrubbers,
+    rules: &'a Rules,
     bodies: &'a Bodies,
     dictionaries: &'a BTreeMap<ProjectId, Arc<Dictionary>>,
     encoders: BTreeMap<ProjectId, BodyEncoder<'a>>,
@@ -121,7 +147,7 @@ impl Desk<'_> {
             }
         };
         let body = encoder.encode(&json)?;
-        self.bodies.note(project, self.scrubbers.changed_at(project), &json, body.len());
+        self.bodies.note(project, self.rules.scrub_rules_changed_at(project), &json, body.len());
         Ok(body)
     }
 }
@@ -152,9 +178,10 @@ fn prepare(record: &[u8], desk: &mut Desk<'_>) -> Result<Prepared, Refused> {
     let (meta, payload) =
         Report::read(record).map_err(|cause| Box::new((None, cause.to_string())))?;
     match read(&meta, payload, desk) {
-        Ok(Read { event, fingerprint, body }) => Ok(Prepared {
+        Ok(Read { event, fingerprint, study, body }) => Ok(Prepared {
+            title: fingerprint.title.clone().unwrap_or_else(|| title::title(&event)),
             fingerprint,
-            title: title::title(&event),
+            study,
             culprit: title::culprit(&event),
             meta,
             record: Bytes::new(),
@@ -177,6 +204,7 @@ struct Read {
     /// Without its details when it is sampled away.
     event: Event,
     fingerprint: Fingerprint,
+    study: Option<Box<Study>>,
     body: Option<Vec<u8>>,
 }
 
@@ -184,20 +212,23 @@ struct Read {
 fn read(meta: &ReportMeta, payload: &[u8], desk: &mut Desk<'_>) -> Result<Read, String> {
     let mut outline = understand::outline(meta, payload).map_err(|cause| cause.to_string())?;
     // Before anything looks at the event: what is secret is in no title, hash or row.
-    let mut scrubbing = desk.scrubbers.of(meta.project_id).begin();
+    let mut scrubbing = desk.rules.scrubber(meta.project_id).begin();
     scrubbing.outline(&mut outline.event);
     let event = &outline.event;
-    let fingerprint = fingerprint::fingerprint(event, &Grouping::default());
+    let groupings = desk.rules.groupings(meta.project_id);
+    let fingerprint = fingerprint::fingerprint(event, &groupings.current);
     let place = (event.release.as_deref(), event.environment.as_str());
     let project = meta.project_id;
+    let is_known = desk.bodies.knows((project, fingerprint.hash));
     if !desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at) {
-        return Ok(Read { event: outline.event, fingerprint, body: None });
+        return Ok(Read { event: outline.event, fingerprint, study: None, body: None });
     }
     let mut event = outline.into_whole();
     scrubbing.details(&mut event);
+    let study = (!is_known).then(|| Box::new(Study::of(&event, groupings, meta.received_at)));
     let body = desk.encode(project, &event);
     let body = body.map_err(|cause| format!("the event cannot be stored: {cause}"))?;
-    Ok(Read { event, fingerprint, body: Some(body) })
+    Ok(Read { event, fingerprint, study, body: Some(body) })
 }
 
 /// What a panic says.
@@ -247,7 +278,7 @@ mod tests {
         let payload = r#"{"exception": [{"type": "Refused", "value": "login with password=hunter2"}],
             "tags": {"session": "hunter2"}, "transaction": "/reset?token=hunter2"}"#;
         let records = vec![record(payload); 40];
-        let prepared = prepare_all(records, &Scrubbers::default(), &Bodies::default());
+        let prepared = prepare_all(records, &Rules::default(), &Bodies::default());
         let prepared: Vec<Prepared> = prepared.into_iter().filter_map(Result::ok).collect();
         assert_eq!(prepared.len(), 40);
         let (kept, sampled): (Vec<_>, Vec<_>) =
@@ -274,7 +305,7 @@ mod tests {
         for n_threads in [1, 4, 1_000] {
             let shares = shares(records.clone(), n_threads);
             assert!(shares.len() <= n_threads);
-            let understand = |share| prepare_all(share, &Scrubbers::default(), &Bodies::default());
+            let understand = |share| prepare_all(share, &Rules::default(), &Bodies::default());
             let prepared: Vec<_> = shares.into_iter().flat_map(understand).collect();
             assert_eq!(prepared.len(), 100);
             for (number, result) in prepared.into_iter().enumerate() {

@@ -15,7 +15,7 @@ use super::bury;
 use super::commit::{self, Committed};
 use super::crew::Crew;
 use super::prepare::{Poison, Prepared, panic_text, prepare_all, shares};
-use super::scrubbing::Scrubbers;
+use super::rules::Rules;
 use crate::auth::keys::Keys;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
@@ -139,7 +139,7 @@ pub struct Digest {
     reader: Reader,
     health: Health,
     limits: Limits,
-    scrubbers: Scrubbers,
+    rules: Rules,
     bodies: Arc<Bodies>,
     known_tags: KnownTags,
     training: Option<JoinHandle<Trained>>,
@@ -173,7 +173,7 @@ impl Digest {
             reader,
             health,
             limits,
-            scrubbers: Scrubbers::default(),
+            rules: Rules::default(),
             bodies: Arc::new(Bodies::default()),
             known_tags: KnownTags::default(),
             training: None,
@@ -316,13 +316,13 @@ impl Digest {
             return Ok(Batch { last_seq, n_records, content: Content::Unread(records) });
         }
         // Rules that are unreadable are logged where they are read; the last known ones go on.
-        if let Ok(fresh) = until_stored!(self, stop, self.scrubbers.refreshed(&self.store)) {
-            self.scrubbers = fresh;
+        if let Ok(fresh) = until_stored!(self, stop, self.rules.refreshed(&self.store)) {
+            self.rules = fresh;
         }
         self.bodies.doubt(self.clock.now());
         let begin = |share| {
-            let (scrubbers, bodies) = (self.scrubbers.clone(), Arc::clone(&self.bodies));
-            self.crew.begin(move || prepare_all(share, &scrubbers, &bodies))
+            let (rules, bodies) = (self.rules.clone(), Arc::clone(&self.bodies));
+            self.crew.begin(move || prepare_all(share, &rules, &bodies))
         };
         let shares = shares(records, self.crew.n_threads).into_iter().map(begin).collect();
         Ok(Batch { last_seq, n_records, content: Content::Prepared(shares) })

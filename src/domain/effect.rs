@@ -22,6 +22,8 @@ pub enum Effect {
     IssueCommented,
     /// Its task is completed as a duplicate.
     IssueMerged,
+    /// Its task is completed: nobody wants to hear of it.
+    IssueDiscarded,
 }
 
 impl Effect {
@@ -36,6 +38,7 @@ impl Effect {
             Self::IssueAssigned => "issue_assigned",
             Self::IssueCommented => "issue_commented",
             Self::IssueMerged => "issue_merged",
+            Self::IssueDiscarded => "issue_discarded",
         }
     }
 
@@ -53,7 +56,13 @@ impl Effect {
             Change::RegressionConfirmed { .. }
             | Change::Muted { .. }
             | Change::Unmuted { .. }
-            | Change::Absorbed { .. } => None,
+            | Change::Absorbed { .. }
+            | Change::Joined { .. }
+            | Change::MergeOffered { .. }
+            | Change::Unmerged { .. }
+            | Change::SplitFrom { .. } => None,
+            Change::Discarded => Some(Self::IssueDiscarded),
+            Change::Restored => Some(Self::IssueReopened),
         }
     }
 }

@@ -8,9 +8,11 @@
 //! To add a config: a module beside [`g0`], a variant of [`Config`], and a golden file of
 //! (event → hash) that nobody changes afterwards.
 
+pub mod compare;
 mod g0;
 mod g1;
 pub mod rules;
+pub mod settings;
 pub mod similar;
 
 use std::collections::BTreeSet;
@@ -37,6 +39,9 @@ pub enum Config {
 impl Config {
     /// The config of new projects.
     pub const NEWEST: Self = Self::G1;
+
+    /// The config of projects of which no grouping rules are stored.
+    pub const WITHOUT_RULES: Self = Self::G1;
 
     /// Its name in the store, in hashes and in the API.
     #[must_use]
@@ -166,6 +171,23 @@ impl Kind {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash(pub [u8; 32]);
 
+impl std::str::FromStr for Hash {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "a fingerprint has 64 hexadecimal digits";
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return Err(WRONG);
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let digits = text.get(2 * at..2 * at + 2).ok_or(WRONG)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| WRONG)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
@@ -194,7 +216,7 @@ pub struct Fingerprint {
     pub reason: String,
     /// Exactly what was hashed.
     pub items: Vec<Item>,
-    /// What the issue is called, where a rule of the project says so.
+    /// What the issue is called, where a rule of the project says so; as long as a title may be.
     pub title: Option<String>,
 }
 

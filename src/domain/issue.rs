@@ -44,6 +44,8 @@ pub struct Issue {
     pub assignee: Option<String>,
     /// The issue that took over its events.
     pub merged_into: Option<IssueId>,
+    /// Since when its events are dropped.
+    pub discarded_at: Option<Timestamp>,
 }
 
 /// Whether events of two kinds were handled: not, as soon as one was not.

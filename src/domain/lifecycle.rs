@@ -163,6 +163,61 @@ pub enum Change {
         /// The other's short id.
         issue: String,
     },
+    /// Events with another fingerprint belong to it as well.
+    Joined {
+        /// The fingerprint's hash.
+        hash: String,
+        /// How it was found out.
+        how: Join,
+    },
+    /// Under a new grouping config its events are grouped with those of another issue: the two may be
+    /// one.
+    MergeOffered {
+        /// The other's short id.
+        issue: String,
+    },
+    /// Some of its fingerprints belong to another issue from now on.
+    Unmerged {
+        /// The other's short id.
+        issue: String,
+        /// Their hashes.
+        hashes: Vec<String>,
+    },
+    /// It was made of fingerprints of another issue, or got them back.
+    SplitFrom {
+        /// The other's short id.
+        issue: String,
+        /// Their hashes.
+        hashes: Vec<String>,
+    },
+    /// Its events are dropped from now on.
+    Discarded,
+    /// Its events count again.
+    Restored,
+}
+
+/// How a new fingerprint was found to be an issue that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Join {
+    /// It is the issue's under the grouping config before.
+    Upgraded,
+    /// The crashing line was edited.
+    EditedLine,
+    /// The stack was cut short.
+    TruncatedStack,
+}
+
+impl Join {
+    /// Its name in the store and in explanations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upgraded => "upgraded",
+            Self::EditedLine => "edited line",
+            Self::TruncatedStack => "truncated stack",
+        }
+    }
 }
 
 fn yes() -> bool {

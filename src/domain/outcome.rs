@@ -11,6 +11,8 @@ pub enum Outcome {
     Accepted,
     /// An event was sent again.
     Duplicate,
+    /// An event of an issue that was discarded.
+    Dropped,
     /// An event could not be understood and was set aside.
     Buried,
     /// A request was refused; the code says why.
@@ -30,6 +32,7 @@ impl Outcome {
         match self {
             Self::Accepted => ("accepted", ""),
             Self::Duplicate => ("duplicate", ""),
+            Self::Dropped => ("dropped", ""),
             Self::Buried => ("buried", ""),
             Self::Refused(code) => ("refused", code),
             Self::Taken(category) => ("taken", category.as_str()),

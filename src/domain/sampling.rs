@@ -86,6 +86,12 @@ impl Sampler {
         is_kept
     }
 
+    /// Whether an event of this hash was seen before, as far as is remembered.
+    #[must_use]
+    pub fn knows(&self, key: (ProjectId, Hash)) -> bool {
+        self.recent.contains_key(&key) || self.older.contains_key(&key)
+    }
+
     /// Learns how many events an issue had before the sampler heard of it.
     pub fn learn(&mut self, key: (ProjectId, Hash), n_events: u64) {
         let seen = self.seen(key);

@@ -34,6 +34,10 @@ pub struct IssueFacts {
     pub n_users: u64,
     /// Only users with a smaller hash change that number; `None` while every user is kept.
     pub users_below: Option<i64>,
+    /// The number in its short id; `None` in the transaction that makes it.
+    pub number: Option<i64>,
+    /// Whether its events are dropped.
+    pub is_discarded: bool,
 }
 
 /// An event to store.
@@ -72,6 +76,10 @@ pub struct NewHash {
     pub config: &'static str,
     /// What it was made from.
     pub kind: &'static str,
+    /// How it was found to be the issue's: `new`, or the name of a [`Join`](crate::domain::lifecycle::Join).
+    pub how: &'static str,
+    /// What decided, in words.
+    pub reason: String,
     /// What was hashed and why, as JSON.
     pub explanation: String,
     /// The event that made it.
@@ -122,6 +130,8 @@ struct FactsRow {
     issue: StateRow,
     n_users: i64,
     users_below: Option<i64>,
+    number: Option<i64>,
+    discarded_at: Option<i64>,
 }
 
 const LIST_KNOWN_SQLITE: &str = "SELECT id FROM events
@@ -137,7 +147,8 @@ macro_rules! facts {
         concat!(
             "SELECT issue_hashes.hash, ",
             state_columns!(),
-            ", issues.n_users, issues.users_below FROM issue_hashes JOIN issues
+            ", issues.n_users, issues.users_below, issues.number, issues.discarded_at
+            FROM issue_hashes JOIN issues
             ON issues.project_id = issue_hashes.project_id AND issues.id = issue_hashes.issue_id
             WHERE issue_hashes.project_id = $1 AND issue_hashes.hash ",
             $condition
@@ -208,6 +219,8 @@ impl Tx {
                 n_events: row.issue.n_events.unsigned_abs(),
                 n_users: row.n_users.unsigned_abs(),
                 users_below: row.users_below,
+                number: row.number,
+                is_discarded: row.discarded_at.is_some(),
             };
             Ok((Hash(hash), facts))
         };

@@ -33,6 +33,8 @@ struct HashRow<'a> {
     issue_id: Uuid,
     config: &'a str,
     kind: &'a str,
+    how: &'a str,
+    reason: &'a str,
     explanation: &'a str,
     first_event: Uuid,
 }
@@ -65,11 +67,13 @@ macro_rules! insert_hashes {
     ($engine:ident) => {
         concat!(
             "INSERT INTO issue_hashes
-            (project_id, hash, issue_id, config, kind, explanation, first_event, created_at)
-            SELECT $1, hash, issue_id, config, kind, explanation, first_event, $3 FROM ",
+            (project_id, hash, issue_id, origin_id, config, kind, how, reason, explanation,
+                first_event, created_at)
+            SELECT $1, hash, issue_id, issue_id, config, kind, how, reason, explanation,
+                first_event, $3 FROM ",
             new_rows!(
-                $engine, bytes hash, uuid issue_id, text config, text kind, text explanation,
-                uuid first_event
+                $engine, bytes hash, uuid issue_id, text config, text kind, text how,
+                text reason, text explanation, uuid first_event
             ),
             " WHERE TRUE ON CONFLICT (project_id, hash) DO NOTHING"
         )
@@ -142,6 +146,8 @@ impl Tx {
             issue_id: hash.issue_id.0,
             config: hash.config,
             kind: hash.kind,
+            how: hash.how,
+            reason: &hash.reason,
             explanation: &hash.explanation,
             first_event: hash.first_event.0,
         }));

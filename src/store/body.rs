@@ -108,6 +108,15 @@ pub enum Decoded {
 }
 
 impl Decoded {
+    /// The event, where it is there.
+    #[must_use]
+    pub fn into_event(self) -> Option<Event> {
+        match self {
+            Self::Kept(event) => Some(*event),
+            Self::Sampled | Self::Damaged => None,
+        }
+    }
+
     /// The event, if there is one.
     #[must_use]
     pub fn event(&self) -> Option<&Event> {

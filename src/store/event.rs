@@ -1,6 +1,6 @@
 //! Stored events and the hashes that lead to them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -44,8 +44,42 @@ pub struct StoredHash {
     pub hash: Hash,
     /// The config that made it.
     pub config: String,
-    /// What was hashed and why, as JSON.
-    pub explanation: String,
+    /// How it was found to be the issue's.
+    pub how: String,
+    /// What decided, in words.
+    pub reason: String,
+    /// The event that made it.
+    pub first_event: EventId,
+    /// What was hashed and why, as JSON; `None` where it was not asked for.
+    pub explanation: Option<String>,
+}
+
+#[derive(FromRow)]
+struct HashRow {
+    issue_id: Uuid,
+    hash: Vec<u8>,
+    config: String,
+    how: String,
+    reason: String,
+    first_event: Uuid,
+    explanation: Option<String>,
+}
+
+impl TryFrom<HashRow> for StoredHash {
+    type Error = StoreError;
+
+    fn try_from(row: HashRow) -> Result<Self, StoreError> {
+        let hash = <[u8; 32]>::try_from(row.hash.as_slice())
+            .map_err(|_| StoreError::corrupt("issue_hashes", "hash", row.issue_id))?;
+        Ok(Self {
+            hash: Hash(hash),
+            config: row.config,
+            how: row.how,
+            reason: row.reason,
+            first_event: EventId(row.first_event),
+            explanation: row.explanation,
+        })
+    }
 }
 
 #[derive(FromRow)]
@@ -94,27 +128,58 @@ const LIST_OF_HASH: &str = "SELECT events.id, issue_hashes.issue_id, events.occu
     AND (CAST($3 AS BIGINT) IS NULL OR events.occurred_at < $3
         OR (events.occurred_at = $3 AND events.id < $4))
     ORDER BY events.occurred_at DESC, events.id DESC LIMIT $5";
-const FIND_LATEST_BODY: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
+const LIST_BODIES_OF_HASH: &str = "SELECT events.id, issue_hashes.issue_id, events.occurred_at,
     events.received_at, events.verdict, events.reason, events.release, events.environment,
     events.body, events.is_trusted
     FROM events JOIN issue_hashes
     ON issue_hashes.project_id = events.project_id AND issue_hashes.hash = events.hash
     WHERE events.project_id = $1 AND events.hash = $2 AND events.body IS NOT NULL
-    ORDER BY events.occurred_at DESC LIMIT 1";
+    ORDER BY events.occurred_at DESC LIMIT $3";
 macro_rules! list_hashes {
-    ($issues:literal) => {
+    ($explanation:literal, $issues:literal) => {
         concat!(
-            "SELECT issue_id, hash, config, explanation FROM issue_hashes
-            WHERE project_id = $1 AND issue_id ",
+            "SELECT issue_id, hash, config, how, reason, first_event, ",
+            $explanation,
+            " AS explanation FROM issue_hashes WHERE project_id = $1 AND issue_id ",
             $issues,
             " ORDER BY created_at, hash"
         )
     };
 }
-const LIST_HASHES_SQLITE: &str = list_hashes!("IN (SELECT unhex(value, '-') FROM json_each($2))");
-const LIST_HASHES_POSTGRES: &str = list_hashes!("= ANY(CAST($2 AS UUID[]))");
+/// The rows that are looked through for bodies are as many as the last parameter says.
+const LIST_LATEST_BODIES: &str = "SELECT latest.id, issue_hashes.issue_id, latest.occurred_at,
+    latest.received_at, latest.verdict, latest.reason, latest.release, latest.environment,
+    latest.body, latest.is_trusted
+    FROM (SELECT events.id, events.hash, events.occurred_at, events.received_at, events.verdict,
+            events.reason, events.release, events.environment, events.body, events.is_trusted
+        FROM events
+        WHERE events.project_id = $1 ORDER BY events.received_at DESC LIMIT $3) AS latest
+    JOIN issue_hashes ON issue_hashes.project_id = $1 AND issue_hashes.hash = latest.hash
+    WHERE latest.body IS NOT NULL ORDER BY latest.received_at DESC LIMIT $2";
+const LIST_NUMBERS_SQLITE: &str = "SELECT id, number FROM issues
+    WHERE project_id = $1 AND number IS NOT NULL
+    AND id IN (SELECT unhex(value, '-') FROM json_each($2))";
+const LIST_NUMBERS_POSTGRES: &str = "SELECT id, number FROM issues
+    WHERE project_id = $1 AND number IS NOT NULL AND id = ANY(CAST($2 AS UUID[]))";
+const LIST_HASHES_SQLITE: &str =
+    list_hashes!("explanation", "IN (SELECT unhex(value, '-') FROM json_each($2))");
+const LIST_HASHES_POSTGRES: &str = list_hashes!("explanation", "= ANY(CAST($2 AS UUID[]))");
+const LIST_REASONS_SQLITE: &str =
+    list_hashes!("CAST(NULL AS TEXT)", "IN (SELECT unhex(value, '-') FROM json_each($2))");
+const LIST_REASONS_POSTGRES: &str = list_hashes!("CAST(NULL AS TEXT)", "= ANY(CAST($2 AS UUID[]))");
 
-statements!(FIND, LIST_OF_HASH, FIND_LATEST_BODY, LIST_HASHES_SQLITE, LIST_HASHES_POSTGRES);
+statements!(
+    FIND,
+    LIST_OF_HASH,
+    LIST_BODIES_OF_HASH,
+    LIST_LATEST_BODIES,
+    LIST_NUMBERS_SQLITE,
+    LIST_NUMBERS_POSTGRES,
+    LIST_HASHES_SQLITE,
+    LIST_HASHES_POSTGRES,
+    LIST_REASONS_SQLITE,
+    LIST_REASONS_POSTGRES
+);
 
 impl Tx {
     /// The event of a project with this id.
@@ -170,14 +235,61 @@ impl Tx {
     ) -> Result<Option<StoredEvent>, StoreError> {
         let mut latest: Option<StoredEvent> = None;
         for hash in self.list_hashes(project, issue).await? {
-            let row: Option<EventRow> = on!(self, |c| sqlx::query_as(FIND_LATEST_BODY)
-                .bind(project.0)
-                .bind(&hash.hash.0[..])
-                .fetch_optional(c))?;
-            let found = row.map(StoredEvent::from);
+            let found = self.list_bodies_of_hash(project, hash.hash, 1).await?;
             latest = latest.into_iter().chain(found).max_by_key(|event| event.occurred_at);
         }
         Ok(latest)
+    }
+
+    /// Up to `limit` events of a hash whose bodies are kept, latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_bodies_of_hash(
+        &mut self,
+        project: ProjectId,
+        hash: Hash,
+        limit: i64,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let rows: Vec<EventRow> = on!(self, |c| sqlx::query_as(LIST_BODIES_OF_HASH)
+            .bind(project.0)
+            .bind(&hash.0[..])
+            .bind(limit)
+            .fetch_all(c))?;
+        Ok(rows.into_iter().map(StoredEvent::from).collect())
+    }
+
+    /// Up to `limit` events whose bodies are kept among the latest of a project, latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_latest_bodies(
+        &mut self,
+        project: ProjectId,
+        limit: i64,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        /// Rows that are looked through for each body that is wanted.
+        const ROWS_PER_BODY: i64 = 50;
+        let rows: Vec<EventRow> = on!(self, |c| sqlx::query_as(LIST_LATEST_BODIES)
+            .bind(project.0)
+            .bind(limit)
+            .bind(limit.saturating_mul(ROWS_PER_BODY))
+            .fetch_all(c))?;
+        Ok(rows.into_iter().map(StoredEvent::from).collect())
+    }
+
+    /// The numbers of issues.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_numbers_of(
+        &mut self,
+        project: ProjectId,
+        issues: &[IssueId],
+    ) -> Result<BTreeMap<IssueId, i64>, StoreError> {
+        let rows: Vec<(Uuid, i64)> =
+            of_issues!(self, LIST_NUMBERS_SQLITE, LIST_NUMBERS_POSTGRES, project, issues)?;
+        Ok(rows.into_iter().map(|(id, number)| (IssueId(id), number)).collect())
     }
 
     /// The hashes of an issue, oldest first.
@@ -189,11 +301,13 @@ impl Tx {
         project: ProjectId,
         issue: IssueId,
     ) -> Result<Vec<StoredHash>, StoreError> {
-        let mut of_issues = self.list_hashes_of(project, &[issue]).await?;
-        Ok(of_issues.remove(&issue).unwrap_or_default())
+        let issues = [issue];
+        let rows: Vec<HashRow> =
+            of_issues!(self, LIST_HASHES_SQLITE, LIST_HASHES_POSTGRES, project, issues)?;
+        rows.into_iter().map(StoredHash::try_from).collect()
     }
 
-    /// The hashes of issues, oldest first.
+    /// The hashes of issues, oldest first, without their explanations.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -202,14 +316,12 @@ impl Tx {
         project: ProjectId,
         issues: &[IssueId],
     ) -> Result<HashMap<IssueId, Vec<StoredHash>>, StoreError> {
-        let rows: Vec<(Uuid, Vec<u8>, String, String)> =
-            of_issues!(self, LIST_HASHES_SQLITE, LIST_HASHES_POSTGRES, project, issues)?;
+        let rows: Vec<HashRow> =
+            of_issues!(self, LIST_REASONS_SQLITE, LIST_REASONS_POSTGRES, project, issues)?;
         let mut hashes: HashMap<IssueId, Vec<StoredHash>> = HashMap::new();
-        for (issue, hash, config, explanation) in rows {
-            let hash = <[u8; 32]>::try_from(hash.as_slice())
-                .map_err(|_| StoreError::corrupt("issue_hashes", "hash", issue))?;
-            let stored = StoredHash { hash: Hash(hash), config, explanation };
-            hashes.entry(IssueId(issue)).or_default().push(stored);
+        for row in rows {
+            let issue = IssueId(row.issue_id);
+            hashes.entry(issue).or_default().push(StoredHash::try_from(row)?);
         }
         Ok(hashes)
     }

@@ -43,6 +43,7 @@ struct IssueRow {
     last_release: Option<String>,
     assignee: Option<String>,
     merged_into: Option<Uuid>,
+    discarded_at: Option<i64>,
 }
 
 /// The columns of a [`StateRow`].
@@ -61,7 +62,7 @@ macro_rules! columns {
             ", issues.number, issues.title, issues.culprit, issues.level, issues.platform,
             issues.handled, issues.n_users, issues.first_seen,
             issues.last_seen, issues.first_release, issues.last_release, issues.assignee,
-            issues.merged_into"
+            issues.merged_into, issues.discarded_at"
         )
     };
 }
@@ -109,6 +110,7 @@ impl IssueRow {
             last_release: self.last_release,
             assignee: self.assignee,
             merged_into: self.merged_into.map(IssueId),
+            discarded_at: self.discarded_at.map(Timestamp::from_micros),
         })
     }
 }
@@ -163,6 +165,8 @@ pub enum Sort {
 pub struct Filter {
     /// Only with this status.
     pub status: Option<String>,
+    /// Those that were discarded, instead of the others.
+    pub is_discarded: bool,
     /// Only with this text in title or culprit.
     pub text: Option<String>,
     /// Only seen in this environment.
@@ -227,6 +231,7 @@ macro_rules! list {
             "SELECT ",
             columns!(),
             " FROM issues WHERE issues.project_id = $1 AND issues.merged_into IS NULL
+            AND (issues.discarded_at IS NOT NULL) = $8
             AND (CAST($2 AS TEXT) IS NULL OR issues.status = $2)
             AND (CAST($3 AS TEXT) IS NULL OR issues.search_text LIKE $3 ESCAPE '!')
             AND (",
@@ -265,7 +270,7 @@ const LIST_MUTES_OVER: &str = "SELECT project_id, id FROM issues
     ORDER BY project_id, mute_until, id LIMIT 100";
 const UPDATE_STATE: &str = "UPDATE issues SET status = $4, resolved_at = $5, mute_until = $6,
     mute_until_n_events = $7, is_regressed = $8, assignee = $9, unconfirmed_since = $10,
-    revision = revision + 1
+    discarded_at = $11, revision = revision + 1
     WHERE project_id = $1 AND id = $2 AND revision = $3";
 
 /// What a search looks into. Databases differ in what they take for a small letter, and are slow at
@@ -350,6 +355,7 @@ impl Tx {
             .bind(after.id)
             .bind(limit)
             .bind(&filter.environment)
+            .bind(filter.is_discarded)
             .fetch_all(c))?;
         rows.into_iter().map(|row| row.issue(project.id, &project.prefix)).collect()
     }
@@ -367,7 +373,7 @@ impl Tx {
         Ok(rows.into_iter().map(|(project, id)| (ProjectId(project), IssueId(id))).collect())
     }
 
-    /// Writes an issue's state and assignee, if nobody changed it since it was read.
+    /// Writes an issue's state, its assignee and whether it is discarded, if nobody changed it since it was read.
     ///
     /// # Errors
     /// [`StoreError::Raced`] when somebody did.
@@ -386,6 +392,7 @@ impl Tx {
                 .bind(columns.is_regressed)
                 .bind(&issue.assignee)
                 .bind(columns.unconfirmed_since)
+                .bind(issue.discarded_at.map(Timestamp::as_micros))
         )?;
         if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
     }

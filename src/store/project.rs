@@ -114,9 +114,10 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 15] = [
+pub(super) const CLEAR: [&str; 16] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
+    clear!("similar_hashes", "key"),
     clear!("issue_activity", "issue_id"),
     clear!("dictionaries", "id"),
     clear!("issue_counts", "issue_id"),

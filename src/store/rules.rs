@@ -1,9 +1,12 @@
 //! What projects decide themselves: one document for each kind of rules.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sqlx::FromRow;
 
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
+use crate::domain::fingerprint::settings::GroupingRules;
 use crate::domain::id::ProjectId;
 use crate::domain::scrub::rules::ScrubRules;
 use crate::domain::time::Timestamp;
@@ -12,12 +15,14 @@ use crate::domain::time::Timestamp;
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Scrubbing,
+    Grouping,
 }
 
 impl Kind {
     fn as_str(self) -> &'static str {
         match self {
             Self::Scrubbing => "scrubbing",
+            Self::Grouping => "grouping",
         }
     }
 }
@@ -28,9 +33,9 @@ struct RulesRow {
 }
 
 const FIND: &str = "SELECT rules FROM project_rules WHERE project_id = $1 AND kind = $2";
-const LIST_VERSIONS: &str =
-    "SELECT project_id, version, changed_at FROM project_rules WHERE kind = $1
-    ORDER BY project_id";
+const LIST_VERSIONS: &str = "SELECT project_id, CAST(SUM(version) AS BIGINT),
+        MAX(CASE WHEN kind = 'scrubbing' THEN changed_at ELSE 0 END)
+    FROM project_rules GROUP BY project_id ORDER BY project_id";
 const UPSERT: &str = "INSERT INTO project_rules (project_id, kind, rules, version, changed_at)
     VALUES ($1, $2, $3, 1, $4)
     ON CONFLICT (project_id, kind) DO UPDATE SET
@@ -49,9 +54,28 @@ impl Tx {
         &mut self,
         project: ProjectId,
     ) -> Result<Option<ScrubRules>, StoreError> {
+        self.find_rules(project, Kind::Scrubbing).await
+    }
+
+    /// A project's rules of grouping, if it has some of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_grouping_rules(
+        &mut self,
+        project: ProjectId,
+    ) -> Result<Option<GroupingRules>, StoreError> {
+        self.find_rules(project, Kind::Grouping).await
+    }
+
+    async fn find_rules<T: DeserializeOwned>(
+        &mut self,
+        project: ProjectId,
+        kind: Kind,
+    ) -> Result<Option<T>, StoreError> {
         let row: Option<RulesRow> = on!(self, |c| sqlx::query_as(FIND)
             .bind(project.0)
-            .bind(Kind::Scrubbing.as_str())
+            .bind(kind.as_str())
             .fetch_optional(c))?;
         let read = |row: RulesRow| {
             serde_json::from_str(&row.rules)
@@ -60,17 +84,15 @@ impl Tx {
         row.map(read).transpose()
     }
 
-    /// The projects with rules of scrubbing of their own, a number that changes with them, and when
-    /// they last changed.
+    /// The projects with rules of their own, a number that changes with any of them, and when those
+    /// of scrubbing last changed.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_scrub_versions(
+    pub async fn list_rule_versions(
         &mut self,
     ) -> Result<Vec<(ProjectId, i64, Timestamp)>, StoreError> {
-        let rows: Vec<(i64, i64, i64)> = on!(self, |c| sqlx::query_as(LIST_VERSIONS)
-            .bind(Kind::Scrubbing.as_str())
-            .fetch_all(c))?;
+        let rows: Vec<(i64, i64, i64)> = on!(self, |c| sqlx::query_as(LIST_VERSIONS).fetch_all(c))?;
         let versions = |(project, version, changed_at)| {
             (ProjectId(project), version, Timestamp::from_micros(changed_at))
         };
@@ -87,12 +109,35 @@ impl Tx {
         rules: &ScrubRules,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let rules = serde_json::to_string(rules).unwrap_or_default();
+        self.upsert_rules(project, Kind::Scrubbing, rules, now).await
+    }
+
+    /// Sets a project's rules of grouping.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn upsert_grouping_rules(
+        &mut self,
+        project: ProjectId,
+        rules: &GroupingRules,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.upsert_rules(project, Kind::Grouping, rules, now).await
+    }
+
+    async fn upsert_rules(
+        &mut self,
+        project: ProjectId,
+        kind: Kind,
+        rules: &(impl Serialize + Sync),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let rules = super::rows::to_json(rules);
         execute!(
             self,
             sqlx::query(UPSERT)
                 .bind(project.0)
-                .bind(Kind::Scrubbing.as_str())
+                .bind(kind.as_str())
                 .bind(&rules)
                 .bind(now.as_micros())
         )?;

@@ -169,3 +169,17 @@ fn no_two_errors_are_one_issue_and_few_are_two() {
     println!("with joins: precision {precision:.4}, recall {recall:.4}");
     assert!(precision >= 1.0 && recall >= 0.993, "{precision} {recall}");
 }
+
+#[test]
+fn zz_scratch() {
+    let text = std::fs::read_to_string("/tmp/g/in.jsonl").unwrap();
+    let mut out = String::new();
+    for line in text.lines() {
+        let value: Value = serde_json::from_str(line).unwrap();
+        let event = understood(&value);
+        let f = fingerprint::fingerprint(&event, &Grouping::default());
+        out += &serde_json::to_string(&f.items).unwrap();
+        out += "\n";
+    }
+    std::fs::write("/tmp/g/out.jsonl", out).unwrap();
+}

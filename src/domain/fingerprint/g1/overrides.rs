@@ -91,7 +91,10 @@ impl<'a> Values<'a> {
             in_app: &in_app,
         })?;
         let parts = rule.values.iter().map(|value| self.expanded(value)).collect();
-        let title = rule.title.as_ref().map(|title| self.expanded(title));
+        let title = rule
+            .title
+            .as_ref()
+            .map(|title| bounded(&self.expanded(title), crate::domain::title::MOST_TITLE_CHARS));
         Some((parts, title.filter(|title| !title.is_empty()), &rule.text))
     }
 

@@ -147,9 +147,17 @@ fn of_segments(path: &str, name: impl Fn(&str) -> Cow<'_, str>) -> String {
     let Some(last) = segments.next() else { return String::new() };
     let last = name(last);
     match segments.next().filter(|folder| !is_of_release(folder)) {
-        Some(folder) => format!("{folder}/{last}").to_lowercase(),
-        None => last.to_lowercase(),
+        Some(folder) => lowered([folder, "/", &last].concat()),
+        None => lowered(last.into_owned()),
     }
+}
+
+fn lowered(mut text: String) -> String {
+    if text.is_ascii() {
+        text.make_ascii_lowercase();
+        return text;
+    }
+    text.to_lowercase()
 }
 
 /// Whether a folder is named after a release or a build.

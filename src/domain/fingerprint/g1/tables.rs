@@ -244,6 +244,9 @@ patterns! {
     /// Binaries of operating systems.
     SYSTEM_IMAGE = r"^(?:/usr/lib/|/lib|/System/|/system/|/apex/|/vendor/|(?i:[A-Z]:\\windows\\))|^(?:libsystem|libdyld|libobjc|libdispatch|libc\+\+|CoreFoundation|Foundation|UIKit|UIKitCore|GraphicsServices|QuartzCore|SwiftUI|CFNetwork)";
 
+    /// Files of compilers' helpers and of polyfills.
+    JS_POLYFILL = r"(?:^|/)(?:@babel|core-js|regenerator-runtime|tslib)/";
+
     /// A folder that is named by a release or a build.
     RELEASE_FOLDER = r"^(?:v?\d+(?:[._-]\d+)*|\d{6,}.*|[0-9a-f]{7,40}|[0-9a-fA-F-]{36}|.*[-_]v?\d+(?:\.\d+)+|(?:build|release|tmp)[-_.].*\d.*|~~.*)$";
     /// `/(group)/` of routers that name files after routes.

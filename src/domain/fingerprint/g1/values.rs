@@ -10,7 +10,7 @@ mod word;
 use std::net::IpAddr;
 
 use self::rules::{Kind, Match};
-use self::scan::Scan;
+use self::scan::{Scan, char_before, joins_word};
 use super::tables;
 
 /// What stands for a value, whatever kind it is of: an id that happens to be all digits must not be
@@ -107,12 +107,8 @@ fn first_chars(text: &str, most: usize) -> &str {
     text.get(..end).unwrap_or(text)
 }
 
-fn char_before(text: &str, at: usize) -> char {
-    text.get(..at).and_then(|before| before.chars().next_back()).unwrap_or(' ')
-}
-
 fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
+    joins_word(character) || character == '_'
 }
 
 /// Writes what becomes of a match; where to go on.
@@ -125,13 +121,7 @@ fn take(text: &str, at: usize, found: &Match, out: &mut Out) -> usize {
     };
     match found.kind {
         Kind::Keep => out.push(whole),
-        Kind::Value => out.push(ANY),
-        Kind::Path if before.is_alphanumeric() || "_)<>*".contains(before) => {
-            let first = whole.chars().next().map_or(0, char::len_utf8);
-            out.push(whole.get(..first).unwrap_or_default());
-            return at + first;
-        }
-        Kind::Path => out.push(ANY),
+        Kind::Value | Kind::Path => out.push(ANY),
         Kind::Ip6 if is_ip6(whole, before, after) => out.push(ANY),
         Kind::Ip6 => {
             let end = rules::word_end(text, at);
@@ -161,7 +151,7 @@ fn take(text: &str, at: usize, found: &Match, out: &mut Out) -> usize {
             }
             _ => out.push(whole),
         },
-        Kind::Word if before.is_alphanumeric() => out.push(whole),
+        Kind::Word if joins_word(before) => out.push(whole),
         Kind::Word => {
             let is_constant = before == '='
                 && ["true", "false", "null", "none", "nil"]
@@ -180,8 +170,8 @@ fn take(text: &str, at: usize, found: &Match, out: &mut Out) -> usize {
 /// Whether a match with colons is an address, and stands by itself.
 fn is_ip6(whole: &str, before: char, after: &str) -> bool {
     let next = after.chars().next();
-    let stands_alone = !before.is_alphanumeric()
-        && next.is_none_or(|next| !next.is_alphanumeric() && !matches!(next, '(' | '<' | '_'));
+    let stands_alone = !joins_word(before)
+        && next.is_none_or(|next| !joins_word(next) && !matches!(next, '(' | '<' | '_'));
     let n_colons = whole.bytes().filter(|byte| *byte == b':').count();
     if !stands_alone || n_colons < 2 || whole.len() < 3 {
         return false;

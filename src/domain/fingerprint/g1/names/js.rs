@@ -4,19 +4,17 @@ use super::Name;
 use crate::domain::fingerprint::g1::tables;
 
 const MODIFIERS: &[&str] = &["async* ", "async ", "new ", "bound ", "get ", "set "];
-const HELPER_FOLDERS: &[&str] = &["@babel", "core-js", "regenerator-runtime", "tslib"];
 
 pub(super) fn name<'a>(function: &'a str, path: &str) -> Name<'a> {
     let function = last_segment(function);
     let is_engine = tables::JS_ENGINE_FILES.contains(&path)
         || path.starts_with("node:internal")
         || path.starts_with("internal/");
-    let is_helper_file = || HELPER_FOLDERS.iter().any(|folder| has_folder(path, folder));
     let dropped = if is_engine {
         Some("engine frame")
     } else if is_runtime(function, path) {
         Some("runtime helper")
-    } else if is_helper_file() {
+    } else if tables::JS_POLYFILL.is_match(path) {
         Some("polyfill")
     } else {
         None
@@ -54,13 +52,4 @@ fn is_runtime(function: &str, path: &str) -> bool {
         return tables::JS_COMPILERS.iter().any(|compiler| path.contains(compiler));
     }
     tables::JS_RUNTIME.contains(&function) || function.starts_with("__webpack_require__")
-}
-
-/// Whether a folder of that name is in the path.
-fn has_folder(path: &str, folder: &str) -> bool {
-    path.match_indices(folder).any(|(at, _)| {
-        let before = path.get(..at).unwrap_or_default();
-        let after = path.get(at + folder.len()..).unwrap_or_default();
-        (before.is_empty() || before.ends_with('/')) && after.starts_with('/')
-    })
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex_automata::meta::{BuildError, Regex};
 use regex_automata::{Anchored, Input};
 
-use super::scan::Scan;
+use super::scan::{Scan, char_before, joins_path};
 
 /// What a match becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) enum Kind {
     Keep,
     /// Is a value.
     Value,
-    /// Is a value, save after a word.
+    /// Is a value; begins where no word goes on.
     Path,
     /// `Name@1a2b3c` → `Name@<*>`.
     ObjectReference,
@@ -46,6 +46,8 @@ struct Rule {
     kind: Kind,
     /// Whether a match can begin here, as far as it is seen cheaply.
     can_begin: fn(&Scan<'_>, usize) -> bool,
+    /// Whether a match ends where a word does.
+    ends_word: bool,
     pattern: Regex,
 }
 
@@ -54,13 +56,17 @@ macro_rules! rules {
         static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| vec![$(Rule {
             kind: Kind::$kind,
             can_begin: $can_begin,
+            ends_word: $pattern.ends_with(r"\b"),
             pattern: compile($pattern),
         }),*]);
     };
 }
 
+/// Ends of words are those of ASCII: no automaton finds others in linear time. Letters of other
+/// alphabets are looked for beside a match.
 fn compile(pattern: &str) -> Regex {
-    let built: Result<Regex, Box<BuildError>> = Regex::new(pattern).map_err(Box::new);
+    let pattern = pattern.replace(r"\b", r"(?-u:\b)");
+    let built: Result<Regex, Box<BuildError>> = Regex::new(&pattern).map_err(Box::new);
     built.expect("every rule is compiled by a test")
 }
 
@@ -97,7 +103,7 @@ rules! {
     /// Mail addresses.
     Value, |scan, at| scan.can_begin_email(at),
         r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+";
-    Representation, |scan, at| scan.is(at, b"<") || scan.starts_with(at, "#<"),
+    Representation, |scan, at| scan.can_begin_representation(at),
         r"<[A-Za-z_][\w.$]*(?: object)? at 0x[0-9a-fA-F]+>|#<[A-Z][\w:]*(?::0x[0-9a-fA-F]+)?[^>]{0,400}>";
     Sql, |scan, at| scan.starts_with(at, "[SQL: "), r"\[SQL: [\s\S]*\]?$";
     InList, |scan, at| scan.is(at, b"iI") && scan.is(at + 1, b"nN") && scan.begins_word(at),
@@ -121,7 +127,7 @@ rules! {
     Value, |scan, at| scan.is(at, b"\\") || scan.is(at + 1, b":"),
         r#"\b[A-Za-z]:[\\/][^\s"'<>|:*?,;)\]]*|\\\\[\w.$-]+\\[^\s"'<>|:*?,;)\]]+"#;
     /// Paths of Unix.
-    Path, |scan, at| scan.is(at, b"~./"),
+    Path, |scan, at| scan.can_begin_path(at),
         r"(?:~|\.{1,2})?(?:/[\w.@%+~=$-]+){2,}/?|~/[\w./-]+";
     Prefixed, |scan, at| scan.can_begin_prefix(at),
         r"\b[a-z]{2,10}(?:_(?:test|live))?_[A-Za-z0-9]{8,}\b";
@@ -138,7 +144,7 @@ rules! {
         r"\bP(?:\d+[YMWD])*(?:T(?:\d+(?:\.\d+)?[HMS])+)?\b";
     /// Amounts of money.
     Value, |scan, at| scan.is(at, b"$") || scan.is_currency(at) || scan.ends_in_unit(at),
-        r"[$€£¥₹] ?\d[\d.,]*|\b\d[\d.,]* ?(?:USD|EUR|GBP|JPY|CHF|SEK|NOK|DKK|PLN|CAD|AUD|INR|BRL|CNY|zł|€|£)(?:\b|$)";
+        r"[$€£¥₹] ?\d[\d.,]*|\b\d[\d.,]* ?(?:USD|EUR|GBP|JPY|CHF|SEK|NOK|DKK|PLN|CAD|AUD|INR|BRL|CNY)\b|\b\d[\d.,]* ?(?:zł|€|£)";
     /// Parameters of SQL.
     Value, |scan, at| scan.is(at, b"$"), r"\$\d+\b";
     /// Quantities with their units.
@@ -149,13 +155,28 @@ rules! {
         r"[-+]?\b\d{1,3}(?:\.\d{3})+,\d+\b|[-+]?\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b%?|[-+]?\b\d+(?:\.\d+)+\b%?|[-+]?\b\d+(?:[eE][+-]?\d+)?%";
 }
 
+impl Rule {
+    /// Whether a match can begin after a letter of another alphabet.
+    fn begins_anywhere(&self) -> bool {
+        matches!(self.kind, Kind::Path | Kind::Ip6 | Kind::Representation | Kind::Sql | Kind::Local)
+    }
+}
+
 /// The match that begins at a place; the first rule wins.
 pub(super) fn find(scan: &Scan<'_>, at: usize) -> Option<Match> {
-    let by_rule = RULES.iter().filter(|rule| (rule.can_begin)(scan, at)).find_map(|rule| {
-        let input = Input::new(scan.text).range(at..).anchored(Anchored::Yes);
-        let found = rule.pattern.search(&input)?;
-        (found.end() > at).then_some(Match { kind: rule.kind, end: found.end() })
-    });
+    let is_in_word = scan.continues_word(at);
+    let is_in_path = joins_path(char_before(scan.text, at));
+    let by_rule = RULES
+        .iter()
+        .filter(|rule| scan.sees_everything || (rule.can_begin)(scan, at))
+        .find_map(|rule| {
+            let input = Input::new(scan.text).range(at..).anchored(Anchored::Yes);
+            let end = rule.pattern.search(&input)?.end();
+            let is_cut_off = (is_in_word && !rule.begins_anywhere())
+                || (is_in_path && rule.kind == Kind::Path)
+                || (rule.ends_word && scan.is_continued_by_letter(end));
+            (end > at && !is_cut_off).then_some(Match { kind: rule.kind, end })
+        });
     by_rule.or_else(|| {
         let end = word_end(scan.text, at);
         (end > at).then_some(Match { kind: Kind::Word, end })
@@ -184,18 +205,11 @@ mod tests {
     fn no_cheap_look_hides_a_match() {
         let texts = include_str!("../../../../../tests/fixtures/grouping/messages.txt");
         for text in texts.lines() {
-            let scan = Scan::new(text);
             for (at, _) in text.char_indices() {
-                let expected = RULES.iter().find_map(|rule| {
-                    let input = Input::new(text).range(at..).anchored(Anchored::Yes);
-                    rule.pattern.search(&input).filter(|found| found.end() > at)
-                });
-                let found = find(&scan, at).filter(|found| found.kind != Kind::Word);
-                assert_eq!(
-                    found.map(|found| found.end),
-                    expected.map(|found| found.end()),
-                    "{text:?} at {at}"
-                );
+                let found = find(&Scan::new(text), at).map(|found| (found.kind, found.end));
+                let expected = find(&Scan::seeing_everything(text), at);
+                let expected = expected.map(|found| (found.kind, found.end));
+                assert_eq!(found, expected, "{text:?} at {at}");
             }
         }
     }

@@ -20,8 +20,12 @@ struct Run {
 /// A message that is looked at.
 pub(super) struct Scan<'a> {
     pub(super) text: &'a str,
+    /// Every pattern is tried everywhere.
+    pub(super) sees_everything: bool,
     has_digit: bool,
     has_underscore: bool,
+    /// Where `>` comes next.
+    bracket: Cell<Run>,
     /// Where `://` comes next.
     scheme: Cell<Run>,
     reference: Cell<Run>,
@@ -50,8 +54,10 @@ impl<'a> Scan<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self {
             text,
+            sees_everything: false,
             has_digit: text.chars().any(char::is_numeric),
             has_underscore: text.contains('_'),
+            bracket: Cell::default(),
             scheme: Cell::default(),
             reference: Cell::default(),
             email: Cell::default(),
@@ -59,6 +65,23 @@ impl<'a> Scan<'a> {
             host: Cell::default(),
             number: Cell::default(),
         }
+    }
+
+    /// The same, without sparing a pattern.
+    #[cfg(test)]
+    pub(super) fn seeing_everything(text: &'a str) -> Self {
+        Self { sees_everything: true, ..Self::new(text) }
+    }
+
+    /// Whether a word of another alphabet goes on here.
+    pub(super) fn continues_word(&self, at: usize) -> bool {
+        let before = self.text.get(..at).and_then(|before| before.chars().next_back());
+        before.is_some_and(is_foreign_letter) && self.has_byte(at, is_word)
+    }
+
+    /// Whether what ends here goes on with a letter of another alphabet.
+    pub(super) fn is_continued_by_letter(&self, at: usize) -> bool {
+        self.text.get(at..).and_then(|rest| rest.chars().next()).is_some_and(is_foreign_letter)
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
@@ -115,14 +138,25 @@ impl<'a> Scan<'a> {
         if !self.is_letter(at) || !self.begins_word(at) {
             return false;
         }
-        let mut run = self.scheme.get();
+        let scheme = |from: usize| self.text.get(from..).and_then(|rest| rest.find("://"));
+        let next = self.next(&self.scheme, at, scheme);
+        next.is_some_and(|next| next - at <= MOST_BYTES) || self.starts_with(at, "data:")
+    }
+
+    /// Where something comes next; it is looked for once, for all places before it.
+    fn next(
+        &self,
+        cell: &Cell<Run>,
+        at: usize,
+        find: impl Fn(usize) -> Option<usize>,
+    ) -> Option<usize> {
+        let mut run = cell.get();
         if run.end <= at {
-            let next = self.text.get(at..).and_then(|rest| rest.find("://"));
-            run.mark = next.map(|next| at + next);
+            run.mark = find(at).map(|next| at + next);
             run.end = run.mark.map_or(self.text.len(), |next| next + 1);
-            self.scheme.set(run);
+            cell.set(run);
         }
-        run.mark.is_some_and(|next| next - at <= MOST_BYTES) || self.starts_with(at, "data:")
+        run.mark
     }
 
     /// The run of bytes of a class at a place: it is found once, for all places in it.
@@ -209,7 +243,21 @@ impl<'a> Scan<'a> {
     }
 
     pub(super) fn is_currency(&self, at: usize) -> bool {
-        self.has_byte(at, |byte| !byte.is_ascii())
+        ["€", "£", "¥", "₹"].iter().any(|sign| self.starts_with(at, sign))
+    }
+
+    /// A path after a word is a fraction, or a list of alternatives.
+    pub(super) fn can_begin_path(&self, at: usize) -> bool {
+        self.is(at, b"~./") && !joins_path(char_before(self.text, at))
+    }
+
+    /// Both end in `>`.
+    pub(super) fn can_begin_representation(&self, at: usize) -> bool {
+        if !self.is(at, b"<") && !self.starts_with(at, "#<") {
+            return false;
+        }
+        let is_ended = |from: usize| self.text.get(from..).and_then(|rest| rest.find('>'));
+        self.next(&self.bracket, at, is_ended).is_some()
     }
 
     fn number_start(&self, at: usize) -> usize {
@@ -238,4 +286,29 @@ impl<'a> Scan<'a> {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+}
+
+/// A letter or digit that ASCII does not have, of a script that puts spaces between words.
+fn is_foreign_letter(character: char) -> bool {
+    !character.is_ascii() && character.is_alphanumeric() && !is_spaceless(character)
+}
+
+/// Chinese, Japanese and Korean: a number stands right beside a word there.
+fn is_spaceless(character: char) -> bool {
+    matches!(character, '\u{2e80}'..='\u{9fff}' | '\u{a960}'..='\u{a97f}' | '\u{ac00}'..='\u{d7ff}'
+        | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..)
+}
+
+/// Whether a word, or what stands for one, ends with this character.
+pub(super) fn joins_word(character: char) -> bool {
+    character.is_alphanumeric() && !is_spaceless(character)
+}
+
+/// Whether what comes after this character goes on and is no path.
+pub(super) fn joins_path(character: char) -> bool {
+    joins_word(character) || "_)<>*".contains(character)
+}
+
+pub(super) fn char_before(text: &str, at: usize) -> char {
+    text.get(..at).and_then(|before| before.chars().next_back()).unwrap_or(' ')
 }

@@ -1,0 +1,122 @@
+//! What a project decides about grouping, as it is stored and shown.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rules::{FingerprintRules, FrameRules, RuleError};
+use super::{BuiltinRule, Config, Grouping};
+use crate::domain::time::Timestamp;
+
+/// For so long after a change of the config old hashes still lead to their issues.
+pub const OVERLAP: Duration = Duration::from_hours(90 * 24);
+
+/// The grouping rules of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupingRules {
+    /// The config.
+    pub config: Config,
+    /// The config before, while its hashes still lead to their issues. Set by changing `config`.
+    pub previous: Option<Previous>,
+    /// Built-in rules that are switched off.
+    pub builtin_off: BTreeSet<BuiltinRule>,
+    /// What events are grouped by, one rule in a line.
+    pub fingerprint_rules: String,
+    /// Which frames are the application's own, one rule in a line.
+    pub frame_rules: String,
+}
+
+/// A config that was followed by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Previous {
+    /// Which.
+    pub config: Config,
+    /// Until then its hashes are looked up.
+    pub until: Timestamp,
+}
+
+impl Default for GroupingRules {
+    fn default() -> Self {
+        Self {
+            config: Config::WITHOUT_RULES,
+            previous: None,
+            builtin_off: BTreeSet::new(),
+            fingerprint_rules: String::new(),
+            frame_rules: String::new(),
+        }
+    }
+}
+
+/// What is wrong with grouping rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidGrouping {
+    /// A fingerprint rule makes no sense.
+    #[error("fingerprint_rules, {0}")]
+    FingerprintRules(RuleError),
+    /// A frame rule makes no sense.
+    #[error("frame_rules, {0}")]
+    FrameRules(RuleError),
+    /// The config is not offered.
+    #[error("config {} is not offered any more, the newest is {}", .0.as_str(), Config::NEWEST.as_str())]
+    Config(Config),
+}
+
+/// How the events of a project are grouped, and how they were before.
+#[derive(Debug, Clone, Default)]
+pub struct Groupings {
+    /// The rules that count.
+    pub current: Grouping,
+    /// Those before, and until when their hashes are looked up.
+    pub previous: Option<(Grouping, Timestamp)>,
+}
+
+impl GroupingRules {
+    /// These rules on top of what a project has: a change of the config keeps the old one for a
+    /// while.
+    ///
+    /// # Errors
+    /// [`InvalidGrouping`] names what is wrong.
+    pub fn following(self, now: &Self, at: Timestamp) -> Result<Self, InvalidGrouping> {
+        if self.config != now.config && self.config != Config::NEWEST {
+            return Err(InvalidGrouping::Config(self.config));
+        }
+        let previous = if self.config == now.config {
+            now.previous
+        } else {
+            Some(Previous { config: now.config, until: at.plus(OVERLAP) })
+        };
+        let rules = Self { previous, ..self };
+        rules.groupings()?;
+        Ok(rules)
+    }
+
+    /// The rules ready for use.
+    ///
+    /// # Errors
+    /// [`InvalidGrouping`] names what is wrong.
+    pub fn groupings(&self) -> Result<Groupings, InvalidGrouping> {
+        let current = Grouping {
+            config: self.config,
+            builtin_off: self.builtin_off.clone(),
+            fingerprint_rules: FingerprintRules::parse(&self.fingerprint_rules)
+                .map_err(InvalidGrouping::FingerprintRules)?,
+            frame_rules: FrameRules::parse(&self.frame_rules)
+                .map_err(InvalidGrouping::FrameRules)?,
+        };
+        let previous = self.previous.map(|previous| {
+            (Grouping { config: previous.config, ..current.clone() }, previous.until)
+        });
+        Ok(Groupings { current, previous })
+    }
+}
+
+impl Groupings {
+    /// The rules before, while their hashes are looked up.
+    #[must_use]
+    pub fn previous_at(&self, now: Timestamp) -> Option<&Grouping> {
+        self.previous.as_ref().filter(|(_, until)| now < *until).map(|(grouping, _)| grouping)
+    }
+}
