@@ -184,6 +184,13 @@ async fn write_changes(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let (mut effects, mut activity) = (Vec::new(), Vec::new());
+    let mut others = others;
+    let mut said = Vec::new();
+    for (issue, change) in &others {
+        said.push(tx.has_change(project, *issue, change).await?);
+    }
+    let mut said = said.into_iter();
+    others.retain(|_| !said.next().unwrap_or_default());
     let of_issues = issues.into_iter().flat_map(|IssuePlan { delta, changes, .. }| {
         changes.into_iter().map(move |change| (delta.id, change))
     });

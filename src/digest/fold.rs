@@ -32,7 +32,7 @@ pub struct Plan {
     pub n_duplicates: u64,
     /// Reports of issues that are discarded.
     pub n_dropped: u64,
-    /// What issues learn of which no event is stored.
+    /// What issues learn that may have no event in the batch. Some of it may be said already.
     pub changes: Vec<(IssueId, Change)>,
 }
 
@@ -87,7 +87,7 @@ pub fn fold(
             groups.entry(issue_id).or_default().push(report);
         }
     }
-    let Resolved { hashes, mut similar, mut changes } = resolver.into_resolved();
+    let Resolved { hashes, mut similar, mut changes, offers } = resolver.into_resolved();
     similar.sort_by_key(|similar| (similar.key, similar.hash));
     plan.hashes = hashes.into_values().collect();
     plan.similar = similar;
@@ -104,6 +104,8 @@ pub fn fold(
     plan.events.sort_by_key(|event| event.id);
     let rest = changes.into_iter();
     plan.changes = rest.flat_map(|(id, all)| all.into_iter().map(move |one| (id, one))).collect();
+    let offer = |(id, issue)| (id, Change::MergeOffered { issue });
+    plan.changes.extend(offers.into_iter().map(offer));
     plan
 }
 

@@ -53,6 +53,8 @@ pub struct Prepared {
     pub fingerprint: Fingerprint,
     /// What is needed of a hash that is new; `None` where it was seen before.
     pub study: Option<Box<Study>>,
+    /// The hash under the config before, while it is looked up; of reports whose body is kept.
+    pub previous: Option<Hash>,
     /// What the error is called.
     pub title: String,
     /// Where it is.
@@ -68,19 +70,12 @@ pub struct Study {
     pub explanation: String,
     /// What finds errors that are nearly the same.
     pub similar: Similar,
-    /// The hash under the config before, while it is looked up.
-    pub previous: Option<Hash>,
 }
 
 impl Study {
-    fn of(event: &Event, groupings: &Groupings, now: Timestamp) -> Self {
+    fn of(event: &Event, groupings: &Groupings) -> Self {
         let (explanation, similar) = fingerprint::study(event, &groupings.current);
-        let previous = groupings.previous_at(now);
-        Self {
-            explanation: explanation.to_string(),
-            similar,
-            previous: previous.map(|before| fingerprint::fingerprint(event, before).hash),
-        }
+        Self { explanation: explanation.to_string(), similar }
     }
 }
 
@@ -178,10 +173,11 @@ fn prepare(record: &[u8], desk: &mut Desk<'_>) -> Result<Prepared, Refused> {
     let (meta, payload) =
         Report::read(record).map_err(|cause| Box::new((None, cause.to_string())))?;
     match read(&meta, payload, desk) {
-        Ok(Read { event, fingerprint, study, body }) => Ok(Prepared {
+        Ok(Read { event, fingerprint, study, previous, body }) => Ok(Prepared {
             title: fingerprint.title.clone().unwrap_or_else(|| title::title(&event)),
             fingerprint,
             study,
+            previous,
             culprit: title::culprit(&event),
             meta,
             record: Bytes::new(),
@@ -205,6 +201,7 @@ struct Read {
     event: Event,
     fingerprint: Fingerprint,
     study: Option<Box<Study>>,
+    previous: Option<Hash>,
     body: Option<Vec<u8>>,
 }
 
@@ -221,14 +218,22 @@ fn read(meta: &ReportMeta, payload: &[u8], desk: &mut Desk<'_>) -> Result<Read, 
     let project = meta.project_id;
     let is_known = desk.bodies.knows((project, fingerprint.hash));
     if !desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at) {
-        return Ok(Read { event: outline.event, fingerprint, study: None, body: None });
+        return Ok(Read {
+            event: outline.event,
+            fingerprint,
+            study: None,
+            previous: None,
+            body: None,
+        });
     }
     let mut event = outline.into_whole();
     scrubbing.details(&mut event);
-    let study = (!is_known).then(|| Box::new(Study::of(&event, groupings, meta.received_at)));
+    let study = (!is_known).then(|| Box::new(Study::of(&event, groupings)));
     let body = desk.encode(project, &event);
     let body = body.map_err(|cause| format!("the event cannot be stored: {cause}"))?;
-    Ok(Read { event, fingerprint, study, body: Some(body) })
+    let previous = groupings.previous_at(meta.received_at);
+    let previous = previous.map(|before| fingerprint::fingerprint(&event, before).hash);
+    Ok(Read { event, fingerprint, study, previous, body: Some(body) })
 }
 
 /// What a panic says.

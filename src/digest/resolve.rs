@@ -43,6 +43,8 @@ pub(super) struct Resolved {
     pub(super) similar: Vec<SimilarHash>,
     /// What issues that exist learn by it.
     pub(super) changes: BTreeMap<IssueId, Vec<Change>>,
+    /// Issues that may be one, and the short id of the other.
+    pub(super) offers: BTreeSet<(IssueId, String)>,
 }
 
 /// Finds the issues of a batch, report by report.
@@ -85,14 +87,12 @@ impl<'a> Resolver<'a> {
         let issue = known.or_else(|| Some(self.resolved.hashes.get(&hash)?.issue_id));
         let issue = issue.unwrap_or_else(|| {
             let study = self.studies.get(&hash).copied();
-            let joined = study.and_then(|study| self.join(report, study));
+            let joined = self.join(report, study);
             let issue = joined.map_or_else(open, |(issue, _)| issue);
             self.add(report, study, issue, joined.map(|(_, how)| how));
             issue
         });
-        if let Some(known) = known {
-            self.offer_merge(hash, known);
-        }
+        self.offer_merge(report, issue);
         if let Some(release) = &report.release {
             let seen = self.releases.entry(issue).or_default();
             seen.insert(bounded(release, MOST_RELEASE_CHARS));
@@ -101,11 +101,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// The issue that a new hash belongs to all the same.
-    fn join(&self, report: &Prepared, study: &Study) -> Option<(IssueId, Join)> {
-        let previous = study.previous.and_then(|hash| self.facts.issues.get(&hash));
+    fn join(&self, report: &Prepared, study: Option<&Study>) -> Option<(IssueId, Join)> {
+        let previous = report.previous.and_then(|hash| self.facts.issues.get(&hash));
         if let Some(facts) = previous {
             return Some((facts.id, Join::Upgraded));
         }
+        let study = study?;
         let release = report.release.as_deref().map(|name| bounded(name, MOST_RELEASE_CHARS));
         if let Some((key, line)) = &study.similar.edited
             && let Some(release) = release
@@ -178,27 +179,20 @@ impl<'a> Resolver<'a> {
     }
 
     /// Says so when the config before grouped the events of a hash with another issue.
-    fn offer_merge(&mut self, hash: Hash, issue: IssueId) {
-        let previous = self.studies.get(&hash).and_then(|study| study.previous);
-        let before = previous.and_then(|previous| self.facts.issues.get(&previous));
-        let number = self.facts.issues.get(&hash).and_then(|facts| facts.number);
-        let prefix = self.facts.prefix.clone();
-        let now = number.map(|number| ShortId { prefix, number }.to_string());
-        if let Some(before) = before.filter(|before| before.id != issue)
-            && let Some(now) = now
-        {
-            let changes = self.resolved.changes.entry(before.id).or_default();
-            let offer = Change::MergeOffered { issue: now };
-            if !changes.contains(&offer) {
-                changes.push(offer);
-            }
+    fn offer_merge(&mut self, report: &Prepared, issue: IssueId) {
+        let before = report.previous.and_then(|previous| self.facts.issues.get(&previous));
+        let Some(before) = before.filter(|before| before.id != issue) else { return };
+        let now = self.facts.issues.values().find(|facts| facts.id == issue);
+        if let Some(number) = now.and_then(|facts| facts.number) {
+            let now = ShortId { prefix: self.facts.prefix.clone(), number };
+            self.resolved.offers.insert((before.id, now.to_string()));
         }
     }
 }
 
 /// The hashes and keys that tell where the reports of a batch belong.
 pub(super) fn asked(prepared: &[Prepared]) -> BTreeSet<Hash> {
-    let previous = prepared.iter().filter_map(|report| report.study.as_ref()?.previous);
+    let previous = prepared.iter().filter_map(|report| report.previous);
     prepared.iter().map(|report| report.fingerprint.hash).chain(previous).collect()
 }
 
@@ -207,10 +201,12 @@ pub(super) fn keys_of_new(
     prepared: &[Prepared],
     issues: &BTreeMap<Hash, IssueFacts>,
 ) -> BTreeSet<Hash> {
-    let is_new = |report: &&Prepared| !issues.contains_key(&report.fingerprint.hash);
+    let is_new = |report: &&Prepared| {
+        let is_known = |hash: &Hash| issues.contains_key(hash);
+        !is_known(&report.fingerprint.hash) && !report.previous.is_some_and(|hash| is_known(&hash))
+    };
     let studies = prepared.iter().filter(is_new).filter_map(|report| report.study.as_ref());
     studies
-        .filter(|study| study.previous.is_none_or(|previous| !issues.contains_key(&previous)))
         .flat_map(|study| {
             let edited = study.similar.edited.as_ref().map(|(key, _)| *key);
             let truncated = study.similar.truncated.as_ref().map(|(key, _)| *key);

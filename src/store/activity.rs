@@ -73,6 +73,8 @@ const LIST: &str = "SELECT issues.number, issue_activity.id, issue_activity.at,
     WHERE issues.project_id = $1 AND (issues.id = $2 OR issues.merged_into = $2)
     AND (CAST($3 AS UUID) IS NULL OR issue_activity.id < $3)
     ORDER BY issue_activity.id DESC LIMIT $4";
+const FIND: &str = "SELECT 1 FROM issue_activity
+    WHERE project_id = $1 AND issue_id = $2 AND change = $3 LIMIT 1";
 const LIST_TAGS: &str = "SELECT tag, value, n_events FROM issue_tags
     WHERE project_id = $1 AND issue_id = $2 ORDER BY tag, n_events DESC, value";
 const LIST_ENVIRONMENTS_SQLITE: &str = "SELECT issue_id, value FROM issue_tags
@@ -89,6 +91,7 @@ const LIST_HOURS: &str = "SELECT hour, CAST(SUM(n_events) AS BIGINT) FROM issue_
     WHERE project_id = $1 AND issue_id = $2 AND hour >= $3 GROUP BY hour ORDER BY hour";
 
 statements!(
+    FIND,
     INSERT_SQLITE,
     INSERT_POSTGRES,
     LIST,
@@ -99,6 +102,24 @@ statements!(
 );
 
 impl Tx {
+    /// Whether an issue's activity has a change already.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn has_change(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        change: &Change,
+    ) -> Result<bool, StoreError> {
+        let row: Option<(i32,)> = on!(self, |c| sqlx::query_as(FIND)
+            .bind(project.0)
+            .bind(issue.0)
+            .bind(super::rows::to_json(change))
+            .fetch_optional(c))?;
+        Ok(row.is_some())
+    }
+
     /// Notes changes of issues.
     ///
     /// # Errors

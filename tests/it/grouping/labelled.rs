@@ -50,7 +50,7 @@ pub(super) fn understood(payload: &Value) -> Event {
 }
 
 /// B-cubed precision and recall of predicted groups (Bagga and Baldwin, 1998).
-fn b_cubed<G: Ord>(truth: &[&str], predicted: &[G]) -> (f64, f64) {
+pub(super) fn b_cubed<G: Ord>(truth: &[&str], predicted: &[G]) -> (f64, f64) {
     let mut of_cluster: BTreeMap<&str, usize> = BTreeMap::new();
     let mut of_group: BTreeMap<&G, usize> = BTreeMap::new();
     let mut of_both: BTreeMap<(&str, &G), usize> = BTreeMap::new();
@@ -168,18 +168,4 @@ fn no_two_errors_are_one_issue_and_few_are_two() {
     let (precision, recall) = score(&events, &groups);
     println!("with joins: precision {precision:.4}, recall {recall:.4}");
     assert!(precision >= 1.0 && recall >= 0.993, "{precision} {recall}");
-}
-
-#[test]
-fn zz_scratch() {
-    let text = std::fs::read_to_string("/tmp/g/in.jsonl").unwrap();
-    let mut out = String::new();
-    for line in text.lines() {
-        let value: Value = serde_json::from_str(line).unwrap();
-        let event = understood(&value);
-        let f = fingerprint::fingerprint(&event, &Grouping::default());
-        out += &serde_json::to_string(&f.items).unwrap();
-        out += "\n";
-    }
-    std::fs::write("/tmp/g/out.jsonl", out).unwrap();
 }

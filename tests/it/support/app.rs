@@ -196,6 +196,11 @@ impl TestApp {
         Answer::of(self.api(Method::PATCH, path).json(body)).await
     }
 
+    /// `PUT` JSON with the token.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.api(Method::PUT, path).json(body)).await
+    }
+
     /// `DELETE` with the token.
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         Answer::of(self.api(Method::DELETE, path)).await

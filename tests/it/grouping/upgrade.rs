@@ -1,0 +1,95 @@
+//! A project moves to a newer config, and nobody's issues split.
+
+use serde_json::{Value, json};
+
+use super::labelled::{Labelled, b_cubed, lines};
+use super::{crash_at, issues_of_events, n_issues, send_all};
+use crate::support::{Engine, TestApp, both, with};
+
+/// Puts the one project on the frozen config.
+async fn begin_with_g0(app: &TestApp) {
+    app.change_store(
+        "INSERT INTO project_rules (project_id, kind, rules, version, changed_at)
+        SELECT id, 'grouping', '{\"config\": \"g0\"}', 1, 0 FROM projects WHERE length($1) = 0",
+        b"",
+    )
+    .await;
+}
+
+/// The labelled events with ids in their order: those of `round` are others than of any other.
+fn events(round: u32) -> Vec<(String, Value)> {
+    let labelled: Vec<Labelled> = lines("labelled.jsonl");
+    labelled
+        .into_iter()
+        .map(|labelled| {
+            let id = format!("{round:08x}{:024x}", labelled.index);
+            (labelled.cluster, with(labelled.event, &json!({ "event_id": id, "timestamp": null })))
+        })
+        .collect()
+}
+
+both!(an_upgrade_opens_no_issue_for_errors_that_have_one, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    begin_with_g0(&app).await;
+    send_all(&app, &shop, events(1).iter().map(|(_, event)| event)).await;
+    let before = issues_of_events(&app).await;
+    assert_eq!(before.len(), events(1).len());
+    let n_before = n_issues(&app).await;
+
+    let discarded = app.act("SHOP-1", "discard", json!({})).await.ok();
+    assert!(discarded["discarded_at"].is_string());
+    let n_of_discarded = before.iter().filter(|number| *number == "1").count();
+    assert!(n_of_discarded > 1);
+    app.act("SHOP-2", "merge", json!({"into": "SHOP-3"})).await.ok();
+
+    let path = "/api/v1/projects/shop/rules/grouping";
+    let rules = app.put(path, &json!({"config": "g1"})).await.ok();
+    assert_eq!((&rules["config"], &rules["previous"]["config"]), (&json!("g1"), &json!("g0")));
+    assert_eq!(rules["previous"]["until"], "2027-02-19T12:00:00Z");
+    let refused = app.put(path, &json!({"config": "g0"})).await;
+    assert_eq!(refused.problem(), (422, "invalid".to_owned()));
+    send_all(&app, &shop, events(2).iter().map(|(_, event)| event)).await;
+
+    assert_eq!(n_issues(&app).await, n_before, "an upgrade opens no issue");
+    let after = issues_of_events(&app).await;
+    assert_eq!(after.len(), 2 * before.len() - n_of_discarded, "discarded stays discarded");
+    let upgraded =
+        app.stored_number("SELECT COUNT(*) FROM issue_hashes WHERE how = 'upgraded'").await;
+    assert!(upgraded > 100, "{upgraded}");
+    let offered = app
+        .stored_number("SELECT COUNT(*) FROM issue_activity WHERE change LIKE '%merge_offered%'")
+        .await;
+    assert!(offered > 10, "where the new config sees one error in two issues: {offered}");
+    app.stop().await;
+});
+
+both!(when_the_overlap_is_over_old_fingerprints_lead_nowhere, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    begin_with_g0(&app).await;
+    let crash = |id: &str| {
+        let event = crash_at("post", "    prices = cart['total']", "1");
+        with(event, &json!({ "event_id": id }))
+    };
+    app.send(&shop, &crash("00000000000000000000000000000001")).await;
+    app.put("/api/v1/projects/shop/rules/grouping", &json!({"config": "g1"})).await.ok();
+    app.clock.advance(std::time::Duration::from_hours(91 * 24));
+    app.send(&shop, &crash("00000000000000000000000000000002")).await;
+    assert_eq!(issues_of_events(&app).await, ["1", "2"]);
+    app.stop().await;
+});
+
+both!(labelled_events_that_come_in_become_the_issues_a_developer_would_make, |engine: Engine| {
+    async move {
+        let app = TestApp::start(engine).await;
+        let shop = app.create_project("shop").await;
+        let events = events(1);
+        send_all(&app, &shop, events.iter().map(|(_, event)| event)).await;
+        let truth: Vec<&str> = events.iter().map(|(cluster, _)| cluster.as_str()).collect();
+        let issues = issues_of_events(&app).await;
+        let (precision, recall) = b_cubed(&truth, &issues);
+        assert!(precision >= 1.0 && recall >= 0.993, "{precision} {recall}");
+        app.stop().await;
+    }
+});
