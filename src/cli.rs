@@ -14,8 +14,10 @@
 mod answer;
 mod buried;
 mod client;
+mod compare;
 mod connection;
 mod failure;
+mod grouping;
 mod issues;
 mod outcomes;
 mod output;
@@ -79,6 +81,12 @@ enum Command {
     Comment(triage::CommentArgs),
     /// Make two issues one
     Merge(triage::MergeArgs),
+    /// Give some fingerprints of an issue to an issue of their own
+    Unmerge(triage::UnmergeArgs),
+    /// Drop the events of an issue from now on; `reopen` ends it
+    Discard(triage::IssueArgs),
+    /// Say why two issues are not one
+    Compare(compare::CompareArgs),
     /// Create and see projects
     #[command(subcommand)]
     Project(project::ProjectCommand),
@@ -122,6 +130,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Assign(args) => triage::assign(&context, args).await,
         Command::Comment(args) => triage::comment(&context, args).await,
         Command::Merge(args) => triage::merge(&context, args).await,
+        Command::Unmerge(args) => triage::unmerge(&context, args).await,
+        Command::Discard(args) => triage::discard(&context, args).await,
+        Command::Compare(args) => compare::run(&context, args).await,
         Command::Project(command) => project::run(&context, command).await,
         Command::Token(command) => token::run(&context, command).await,
         Command::Buried(args) => buried::run(&context, args).await,

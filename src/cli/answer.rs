@@ -54,6 +54,13 @@ pub(super) struct Issue {
     pub(super) fix: Option<Fix>,
     pub(super) assignee: Option<String>,
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Those it took over.
+    #[serde(default)]
+    pub(super) merged_fingerprints: Vec<Fingerprint>,
+    /// Since when its events are dropped.
+    pub(super) discarded_at: Option<Timestamp>,
+    /// The issue that some of its fingerprints went to.
+    pub(super) unmerged_into: Option<String>,
     pub(super) url: Option<String>,
 }
 
@@ -91,6 +98,7 @@ pub(super) struct Commit {
 pub(super) struct Fingerprint {
     pub(super) hash: String,
     pub(super) config: Option<String>,
+    pub(super) how: Option<String>,
     pub(super) why: Option<Why>,
 }
 
@@ -100,6 +108,109 @@ pub(super) struct Why {
     pub(super) reason: Option<String>,
     #[serde(default)]
     pub(super) items: Vec<(String, String)>,
+    #[serde(default)]
+    pub(super) components: Vec<Component>,
+    #[serde(default)]
+    pub(super) ignored: Vec<Ignored>,
+}
+
+/// An exception or a stack that takes part.
+#[derive(Debug, Deserialize)]
+pub(super) struct Component {
+    pub(super) r#type: Option<String>,
+    pub(super) message: Option<WhyMessage>,
+    #[serde(default)]
+    pub(super) frames: Vec<WhyFrame>,
+    #[serde(default)]
+    pub(super) n_more_frames: u64,
+}
+
+/// Whether a message takes part.
+#[derive(Debug, Deserialize)]
+pub(super) struct WhyMessage {
+    pub(super) skeleton: String,
+    pub(super) used: bool,
+    pub(super) why: String,
+}
+
+/// Whether a frame takes part.
+#[derive(Debug, Deserialize)]
+pub(super) struct WhyFrame {
+    pub(super) loc: String,
+    pub(super) r#fn: String,
+    pub(super) app: bool,
+    pub(super) why_app: String,
+    pub(super) used: bool,
+    #[serde(default)]
+    pub(super) why: String,
+    #[serde(default)]
+    pub(super) source: String,
+}
+
+/// What takes no part.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ignored {
+    pub(super) what: String,
+    pub(super) why: String,
+}
+
+/// How two issues compare.
+#[derive(Debug, Deserialize)]
+pub(super) struct Comparison {
+    pub(super) a: Side,
+    pub(super) b: Side,
+    pub(super) same: bool,
+    pub(super) differences: Vec<Difference>,
+    pub(super) shared: u64,
+}
+
+/// One side of a comparison.
+#[derive(Debug, Deserialize)]
+pub(super) struct Side {
+    pub(super) issue: String,
+    pub(super) title: String,
+    pub(super) reason: String,
+}
+
+/// In which two issues differ.
+#[derive(Debug, Deserialize)]
+pub(super) struct Difference {
+    pub(super) words: String,
+}
+
+/// What a project says about grouping.
+#[derive(Debug, Deserialize)]
+pub(super) struct GroupingRules {
+    pub(super) config: String,
+    pub(super) previous: Option<PreviousConfig>,
+    pub(super) builtin_off: Vec<String>,
+    pub(super) fingerprint_rules: String,
+    pub(super) frame_rules: String,
+}
+
+/// A config that was followed by another.
+#[derive(Debug, Deserialize)]
+pub(super) struct PreviousConfig {
+    pub(super) config: String,
+    pub(super) until: Timestamp,
+}
+
+/// What other rules would make of the latest events.
+#[derive(Debug, Deserialize)]
+pub(super) struct TriedGrouping {
+    pub(super) events: u64,
+    pub(super) issues: u64,
+    pub(super) fingerprints: u64,
+    pub(super) would_merge: Vec<Vec<String>>,
+    pub(super) would_split: Vec<WouldSplit>,
+}
+
+/// An issue that would be several.
+#[derive(Debug, Deserialize)]
+pub(super) struct WouldSplit {
+    pub(super) issue: String,
+    pub(super) fingerprints_now: u64,
+    pub(super) fingerprints_then: u64,
 }
 
 /// A tag and its values, most frequent first.

@@ -64,6 +64,11 @@ impl Api {
         self.v1(Method::POST, path, Some(body)).await
     }
 
+    /// `PUT /api/v1/…`.
+    pub(super) async fn put(&self, path: &[&str], body: Value) -> Result<Value, Failure> {
+        self.v1(Method::PUT, path, Some(body)).await
+    }
+
     /// `DELETE /api/v1/…`.
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
         self.v1(Method::DELETE, path, None).await

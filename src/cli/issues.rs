@@ -41,6 +41,7 @@ enum Status {
     FixPending,
     Resolved,
     Muted,
+    Discarded,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

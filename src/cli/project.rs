@@ -6,6 +6,7 @@ use serde_json::json;
 use super::Context;
 use super::answer::{self, Key, Limits, List, Project};
 use super::failure::Failure;
+use super::grouping::{self, GroupingArgs};
 use super::outcomes::{self, OutcomesArgs};
 use super::output::{Ink, Style};
 use super::table::{Cell, Column, Table, fields};
@@ -22,6 +23,8 @@ pub(super) enum ProjectCommand {
     Show(ProjectArgs),
     /// List the DSN keys of a project
     Keys(ProjectArgs),
+    /// Show or change how a project groups its events
+    Grouping(GroupingArgs),
     /// Count what became of a project's reports, and what its SDKs dropped
     Outcomes(OutcomesArgs),
 }
@@ -63,6 +66,7 @@ pub(super) async fn run(context: &Context, command: ProjectCommand) -> Result<()
             context.output.result(&found, |style| shown(&project, style))
         }
         ProjectCommand::Outcomes(args) => outcomes::run(context, args).await,
+        ProjectCommand::Grouping(args) => grouping::run(context, args).await,
         ProjectCommand::Keys(args) => keys(context, &args.slug).await,
     }
 }

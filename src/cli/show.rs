@@ -1,6 +1,7 @@
 //! `airlock show`: an issue, and its latest event.
 
 mod event;
+mod why;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -81,7 +82,10 @@ impl Shown {
         lines.push(String::new());
         lines.extend(fields(style, &known(issue, now, style)));
         if self.is_why {
-            lines.extend(why(issue, style));
+            let others = &issue.merged_fingerprints;
+            lines.extend(
+                issue.fingerprint.iter().flat_map(|first| why::lines(first, others, style)),
+            );
         }
         if !self.tags.is_empty() {
             lines.extend([String::new(), style.ink(Ink::Bold, "Tags")]);
@@ -104,6 +108,7 @@ pub(super) fn indented(lines: Vec<String>) -> impl Iterator<Item = String> {
 
 fn known(issue: &Issue, now: Timestamp, style: Style) -> Vec<(&'static str, String)> {
     let status = match issue.status.as_str() {
+        _ if issue.discarded_at.is_some() => style.ink(Ink::Yellow, "discarded"),
         "open" if issue.regressed => style.ink(Ink::Red, "open, regressed"),
         status => one_line(status),
     };
@@ -159,18 +164,6 @@ fn events(issue: &Issue) -> String {
 /// Whether it was handled, in words.
 fn handled(handled: Option<bool>) -> Option<&'static str> {
     handled.map(|handled| if handled { "handled" } else { "not handled" })
-}
-
-/// Exactly what was hashed.
-fn why(issue: &Issue, style: Style) -> Vec<String> {
-    let Some(fingerprint) = &issue.fingerprint else { return Vec::new() };
-    let items = fingerprint.why.iter().flat_map(|why| &why.items);
-    let items: Vec<_> = items.map(|(tag, value)| (one_line(tag), one_line(value))).collect();
-    let mut lines: Vec<_> =
-        items.iter().map(|(tag, value)| (tag.as_str(), value.clone())).collect();
-    lines.push(("SHA-256", one_line(&fingerprint.hash)));
-    let head = [String::new(), style.ink(Ink::Bold, "Hashed")];
-    head.into_iter().chain(indented(fields(style, &lines))).collect()
 }
 
 /// A tag's most frequent values: `beta 12, production 5, 3 more values`.

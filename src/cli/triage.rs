@@ -1,5 +1,5 @@
-//! What people do to issues: `airlock resolve`, `reopen`, `mute`, `unmute`, `assign`, `comment`
-//! and `merge`. Each is one request, and its answer the issue as it is then.
+//! What people do to issues: `airlock resolve`, `reopen`, `mute`, `unmute`, `assign`, `comment`,
+//! `merge`, `unmerge` and `discard`. Each is one request, and its answer the issue as it is then.
 
 use std::time::Duration;
 
@@ -62,6 +62,15 @@ pub(super) struct MergeArgs {
     into: ShortId,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct UnmergeArgs {
+    #[command(flatten)]
+    issue: IssueArgs,
+    /// The fingerprints that go, as `airlock show --why` lists them
+    #[arg(required = true, value_name = "HASH")]
+    hashes: Vec<String>,
+}
+
 pub(super) async fn resolve(context: &Context, args: IssueArgs) -> Result<(), Failure> {
     act(context, &args.issue, "resolve", json!({})).await
 }
@@ -97,6 +106,14 @@ pub(super) async fn merge(context: &Context, args: MergeArgs) -> Result<(), Fail
     act(context, &args.issue, "merge", json!({ "into": args.into.to_string() })).await
 }
 
+pub(super) async fn unmerge(context: &Context, args: UnmergeArgs) -> Result<(), Failure> {
+    act(context, &args.issue.issue, "unmerge", json!({ "hashes": args.hashes })).await
+}
+
+pub(super) async fn discard(context: &Context, args: IssueArgs) -> Result<(), Failure> {
+    act(context, &args.issue, "discard", json!({})).await
+}
+
 async fn act(context: &Context, issue: &ShortId, verb: &str, body: Value) -> Result<(), Failure> {
     let found = context.api()?.post(&["issues", &issue.to_string(), verb], body).await?;
     let after: Issue = answer::read(&found)?;
@@ -106,8 +123,14 @@ async fn act(context: &Context, issue: &ShortId, verb: &str, body: Value) -> Res
 /// The issue in a line: `SHOP-42 is open, assigned to zoe: KeyError: 'total'`.
 fn line(issue: &Issue, style: Style) -> String {
     let assignee = issue.assignee.as_deref().map(|who| format!(", assigned to {who}"));
-    let rest = format!("is {}{}: {}", issue.status, assignee.unwrap_or_default(), issue.title);
-    format!("{} {}\n", style.ink(Ink::Bold, &one_line(&issue.id)), one_line(&rest))
+    let status = if issue.discarded_at.is_some() { "discarded" } else { &issue.status };
+    let rest = format!("is {status}{}: {}", assignee.unwrap_or_default(), issue.title);
+    let bold = |id: &str| style.ink(Ink::Bold, &one_line(id));
+    let mut lines = format!("{} {}\n", bold(&issue.id), one_line(&rest));
+    if let Some(other) = &issue.unmerged_into {
+        lines += &format!("{} has what was taken apart\n", bold(other));
+    }
+    lines
 }
 
 #[cfg(test)]

@@ -157,10 +157,9 @@ const LIST_LATEST_BODIES: &str = "SELECT latest.id, issue_hashes.issue_id, lates
     JOIN issue_hashes ON issue_hashes.project_id = $1 AND issue_hashes.hash = latest.hash
     WHERE latest.body IS NOT NULL ORDER BY latest.received_at DESC LIMIT $2";
 const LIST_NUMBERS_SQLITE: &str = "SELECT id, number FROM issues
-    WHERE project_id = $1 AND number IS NOT NULL
-    AND id IN (SELECT unhex(value, '-') FROM json_each($2))";
+    WHERE project_id = $1 AND id IN (SELECT unhex(value, '-') FROM json_each($2))";
 const LIST_NUMBERS_POSTGRES: &str = "SELECT id, number FROM issues
-    WHERE project_id = $1 AND number IS NOT NULL AND id = ANY(CAST($2 AS UUID[]))";
+    WHERE project_id = $1 AND id = ANY(CAST($2 AS UUID[]))";
 const LIST_HASHES_SQLITE: &str =
     list_hashes!("explanation", "IN (SELECT unhex(value, '-') FROM json_each($2))");
 const LIST_HASHES_POSTGRES: &str = list_hashes!("explanation", "= ANY(CAST($2 AS UUID[]))");
@@ -287,9 +286,9 @@ impl Tx {
         project: ProjectId,
         issues: &[IssueId],
     ) -> Result<BTreeMap<IssueId, i64>, StoreError> {
-        let rows: Vec<(Uuid, i64)> =
+        let rows: Vec<(Uuid, Option<i64>)> =
             of_issues!(self, LIST_NUMBERS_SQLITE, LIST_NUMBERS_POSTGRES, project, issues)?;
-        Ok(rows.into_iter().map(|(id, number)| (IssueId(id), number)).collect())
+        Ok(rows.into_iter().filter_map(|(id, number)| Some((IssueId(id), number?))).collect())
     }
 
     /// The hashes of an issue, oldest first.

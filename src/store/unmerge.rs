@@ -58,7 +58,7 @@ struct TagRow<'a> {
 }
 
 const LIST_ORIGINS: &str = "SELECT hash, origin_id FROM issue_hashes
-    WHERE project_id = $1 AND issue_id = $2 ORDER BY hash";
+    WHERE project_id = $1 AND issue_id = $2";
 const REPOINT: &str = "UPDATE issue_hashes SET issue_id = $4
     WHERE project_id = $1 AND hash = $2 AND issue_id = $3";
 const COUNT_OF_HASH: &str = "SELECT occurred_at / 3600000000 AS hour,

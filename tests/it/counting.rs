@@ -186,7 +186,7 @@ both!(an_own_fingerprint_splits_and_joins, |engine: Engine| async move {
     app.stop().await;
 });
 
-both!(messages_that_differ_in_numbers_are_one_issue, |engine: Engine| async move {
+both!(messages_that_differ_in_values_are_one_issue, |engine: Engine| async move {
     let (app, shop) = shop(engine).await;
     let said = |text: &str| json!({"message": text});
     let events = [
@@ -196,9 +196,8 @@ both!(messages_that_differ_in_numbers_are_one_issue, |engine: Engine| async move
         said("basket 5512 not found"),
     ];
     send_all(&app, &shop, events).await;
-    assert_eq!(app.issue("SHOP-1").await["events"], 2);
-    assert_eq!(app.issue("SHOP-1").await["title"], "order 77 not found");
-    assert_eq!(issue_ids(&app).await.len(), 3);
+    assert_eq!(app.issue("SHOP-1").await["events"], 3);
+    assert_eq!(issue_ids(&app).await.len(), 2);
     app.stop().await;
 });
 

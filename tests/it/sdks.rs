@@ -96,11 +96,14 @@ async fn messages_of_all_sdks_are_issues() {
     for client in clients {
         ids.extend(client.run(&shop, &["message"]).await);
     }
-    // One text, seven clients: one error.
+    // One text, seven clients, three runtimes: one error of each runtime.
     assert_eq!(ids.len(), 7);
     let issues = stored(&app, &ids).await;
-    assert_eq!(issues.len(), 1, "{issues:?}");
-    assert_has(&issues[0], &json!({"title": "stock is low", "events": 7, "level": "warning"}));
+    assert_eq!(issues.len(), 3, "{issues:?}");
+    for (issue, n_events) in issues.iter().zip([3, 2, 2]) {
+        let title = "stock is low";
+        assert_has(issue, &json!({"title": title, "events": n_events, "level": "warning"}));
+    }
     app.stop().await;
 }
 

@@ -13,12 +13,26 @@ fn issue(change: &Value) -> Issue {
         "releases": {"first": "shop@1.4.0", "last": "shop@1.4.2"},
         "fix": null, "locks": [], "task": null, "assignee": null,
         "fingerprint": {
-            "hash": "5f1e".repeat(16), "config": "g0",
+            "hash": "5f1e".repeat(16), "config": "g1", "how": "new",
             "why": {
-                "config": "g0", "kind": "exception", "reason": "type and 1 frame",
+                "config": "g1", "kind": "exception", "reason": "stack: 1 frame of the application",
+                "components": [{
+                    "type": "KeyError",
+                    "message": {"raw": "'total'", "skeleton": "'total'", "used": false,
+                        "why": "the stack tells enough"},
+                    "frames": [
+                        {"n": 1, "loc": "django.core", "fn": "inner", "app": false,
+                            "why_app": "library path", "used": false, "why": "not in-app"},
+                        {"n": 2, "loc": "shop.cart", "fn": "checkout", "app": true,
+                            "why_app": "the SDK says so", "used": true,
+                            "source": "cart['total']"},
+                    ],
+                }],
+                "ignored": [{"what": "exception OSError", "why": "it was handled\n"}],
                 "items": [["type", "KeyError"], ["frame", "shop.cart|checkout"]],
             },
         },
+        "merged_fingerprints": [{"hash": "6a".repeat(32), "config": "g1", "how": "edited line"}],
         "url": "http://127.0.0.1:8460/issues/SHOP-42",
     });
     for (key, value) in change.as_object().expect("an object") {

@@ -147,7 +147,7 @@ both!(issues_are_found_by_status_environment_and_text, |engine: Engine| async mo
     let app = TestApp::start(engine).await;
     let shop = app.create_project("shop").await;
     let said = |text: &str, environment: &str| {
-        json!({"fingerprint": [text], "message": text,
+        json!({"fingerprint": [format!("own {text}")], "message": text,
         "environment": environment, "transaction": format!("route {text}")})
     };
     for (text, environment) in [

@@ -317,7 +317,7 @@ both!(what_an_event_has_too_much_of_is_cut_and_noted, |engine: Engine| async mov
         (
             "frames",
             format!(r#""stacktrace": {}"#, json!({"frames": frames})),
-            "749 of 999 frames left out",
+            "699 of 999 frames left out",
         ),
         ("text", format!(r#""extra": {{"x": "{}"}}"#, "x".repeat(5_000)), "extra: 1 part was"),
     ];

@@ -41,7 +41,7 @@ const HOT: [(&str, &str); 17] = [
     ("batch_issues::NUMBER_POSTGRES", "issues_pkey"),
     ("counters::LIST_UNKNOWN_TAGS_POSTGRES", "issue_tags_pkey"),
     ("counters::COUNT_VALUES_POSTGRES", "issue_tags_pkey"),
-    ("event::FIND_LATEST_BODY", "events_project_hash_body_idx"),
+    ("event::LIST_BODIES_OF_HASH", "events_project_hash_body_idx"),
     ("users::LIST_SMALLEST", "issue_users_pkey"),
     ("event::FIND", "events_pkey"),
     ("event::LIST_OF_HASH", "events_project_hash_occurred_idx"),
