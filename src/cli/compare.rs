@@ -65,7 +65,8 @@ mod tests {
             "a": side("SHOP-1"), "b": side("SHOP-2"), "same": false, "shared": 1,
             "differences": [{"words": "the type: `A`\nin the first"}],
         });
-        let read = |found| answer::read::<Comparison>(found).expect("a comparison");
+        let read =
+            |found: &serde_json::Value| answer::read::<Comparison>(found).expect("a comparison");
         assert_eq!(
             text(&read(&found), Style::default()),
             "SHOP-1  KeyError (stack)\nSHOP-2  KeyError (stack)\n\n\

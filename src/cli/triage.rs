@@ -128,7 +128,8 @@ fn line(issue: &Issue, style: Style) -> String {
     let bold = |id: &str| style.ink(Ink::Bold, &one_line(id));
     let mut lines = format!("{} {}\n", bold(&issue.id), one_line(&rest));
     if let Some(other) = &issue.unmerged_into {
-        lines += &format!("{} has what was taken apart\n", bold(other));
+        lines += &bold(other);
+        lines += " has what was taken apart\n";
     }
     lines
 }

@@ -58,10 +58,10 @@ fn made<T, R: Default, E: Display>(
     make: impl FnOnce(T) -> Result<R, E>,
 ) -> R {
     let rules = rules.and_then(|rules| rules.map(make).transpose().map_err(|e| e.to_string()));
-    rules.map(Option::unwrap_or_default).unwrap_or_else(|cause| {
+    if let Err(cause) = &rules {
         tracing::error!(%project, cause, "rules of {what} cannot be used");
-        R::default()
-    })
+    }
+    rules.ok().flatten().unwrap_or_default()
 }
 
 impl Rules {

@@ -49,7 +49,7 @@ impl Effect {
             Change::Opened => Some(Self::IssueOpened),
             Change::Regressed { .. } => Some(Self::IssueRegressed),
             Change::Resolved => Some(Self::IssueResolved),
-            Change::Reopened => Some(Self::IssueReopened),
+            Change::Reopened | Change::Restored => Some(Self::IssueReopened),
             Change::Assigned { .. } => Some(Self::IssueAssigned),
             Change::Commented { .. } => Some(Self::IssueCommented),
             Change::MergedInto { .. } => Some(Self::IssueMerged),
@@ -62,7 +62,6 @@ impl Effect {
             | Change::Unmerged { .. }
             | Change::SplitFrom { .. } => None,
             Change::Discarded => Some(Self::IssueDiscarded),
-            Change::Restored => Some(Self::IssueReopened),
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct Tried {
 ///
 /// # Errors
 /// [`StoreError`] of the database.
+///
+/// # Panics
+/// When grouping does, which is a defect.
 pub async fn try_grouping(
     store: &Store,
     project: &Project,

@@ -2,6 +2,29 @@ use super::*;
 use crate::domain::id::EventId;
 use crate::protocol::sentry;
 
+fn fingerprint() -> Value {
+    json!({
+        "hash": "5f1e".repeat(16), "config": "g1", "how": "new",
+        "why": {
+            "config": "g1", "kind": "exception", "reason": "stack: 1 frame of the application",
+            "components": [{
+                "type": "KeyError",
+                "message": {"raw": "'total'", "skeleton": "'total'", "used": false,
+                    "why": "the stack tells enough"},
+                "frames": [
+                    {"n": 1, "loc": "django.core", "fn": "inner", "app": false,
+                        "why_app": "library path", "used": false, "why": "not in-app"},
+                    {"n": 2, "loc": "shop.cart", "fn": "checkout", "app": true,
+                        "why_app": "the SDK says so", "used": true,
+                        "source": "cart['total']"},
+                ],
+            }],
+            "ignored": [{"what": "exception OSError", "why": "it was handled\n"}],
+            "items": [["type", "KeyError"], ["frame", "shop.cart|checkout"]],
+        },
+    })
+}
+
 fn issue(change: &Value) -> Issue {
     let mut issue = json!({
         "id": "SHOP-42", "project": "shop", "title": "KeyError: 'total'",
@@ -12,26 +35,7 @@ fn issue(change: &Value) -> Issue {
         "environments": ["beta", "production"],
         "releases": {"first": "shop@1.4.0", "last": "shop@1.4.2"},
         "fix": null, "locks": [], "task": null, "assignee": null,
-        "fingerprint": {
-            "hash": "5f1e".repeat(16), "config": "g1", "how": "new",
-            "why": {
-                "config": "g1", "kind": "exception", "reason": "stack: 1 frame of the application",
-                "components": [{
-                    "type": "KeyError",
-                    "message": {"raw": "'total'", "skeleton": "'total'", "used": false,
-                        "why": "the stack tells enough"},
-                    "frames": [
-                        {"n": 1, "loc": "django.core", "fn": "inner", "app": false,
-                            "why_app": "library path", "used": false, "why": "not in-app"},
-                        {"n": 2, "loc": "shop.cart", "fn": "checkout", "app": true,
-                            "why_app": "the SDK says so", "used": true,
-                            "source": "cart['total']"},
-                    ],
-                }],
-                "ignored": [{"what": "exception OSError", "why": "it was handled\n"}],
-                "items": [["type", "KeyError"], ["frame", "shop.cart|checkout"]],
-            },
-        },
+        "fingerprint": fingerprint(),
         "merged_fingerprints": [{"hash": "6a".repeat(32), "config": "g1", "how": "edited line"}],
         "url": "http://127.0.0.1:8460/issues/SHOP-42",
     });
@@ -88,7 +92,7 @@ fn an_issue_and_why_it_is_one() {
     let tags: List<Tag> = answer::read(&tags).expect("tags");
     let mut shown =
         Shown { issue: issue(&json!({})), tags: tags.items, latest: None, is_why: true };
-    insta::assert_snapshot!(text(&shown), @r"
+    insta::assert_snapshot!(text(&shown), @r#"
     SHOP-42  KeyError: 'total'
     shop.cart in checkout
 
@@ -98,18 +102,28 @@ fn an_issue_and_why_it_is_one() {
     first seen    2026-11-20T10:00:00Z (1 day ago), release shop@1.4.0
     last seen     2026-11-21T11:57:00Z (3 min ago), release shop@1.4.2
     environments  beta, production
-    grouped by    type and 1 frame (g0)
+    grouped by    stack: 1 frame of the application (g1)
     address       http://127.0.0.1:8460/issues/SHOP-42
 
-    Hashed
-      type     KeyError
-      frame    shop.cart|checkout
-      SHA-256  5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e
+    Grouped by
+      KeyError
+        message "'total'" not used: the stack tells enough
+        · django.core in inner (not own code: library path)
+        + shop.cart in checkout (own code: the SDK says so)
+            cart['total']
+      exception OSError left out: it was handled\n
+      hashed
+        type     KeyError
+        frame    shop.cart|checkout
+        SHA-256  5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e5f1e
+
+    Other fingerprints
+      6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a6a (edited line)
 
     Tags
       browser  Firefox 9, Safari 4, Chrome 3, 2 more values
       tenant   a\u{1b}[2Jb 17
-    ");
+    "#);
     shown.tags.clear();
     shown.is_why = false;
     shown.issue = issue(&json!({
@@ -132,7 +146,7 @@ fn an_issue_and_why_it_is_one() {
     assignee      zoë
     fix           4f2c91a (standing, unknown-commit)
     look at       many_undetermined: register release 1.4.2
-    grouped by    type and 1 frame (g0)
+    grouped by    stack: 1 frame of the application (g1)
     address       http://127.0.0.1:8460/issues/SHOP-42
     ");
 }

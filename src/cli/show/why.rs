@@ -66,7 +66,8 @@ fn of_frame(frame: &WhyFrame, style: Style) -> Vec<String> {
         format!("{} in {function}", frame.loc)
     };
     let whose = if frame.app { "own code" } else { "not own code" };
-    let why = if frame.why.is_empty() { String::new() } else { format!("{}; ", frame.why) };
+    let is_plain = frame.why.is_empty() || frame.why == "not in-app";
+    let why = if is_plain { String::new() } else { format!("{}; ", frame.why) };
     let text = one_line(&format!("{place} ({why}{whose}: {})", frame.why_app));
     if !frame.used {
         return vec![style.ink(Ink::Dim, &format!("· {text}"))];

@@ -62,10 +62,7 @@ struct Analysis<'a> {
 
 impl Analysis<'_> {
     fn config(&self) -> &'static str {
-        match self.kind {
-            Kind::Custom | Kind::Builtin => NO_CONFIG,
-            _ => NAME,
-        }
+        if matches!(self.kind, Kind::Custom | Kind::Builtin) { NO_CONFIG } else { NAME }
     }
 
     /// In words: `stack: 2 frames of the application`.

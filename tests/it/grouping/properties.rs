@@ -59,7 +59,7 @@ fn backwards(value: Value) -> Value {
             Value::Object(pairs.collect::<Map<_, _>>())
         }
         Value::Array(list) => Value::Array(list.into_iter().map(backwards).collect()),
-        other => other,
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
     }
 }
 

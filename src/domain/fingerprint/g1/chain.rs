@@ -1,5 +1,6 @@
 //! Which exceptions of a chain take part.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::exception::{Component, Reader, Variant, type_name};
@@ -27,7 +28,7 @@ pub(super) struct Chain<'a> {
 }
 
 /// Chooses. `None` without any exception.
-pub(super) fn chain<'a>(reader: Reader<'a>) -> Option<Chain<'a>> {
+pub(super) fn chain(reader: Reader<'_>) -> Option<Chain<'_>> {
     let raised = reader.event.raised()?;
     if let Some(chain) = group(reader) {
         return Some(chain);
@@ -82,10 +83,13 @@ fn group<'a>(reader: Reader<'a>) -> Option<Chain<'a>> {
     for member in members {
         let component = reader.exception(member, false);
         let content = serde_json::to_string(&component.parts).unwrap_or_default();
-        if distinct.contains_key(&content) {
-            ignored.push((member, "it says the same as another of the group"));
-        } else {
-            distinct.insert(content, component);
+        match distinct.entry(content) {
+            Entry::Occupied(_) => {
+                ignored.push((member, "it says the same as another of the group"));
+            }
+            Entry::Vacant(place) => {
+                place.insert(component);
+            }
         }
     }
     let mut components: Vec<Component<'a>> = distinct.into_values().collect();

@@ -87,9 +87,10 @@ fn item(tag: &str, value: impl Into<String>) -> Item {
 pub(super) fn type_name(kind: Option<&str>, family: Family) -> String {
     let kind = kind.unwrap_or_default().trim();
     let kind = if kind.starts_with("class@anonymous") { "class@anonymous" } else { kind };
-    let kind = match family {
-        Family::Native => tables::TYPE_ADDRESS.replace_all(kind, ""),
-        _ => kind.into(),
+    let kind = if family == Family::Native {
+        tables::TYPE_ADDRESS.replace_all(kind, "")
+    } else {
+        kind.into()
     };
     let kind = kind.split_once(": ").map_or(&*kind, |(kind, _)| kind);
     tables::TYPE_NUMBER.replace(kind, "").into_owned()
@@ -235,13 +236,10 @@ impl<'a> Reader<'a> {
         if is_generic && !is_synthetic && !crash.source.contains(['\'', '"', '`']) {
             return Some("generic type without its own source line");
         }
-        let is_capture_site = match self.family {
-            Family::Go => mechanism != "panic" && !component.kind.starts_with("runtime."),
-            Family::Native => {
-                self.event.platform == "rust" && mechanism != "panic" && !is_synthetic
-            }
-            _ => false,
-        };
+        let is_panic = mechanism == "panic";
+        let of_go = self.family == Family::Go && !component.kind.starts_with("runtime.");
+        let of_rust = self.event.platform == "rust" && !is_synthetic;
+        let is_capture_site = !is_panic && (of_go || of_rust);
         is_capture_site.then_some("stack is the capture site")
     }
 

@@ -85,11 +85,8 @@ pub(super) fn read<'a>(
 }
 
 fn read_frame(frame: &Frame, of_event: Family) -> FrameCode<'_> {
-    let family =
-        frame.platform.as_deref().map_or(of_event, |platform| match Family::of(platform) {
-            Family::Other => of_event,
-            family => family,
-        });
+    let own = frame.platform.as_deref().map(Family::of);
+    let family = own.filter(|family| *family != Family::Other).unwrap_or(of_event);
     let path = slashed(first_of(&[&frame.abs_path, &frame.filename, &frame.module]));
     let name = names::name(frame, family, &path);
     let (in_app, why_in_app) = in_app(frame, family);

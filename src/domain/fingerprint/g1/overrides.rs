@@ -129,14 +129,8 @@ impl<'a> Values<'a> {
         while let Some((before, after)) = rest.split_once("{{") {
             let Some((name, after)) = after.split_once("}}") else { break };
             out.push_str(before);
-            match self.value(name.trim()) {
-                Some(value) => out.push_str(&value),
-                None => {
-                    out.push_str("{{");
-                    out.push_str(name);
-                    out.push_str("}}");
-                }
-            }
+            let value = self.value(name.trim());
+            out.push_str(&value.unwrap_or_else(|| format!("{{{{{name}}}}}")));
             rest = after;
         }
         out.push_str(rest);

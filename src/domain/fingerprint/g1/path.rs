@@ -62,7 +62,13 @@ pub(super) fn short_path(frame: &Frame, family: Family) -> String {
         Family::Python | Family::Ruby if !file.is_empty() && !is_absolute(file) => {
             of_segments(&slashed(file), plain_name)
         }
-        _ => of_segments(&slashed(path), plain_name),
+        Family::Python
+        | Family::Ruby
+        | Family::Php
+        | Family::Go
+        | Family::Dotnet
+        | Family::Native
+        | Family::Other => of_segments(&slashed(path), plain_name),
     }
 }
 

@@ -63,13 +63,12 @@ fn replace(text: &str, depth: usize) -> String {
             at += 2 * first.len_utf8() + quoted.len();
             continue;
         }
-        match rules::find(&scan, at) {
-            Some(found) => at = take(text, at, &found, &mut out),
-            None => {
-                let end = at + first.len_utf8();
-                out.push(text.get(at..end).unwrap_or_default());
-                at = end;
-            }
+        if let Some(found) = rules::find(&scan, at) {
+            at = take(text, at, &found, &mut out);
+        } else {
+            let end = at + first.len_utf8();
+            out.push(text.get(at..end).unwrap_or_default());
+            at = end;
         }
     }
     out.text

@@ -46,7 +46,7 @@ pub(super) fn fingerprint_rule(cursor: &mut Cursor<'_>) -> Parsed<FingerprintRul
     loop {
         cursor.skip_spaces();
         if cursor.take("title=") {
-            title = Some(cursor.word(|c| c.is_whitespace())?);
+            title = Some(cursor.word(char::is_whitespace)?);
             cursor.skip_spaces();
             if !cursor.rest().is_empty() {
                 return Err(cursor.fault("nothing can follow the title"));
@@ -183,9 +183,10 @@ fn matchers(cursor: &mut Cursor<'_>, is_end: impl Fn(&Cursor<'_>) -> bool) -> Pa
             return Err(cursor.fault(&format!("a rule has at most {MOST_MATCHERS} conditions")));
         }
         let matcher = matcher(cursor)?;
-        match matcher.key {
-            Key::Frame(key) => matchers.of_frame.push((key, matcher)),
-            _ => matchers.of_event.push(matcher),
+        if let Key::Frame(key) = matcher.key {
+            matchers.of_frame.push((key, matcher));
+        } else {
+            matchers.of_event.push(matcher);
         }
         cursor.skip_spaces();
     }
@@ -214,11 +215,12 @@ fn matcher(cursor: &mut Cursor<'_>) -> Parsed<Matcher> {
     };
     let start = cursor.at;
     let mut pattern = cursor.word(char::is_whitespace)?;
-    let subject = match key {
+    let is_path = matches!(
+        key,
         Key::Frame(FrameKey::Path | FrameKey::Package)
-        | Key::AnyFrame(FrameKey::Path | FrameKey::Package) => Subject::Path,
-        _ => Subject::Text,
-    };
+            | Key::AnyFrame(FrameKey::Path | FrameKey::Package)
+    );
+    let subject = if is_path { Subject::Path } else { Subject::Text };
     if matches!(key, Key::Frame(FrameKey::App) | Key::AnyFrame(FrameKey::App)) {
         pattern = match pattern.as_str() {
             "yes" | "true" | "1" => "yes".to_owned(),

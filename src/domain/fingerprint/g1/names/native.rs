@@ -148,12 +148,8 @@ fn without_templates(text: &str) -> String {
                 }
                 depth += 1;
             }
-            '>' if depth > 0 => {
-                // The arrow of a function's type closes nothing.
-                if before != '-' {
-                    depth -= 1;
-                }
-            }
+            // The arrow of a function's type closes nothing.
+            '>' if depth > 0 && before != '-' => depth -= 1,
             _ if depth == 0 => out.push(character),
             _ => {}
         }

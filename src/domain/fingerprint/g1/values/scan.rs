@@ -184,8 +184,8 @@ impl<'a> Scan<'a> {
             return false;
         }
         let run = self.run(&self.reference, at, is_in, |_, end| {
-            let is_it = self.is(end, b"@") && (1..=4).all(|next| self.is_hex(end + next));
-            is_it.then_some(end)
+            let has_hash = self.is(end, b"@") && (1..=4).all(|next| self.is_hex(end + next));
+            has_hash.then_some(end)
         });
         run.mark.is_some()
     }
