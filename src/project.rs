@@ -5,7 +5,7 @@
 
 use crate::auth::keys::Keys;
 use crate::clock::Clock;
-use crate::domain::fingerprint::settings::{GroupingRules, InvalidGrouping};
+use crate::domain::fingerprint::settings::{GroupingRules, InvalidGrouping, WishedRules};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{
     EnvironmentWish, InvalidProject, Project, ProjectKey, Settings, changed_environments,
@@ -156,7 +156,7 @@ pub async fn set_grouping_rules(
     store: &Store,
     clock: &Clock,
     id: ProjectId,
-    rules: GroupingRules,
+    rules: WishedRules,
 ) -> Result<Option<GroupingRules>, ProjectError> {
     let mut tx = store.write().await?;
     if tx.find_project_by_id(id).await?.is_none() {

@@ -13,7 +13,7 @@ use crate::domain::effect::Effect;
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{IssueId, ProjectId, ShortId};
 use crate::domain::issue::Issue;
-use crate::domain::lifecycle::{Change, InvalidTransition, Order, end_mute};
+use crate::domain::lifecycle::{Change, InvalidTransition, Order, State, end_mute};
 use crate::domain::project::Project;
 use crate::domain::text::bounded;
 use crate::store::activity::Activity;
@@ -111,6 +111,7 @@ fn decide(
         }
         Wish::Order(Order::Reopen) if issue.discarded_at.is_some() => {
             issue.discarded_at = None;
+            issue.state = State::OPEN;
             Some(Change::Restored)
         }
         Wish::Order(order) => {
@@ -197,6 +198,10 @@ async fn lock_both(
     }
     if ids.len() < 2 {
         return Err(TriageError::MergeWithItself);
+    }
+    // Those that were merged before move along.
+    if let Some(merged) = tx.find_issue(project, merged).await? {
+        ids.extend(tx.list_merged_into(project.id, merged.id).await?);
     }
     // Digest writes issues by ascending id; the same order here cannot deadlock with it.
     for id in ids {

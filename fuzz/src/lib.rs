@@ -54,7 +54,9 @@ pub fn check(outline: Outline<'_>) {
     assert!(n_bytes < 4 * MOST_EVENT_BYTES, "{n_bytes} bytes when scrubbed");
     assert!(title::title(&event).chars().count() <= title::MOST_TITLE_CHARS);
     let _ = title::culprit(&event);
-    assert_eq!(named(&event), known, "the details of an event do not name or group it");
+    // Only the neighbours of a line can tell that it is in a private key.
+    let is_in_key = event.scrubbed.iter().any(|place| place.rule == "private_key");
+    assert!(is_in_key || named(&event) == known, "details of an event do not name or group it");
 }
 
 /// What an event is called, counted and grouped by.

@@ -91,7 +91,7 @@ impl Bearer {
         short_id: &str,
     ) -> Result<(Project, Issue), ApiError> {
         let (project, survivor) = self.issue_or_survivor(tx, short_id).await?;
-        if survivor.short_id.to_string().eq_ignore_ascii_case(short_id) {
+        if short_id.parse().is_ok_and(|asked: ShortId| asked.number == survivor.short_id.number) {
             return Ok((project, survivor));
         }
         // What follows the short id stays: `/events`, `/resolve`, the query.

@@ -9,7 +9,7 @@ use super::auth::Bearer;
 use super::extract::Json;
 use super::keys::project_of;
 use super::{Api, ApiError};
-use crate::domain::fingerprint::settings::GroupingRules;
+use crate::domain::fingerprint::settings::{GroupingRules, WishedRules};
 use crate::domain::id::ShortId;
 use crate::domain::token::Scope;
 use crate::project;
@@ -21,7 +21,7 @@ use crate::triage::try_grouping::{MOST_EVENTS, try_grouping};
 pub(super) struct TryGrouping {
     /// The rules; those of the project by default.
     #[schema(value_type = Option<Object>)]
-    rules: Option<GroupingRules>,
+    rules: Option<WishedRules>,
     /// How many of the latest events, 1 to 2,000; 500 by default.
     events: Option<i64>,
 }
@@ -75,7 +75,7 @@ pub(super) async fn update(
     api: Data<Api>,
     bearer: Bearer,
     slug: Path<String>,
-    body: Json<GroupingRules>,
+    body: Json<WishedRules>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Admin)?;
     let project = project_of(&api, &bearer, &slug).await?;
@@ -96,7 +96,8 @@ pub(super) async fn try_out(
     body: Json<TryGrouping>,
 ) -> Result<HttpResponse, ApiError> {
     const USUAL_EVENTS: i64 = 500;
-    bearer.require(Scope::Read)?;
+    // Rules that are not saved cost as much as those that are.
+    bearer.require(if body.0.rules.is_some() { Scope::Admin } else { Scope::Read })?;
     let n_events = body.0.events.unwrap_or(USUAL_EVENTS);
     if !(1..=MOST_EVENTS).contains(&n_events) {
         return Err(ApiError::invalid(format!("events must be 1 to {MOST_EVENTS}")));
@@ -105,8 +106,10 @@ pub(super) async fn try_out(
     let project = bearer.project(&mut tx, &slug).await?;
     let now = tx.find_grouping_rules(project.id).await?.unwrap_or_default();
     drop(tx);
-    let then = body.0.rules.unwrap_or_else(|| now.clone());
-    let then = then.following(&now, api.clock.now()).map_err(ApiError::invalid)?;
+    let then = match body.0.rules {
+        Some(rules) => rules.following(&now, api.clock.now()).map_err(ApiError::invalid)?,
+        None => now.clone(),
+    };
     let groupings = |rules: &GroupingRules| {
         rules.groupings().map(|groupings| groupings.current).map_err(ApiError::invalid)
     };

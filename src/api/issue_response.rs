@@ -85,7 +85,8 @@ pub(super) struct MuteResponse {
 pub(super) struct FingerprintResponse {
     hash: String,
     config: String,
-    /// How it was found to be the issue's: `new`, `upgraded`, `edited line`, `truncated stack`.
+    /// How it was found to be the issue's: `new`, `upgraded`, `edited line`, `truncated stack`,
+    /// `merged`.
     how: String,
     /// What was hashed, and why; in lists only the reason.
     #[schema(value_type = Object)]

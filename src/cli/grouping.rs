@@ -121,7 +121,11 @@ fn tried_text(tried: &TriedGrouping, style: Style) -> String {
         lines.push(style.ink(Ink::Bold, "would be several issues"));
         lines.extend(tried.would_split.iter().map(|split| {
             let (now, then) = (split.fingerprints_now, split.fingerprints_then);
-            one_line(&format!("  {}: {now} fingerprints now, {then} then", split.issue))
+            one_line(&format!(
+                "  {}: {} now, {then} then",
+                split.issue,
+                counted(now, "fingerprint")
+            ))
         }));
     }
     lines.join("\n") + "\n"
@@ -142,7 +146,7 @@ mod tests {
         assert_eq!(
             tried_text(&tried, Style::default()),
             "3 events of 3 issues would have 2 fingerprints\nwould be one issue\n  \
-            SHOP-1 and SHOP-3\nwould be several issues\n  SHOP-2: 1 fingerprints now, 2 then\n"
+            SHOP-1 and SHOP-3\nwould be several issues\n  SHOP-2: 1 fingerprint now, 2 then\n"
         );
     }
 }

@@ -153,8 +153,9 @@ async fn write_plan(
     tx.insert_events(project, &plan.events).await?;
     tx.insert_hashes(project, &plan.hashes, now).await?;
     tx.insert_similar(project, &plan.similar, now).await?;
-    let deltas: Vec<_> = plan.issues.iter().map(|issue| &issue.delta).collect();
-    tx.lock_issues(project, &deltas).await?;
+    let read = plan.issues.iter().filter_map(|issue| Some((issue.delta.id, issue.delta.revision?)));
+    let wanted: BTreeMap<IssueId, i64> = read.chain(plan.held).collect();
+    tx.lock_issues(project, &wanted).await?;
     let users = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.users)));
     let n_new_users = tx.insert_users(project, &users.collect()).await?;
     for issue in &mut plan.issues {

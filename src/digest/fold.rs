@@ -26,6 +26,8 @@ pub struct Plan {
     pub similar: Vec<SimilarHash>,
     /// Issues to write, by inner id.
     pub issues: Vec<IssuePlan>,
+    /// Issues that get a hash and no event, with the revision they were read at.
+    pub held: Vec<(IssueId, i64)>,
     /// New issues in the order of their first event: that of their numbers.
     pub new_issues: Vec<IssueId>,
     /// Reports that were stored before, or twice in the batch.
@@ -90,6 +92,13 @@ pub fn fold(
     let Resolved { hashes, mut similar, mut changes, offers } = resolver.into_resolved();
     similar.sort_by_key(|similar| (similar.key, similar.hash));
     plan.hashes = hashes.into_values().collect();
+    let held: BTreeMap<IssueId, i64> = plan
+        .hashes
+        .iter()
+        .filter(|hash| !groups.contains_key(&hash.issue_id))
+        .filter_map(|hash| Some((hash.issue_id, by_issue.get(&hash.issue_id)?.revision)))
+        .collect();
+    plan.held = held.into_iter().collect();
     plan.similar = similar;
     for (issue_id, reports) in groups {
         let facts = by_issue.get(&issue_id).copied();

@@ -53,7 +53,7 @@ pub struct Prepared {
     pub fingerprint: Fingerprint,
     /// What is needed of a hash that is new; `None` where it was seen before.
     pub study: Option<Box<Study>>,
-    /// The hash under the config before, while it is looked up; of reports whose body is kept.
+    /// The hash under the config before, while it is looked up.
     pub previous: Option<Hash>,
     /// What the error is called.
     pub title: String,
@@ -216,23 +216,17 @@ fn read(meta: &ReportMeta, payload: &[u8], desk: &mut Desk<'_>) -> Result<Read, 
     let fingerprint = fingerprint::fingerprint(event, &groupings.current);
     let place = (event.release.as_deref(), event.environment.as_str());
     let project = meta.project_id;
+    let previous = groupings.previous_at(meta.received_at);
+    let previous = previous.map(|before| fingerprint::fingerprint(event, before).hash);
     let is_known = desk.bodies.knows((project, fingerprint.hash));
     if !desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at) {
-        return Ok(Read {
-            event: outline.event,
-            fingerprint,
-            study: None,
-            previous: None,
-            body: None,
-        });
+        return Ok(Read { event: outline.event, fingerprint, study: None, previous, body: None });
     }
     let mut event = outline.into_whole();
     scrubbing.details(&mut event);
     let study = (!is_known).then(|| Box::new(Study::of(&event, groupings)));
     let body = desk.encode(project, &event);
     let body = body.map_err(|cause| format!("the event cannot be stored: {cause}"))?;
-    let previous = groupings.previous_at(meta.received_at);
-    let previous = previous.map(|before| fingerprint::fingerprint(&event, before).hash);
     Ok(Read { event, fingerprint, study, previous, body: Some(body) })
 }
 

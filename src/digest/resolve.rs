@@ -126,7 +126,9 @@ impl<'a> Resolver<'a> {
     ) -> Vec<Known<IssueId, T>> {
         let stored = self.facts.similar.get(&key).into_iter().flatten();
         let stored = stored.filter_map(|similar| {
-            Some((self.facts.issues.get(&similar.hash)?.id, similar.known_by.as_str()))
+            let facts = self.facts.issues.get(&similar.hash)?;
+            // Only what certainly belongs to it is dropped with a discarded issue.
+            (!facts.is_discarded).then_some((facts.id, similar.known_by.as_str()))
         });
         let fresh = self.fresh.get(&key).into_iter().flatten();
         let fresh = fresh.map(|(issue, known_by)| (*issue, known_by.as_str()));
@@ -181,8 +183,10 @@ impl<'a> Resolver<'a> {
     /// Says so when the config before grouped the events of a hash with another issue.
     fn offer_merge(&mut self, report: &Prepared, issue: IssueId) {
         let before = report.previous.and_then(|previous| self.facts.issues.get(&previous));
-        let Some(before) = before.filter(|before| before.id != issue) else { return };
-        let now = self.facts.issues.values().find(|facts| facts.id == issue);
+        let is_other = |before: &&IssueFacts| before.id != issue && !before.is_discarded;
+        let Some(before) = before.filter(is_other) else { return };
+        let is_it = |facts: &&IssueFacts| facts.id == issue && !facts.is_discarded;
+        let now = self.facts.issues.values().find(is_it);
         if let Some(number) = now.and_then(|facts| facts.number) {
             let now = ShortId { prefix: self.facts.prefix.clone(), number };
             self.resolved.offers.insert((before.id, now.to_string()));
@@ -201,10 +205,7 @@ pub(super) fn keys_of_new(
     prepared: &[Prepared],
     issues: &BTreeMap<Hash, IssueFacts>,
 ) -> BTreeSet<Hash> {
-    let is_new = |report: &&Prepared| {
-        let is_known = |hash: &Hash| issues.contains_key(hash);
-        !is_known(&report.fingerprint.hash) && !report.previous.is_some_and(|hash| is_known(&hash))
-    };
+    let is_new = |report: &&Prepared| !issues.contains_key(&report.fingerprint.hash);
     let studies = prepared.iter().filter(is_new).filter_map(|report| report.study.as_ref());
     studies
         .flat_map(|study| {

@@ -46,10 +46,12 @@ impl Effect {
     #[must_use]
     pub fn of(change: &Change) -> Option<Self> {
         match change {
-            Change::Opened => Some(Self::IssueOpened),
+            Change::Opened | Change::SplitFrom { is_back: false, .. } => Some(Self::IssueOpened),
             Change::Regressed { .. } => Some(Self::IssueRegressed),
             Change::Resolved => Some(Self::IssueResolved),
-            Change::Reopened | Change::Restored => Some(Self::IssueReopened),
+            Change::Reopened | Change::Restored | Change::SplitFrom { is_back: true, .. } => {
+                Some(Self::IssueReopened)
+            }
             Change::Assigned { .. } => Some(Self::IssueAssigned),
             Change::Commented { .. } => Some(Self::IssueCommented),
             Change::MergedInto { .. } => Some(Self::IssueMerged),
@@ -59,8 +61,7 @@ impl Effect {
             | Change::Absorbed { .. }
             | Change::Joined { .. }
             | Change::MergeOffered { .. }
-            | Change::Unmerged { .. }
-            | Change::SplitFrom { .. } => None,
+            | Change::Unmerged { .. } => None,
             Change::Discarded => Some(Self::IssueDiscarded),
         }
     }

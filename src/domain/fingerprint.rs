@@ -5,7 +5,7 @@
 //! so that hashes made before keep meaning what they meant. Hashes point to issues; the items are
 //! kept with the hash, so that "why are these one issue" can always be answered.
 //!
-//! To add a config: a module beside [`g0`], a variant of [`Config`], and a golden file of
+//! To add a config: a module beside `g0` and `g1`, a variant of [`Config`], and a golden file of
 //! (event → hash) that nobody changes afterwards.
 
 pub mod compare;

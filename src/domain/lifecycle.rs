@@ -185,6 +185,8 @@ pub enum Change {
     },
     /// It was made of fingerprints of another issue, or got them back.
     SplitFrom {
+        /// Whether it was there before.
+        is_back: bool,
         /// The other's short id.
         issue: String,
         /// Their hashes.

@@ -1,5 +1,7 @@
 //! Writing what a batch makes of issues.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -185,7 +187,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Holds the issues that exist, sorted by id, as they were when they were read: their rows are
+    /// Holds issues that exist, sorted by id, at the revisions they were read at: their rows are
     /// the locks of their users and counters. SQLite has one writer: there nobody can have changed
     /// them since the transaction began.
     ///
@@ -194,11 +196,11 @@ impl Tx {
     pub async fn lock_issues(
         &mut self,
         project: ProjectId,
-        deltas: &[&IssueDelta],
+        wanted: &BTreeMap<IssueId, i64>,
     ) -> Result<(), StoreError> {
         let Self::Postgres(tx) = self else { return Ok(()) };
-        let read = |delta: &&IssueDelta| delta.revision.map(|revision| (delta.id.0, revision));
-        let wanted: Vec<(Uuid, i64)> = deltas.iter().filter_map(read).collect();
+        let wanted: Vec<(Uuid, i64)> =
+            wanted.iter().map(|(id, read_at)| (id.0, *read_at)).collect();
         let ids: Vec<Uuid> = wanted.iter().map(|(id, _)| *id).collect();
         let query = sqlx::query_as(LOCK_POSTGRES).bind(project.0).bind(ids);
         let held: Vec<(Uuid, i64)> = query.fetch_all(&mut **tx).await?;

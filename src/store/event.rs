@@ -138,7 +138,8 @@ const LIST_BODIES_OF_HASH: &str = "SELECT events.id, issue_hashes.issue_id, even
 macro_rules! list_hashes {
     ($explanation:literal, $issues:literal) => {
         concat!(
-            "SELECT issue_id, hash, config, how, reason, first_event, ",
+            "SELECT issue_id, hash, config, CASE WHEN issue_id = origin_id THEN how
+                ELSE 'merged' END AS how, reason, first_event, ",
             $explanation,
             " AS explanation FROM issue_hashes WHERE project_id = $1 AND issue_id ",
             $issues,

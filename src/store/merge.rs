@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::issue::search_text;
-use super::tx::{Tx, execute, statements};
+use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::issue::{Issue, handled_of_both};
 
@@ -10,6 +10,7 @@ use crate::domain::issue::{Issue, handled_of_both};
 const LOCK: &str = "UPDATE issues SET revision = revision WHERE project_id = $1 AND id = $2";
 const REPOINT_HASHES: &str =
     "UPDATE issue_hashes SET issue_id = $3 WHERE project_id = $1 AND issue_id = $2";
+const LIST_MERGED: &str = "SELECT id FROM issues WHERE project_id = $1 AND merged_into = $2";
 const REPOINT_MERGED: &str =
     "UPDATE issues SET merged_into = $3 WHERE project_id = $1 AND merged_into = $2";
 const MARK_MERGED: &str = "UPDATE issues SET merged_into = $3, mute_until = NULL,
@@ -42,6 +43,7 @@ const DELETE_USERS: &str = "DELETE FROM issue_users WHERE project_id = $1 AND is
 statements!(
     LOCK,
     REPOINT_HASHES,
+    LIST_MERGED,
     REPOINT_MERGED,
     MARK_MERGED,
     ABSORB,
@@ -65,6 +67,20 @@ impl Tx {
     ) -> Result<(), StoreError> {
         execute!(self, sqlx::query(LOCK).bind(project.0).bind(issue.0))?;
         Ok(())
+    }
+
+    /// The issues that were merged into an issue.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_merged_into(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Vec<IssueId>, StoreError> {
+        let rows: Vec<(uuid::Uuid,)> =
+            on!(self, |c| sqlx::query_as(LIST_MERGED).bind(project.0).bind(issue.0).fetch_all(c))?;
+        Ok(rows.into_iter().map(|(id,)| IssueId(id)).collect())
     }
 
     /// Gives everything of `merged` to `survivor`, whose state is written separately. Both must be

@@ -20,6 +20,9 @@ use crate::domain::issue::Issue;
 use crate::domain::tag_counts::TagCounts;
 use crate::domain::time::Timestamp;
 
+/// When an event happened, and its release.
+pub type Seen = (Timestamp, Option<String>);
+
 /// How many events of a hash there are, of one hour, release, environment and verdict.
 #[derive(Debug, Clone, FromRow)]
 pub struct HashCount {
@@ -66,20 +69,23 @@ const COUNT_OF_HASH: &str = "SELECT occurred_at / 3600000000 AS hour,
         COUNT(body) AS n_bodies, MIN(occurred_at) AS first, MAX(occurred_at) AS last
     FROM events WHERE project_id = $1 AND hash = $2
     GROUP BY occurred_at / 3600000000, COALESCE(release, ''), environment, verdict";
-const SEEN_OF_HASH: &str = "SELECT MIN(occurred_at), MAX(occurred_at) FROM events
-    WHERE project_id = $1 AND hash = $2";
+const FIRST_OF_HASH: &str = "SELECT occurred_at, release FROM events
+    WHERE project_id = $1 AND hash = $2 ORDER BY occurred_at, id LIMIT 1";
+const LAST_OF_HASH: &str = "SELECT occurred_at, release FROM events
+    WHERE project_id = $1 AND hash = $2 ORDER BY occurred_at DESC, id DESC LIMIT 1";
 const INSERT: &str = "INSERT INTO issues (project_id, id, revision, title, culprit, search_text,
         level, platform, status, is_regressed, n_events, n_users, n_bodies, first_seen, last_seen,
         last_seen_minute)
     SELECT project_id, $3, 1, title, culprit, search_text, level, platform, 'open', FALSE, 0, 0,
         0, first_seen, last_seen, last_seen_minute
     FROM issues WHERE project_id = $1 AND id = $2";
-const REVIVE: &str = "UPDATE issues SET merged_into = NULL, revision = revision + 1
+const REVIVE: &str = "UPDATE issues SET merged_into = NULL, n_bodies = 0, revision = revision + 1
     WHERE project_id = $1 AND id = $2 AND merged_into = $3";
-const UPDATE: &str = "UPDATE issues SET n_events = $3, n_bodies = $4, first_seen = $5,
+const UPDATE: &str = "UPDATE issues SET n_events = $3,
+        n_bodies = CASE WHEN n_bodies + $4 > 0 THEN n_bodies + $4 ELSE 0 END, first_seen = $5,
         last_seen = $6, last_seen_minute = $7, first_release = $8, last_release = $9, title = $10,
         culprit = $11, search_text = $12, level = $13, platform = $14, handled = $15,
-        revision = revision + 1
+        discarded_at = $16, revision = revision + 1
     WHERE project_id = $1 AND id = $2";
 
 macro_rules! add_counts {
@@ -126,7 +132,8 @@ statements!(
     LIST_ORIGINS,
     REPOINT,
     COUNT_OF_HASH,
-    SEEN_OF_HASH,
+    FIRST_OF_HASH,
+    LAST_OF_HASH,
     INSERT,
     REVIVE,
     UPDATE,
@@ -219,7 +226,7 @@ impl Tx {
             .fetch_all(c))?)
     }
 
-    /// When the first and the last event of a hash happened that are stored.
+    /// When the first and the last event of a hash happened that are stored, each with its release.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -227,25 +234,26 @@ impl Tx {
         &mut self,
         project: ProjectId,
         hash: Hash,
-    ) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
-        let (first, last): (Option<i64>, Option<i64>) =
-            on!(self, |c| sqlx::query_as(SEEN_OF_HASH)
+    ) -> Result<Option<(Seen, Seen)>, StoreError> {
+        let mut seen = Vec::new();
+        for text in [FIRST_OF_HASH, LAST_OF_HASH] {
+            let row: Option<(i64, Option<String>)> = on!(self, |c| sqlx::query_as(text)
                 .bind(project.0)
                 .bind(&hash.0[..])
-                .fetch_one(c))?;
-        Ok(first
-            .zip(last)
-            .map(|(first, last)| (Timestamp::from_micros(first), Timestamp::from_micros(last))))
+                .fetch_optional(c))?;
+            seen.extend(row.map(|(at, release)| (Timestamp::from_micros(at), release)));
+        }
+        Ok(seen.pop().and_then(|last| Some((seen.pop()?, last))))
     }
 
-    /// Writes what an issue is called, and what it has, after hashes came or went.
+    /// Writes what an issue is called, and what it has, after hashes came or went with so many bodies.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn update_issue_share(
         &mut self,
         issue: &Issue,
-        n_bodies: u64,
+        n_bodies: i64,
     ) -> Result<(), StoreError> {
         execute!(
             self,
@@ -253,7 +261,7 @@ impl Tx {
                 .bind(issue.project_id.0)
                 .bind(issue.id.0)
                 .bind(count(issue.n_events))
-                .bind(count(n_bodies))
+                .bind(n_bodies)
                 .bind(issue.first_seen.as_micros())
                 .bind(issue.last_seen.as_micros())
                 .bind(issue.last_seen.minute())
@@ -265,6 +273,7 @@ impl Tx {
                 .bind(issue.level.as_str())
                 .bind(&issue.platform)
                 .bind(issue.handled)
+                .bind(issue.discarded_at.map(Timestamp::as_micros))
         )?;
         Ok(())
     }

@@ -1,24 +1,29 @@
 //! Taking apart what is one issue by merging or by joining.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MOST_RACES, TriageError, note};
 use crate::clock::Clock;
-use crate::domain::event::User;
+use crate::domain::event::{Event, Level, User};
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::IssueId;
 use crate::domain::issue::{Issue, handled_of_both};
 use crate::domain::lifecycle::{Change, State};
 use crate::domain::project::Project;
 use crate::domain::tag_counts::{KnownTags, TagCounts, tags_of};
+use crate::domain::text::bounded;
 use crate::domain::time::Timestamp;
 use crate::domain::title;
 use crate::domain::user_sketch::user_hash;
-use crate::store::unmerge::HashCount;
+use crate::store::body::Decoded;
+use crate::store::unmerge::{HashCount, Seen};
 use crate::store::{Store, StoreError, Tx};
 
-/// Of each hash so many bodies tell of tags and users.
+/// So many bodies tell of tags and users.
 const MOST_BODIES: i64 = 1_000;
+
+/// The longest value of a tag that is counted, in characters.
+const MOST_TAG_CHARS: usize = 200;
 
 /// Gives hashes of an issue, and the events they have, to an issue of their own: the one they led to
 /// before a merge, else a new one. The number of that issue.
@@ -33,9 +38,11 @@ pub async fn unmerge(
     hashes: &BTreeSet<Hash>,
     actor: &str,
 ) -> Result<i64, TriageError> {
+    // Bodies are read before anybody has to wait for it.
+    let told = Told::by(store, project, hashes).await?;
     for _ in 0..MOST_RACES {
         let mut tx = store.write().await?;
-        let mut split = Split { tx: &mut tx, clock, project, actor };
+        let mut split = Split { tx: &mut tx, clock, project, actor, told: &told };
         match split.split(number, hashes).await {
             Ok(number) => {
                 tx.commit().await?;
@@ -48,30 +55,88 @@ pub async fn unmerge(
     Err(StoreError::Raced.into())
 }
 
+/// What bodies tell of hashes.
+#[derive(Default)]
+struct Told {
+    tags: TagCounts,
+    users: BTreeSet<i64>,
+    name: Option<Name>,
+}
+
+/// What an issue is called, after its latest body.
+struct Name {
+    at: Timestamp,
+    title: String,
+    culprit: String,
+    level: Level,
+    platform: String,
+    handled: Option<bool>,
+}
+
+impl Told {
+    async fn by(
+        store: &Store,
+        project: &Project,
+        hashes: &BTreeSet<Hash>,
+    ) -> Result<Self, StoreError> {
+        let mut tx = store.read().await?;
+        let mut told = Self::default();
+        let most = MOST_BODIES / i64::try_from(hashes.len().max(1)).unwrap_or(MOST_BODIES);
+        for hash in hashes {
+            let bodies = tx.list_bodies_of_hash(project.id, *hash, most.max(1)).await?;
+            for decoded in tx.decode(project.id, &bodies).await? {
+                if let Some(event) = decoded.event() {
+                    told.hear(event);
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    fn hear(&mut self, event: &Event) {
+        for tag in tags_of(event) {
+            // These are known of every event.
+            if !matches!(tag.0.as_str(), "environment" | "release") {
+                *self.tags.entry(tag).or_default() += 1;
+            }
+        }
+        let user = event.user.as_ref().and_then(User::identity);
+        self.users.extend(user.map(|user| user_hash(&user)));
+        let handled = self.name.as_ref().and_then(|name| name.handled);
+        let handled = handled_of_both(handled, event.handled);
+        match &mut self.name {
+            Some(name) if name.at >= event.timestamp => name.handled = handled,
+            name => *name = Some(Name { handled, ..Name::of(event) }),
+        }
+    }
+}
+
+impl Name {
+    fn of(event: &Event) -> Self {
+        Self {
+            at: event.timestamp,
+            title: title::title(event),
+            culprit: title::culprit(event),
+            level: event.level,
+            platform: event.platform.clone(),
+            handled: event.handled,
+        }
+    }
+
+    fn give(&self, issue: &mut Issue) {
+        issue.title.clone_from(&self.title);
+        issue.culprit.clone_from(&self.culprit);
+        issue.platform.clone_from(&self.platform);
+        (issue.level, issue.handled) = (self.level, self.handled);
+    }
+}
+
 struct Split<'a> {
     tx: &'a mut Tx,
     clock: &'a Clock,
     project: &'a Project,
     actor: &'a str,
-}
-
-/// What is known of the hashes that go.
-#[derive(Default)]
-struct Share {
-    counts: Vec<HashCount>,
-    tags: TagCounts,
-    users: BTreeSet<i64>,
-    /// Named after its latest body.
-    issue: Option<Named>,
-}
-
-struct Named {
-    at: Timestamp,
-    title: String,
-    culprit: String,
-    level: crate::domain::event::Level,
-    platform: String,
-    handled: Option<bool>,
+    told: &'a Told,
 }
 
 impl Split<'_> {
@@ -83,21 +148,8 @@ impl Split<'_> {
         if let Some(unknown) = hashes.iter().find(|hash| !origins.contains_key(hash)) {
             return Err(TriageError::NotItsHash(*unknown));
         }
-        if hashes.is_empty() || hashes.len() == origins.len() {
-            return Err(TriageError::NothingLeft);
-        }
-        let of_chosen: BTreeSet<IssueId> =
-            hashes.iter().filter_map(|hash| origins.get(hash)).copied().collect();
-        let mut origin = of_chosen.iter().copied().filter(|origin| *origin != from);
-        let revived = origin.next().filter(|_| of_chosen.len() == 1);
-        let revived = match revived {
-            Some(origin) => {
-                let issue = self.tx.find_issue_by_id(self.project, origin).await?;
-                issue.filter(|issue| issue.merged_into == Some(from)).map(|issue| issue.id)
-            }
-            None => None,
-        };
-        let into = revived.unwrap_or_else(|| IssueId(self.clock.id()));
+        let origin = self.origin_of(from, hashes, &origins).await?;
+        let into = origin.unwrap_or_else(|| IssueId(self.clock.id()));
         // Whoever locks several issues does it by ascending id.
         for issue in BTreeSet::from([from, into]) {
             self.tx.lock_issue(id, issue).await?;
@@ -105,7 +157,13 @@ impl Split<'_> {
         let survivor = self.tx.find_issue(self.project, number).await?;
         let survivor = survivor.filter(|issue| issue.merged_into.is_none());
         let survivor = survivor.ok_or(StoreError::Raced)?;
-        if revived.is_some() {
+        // As they are now that nobody can add one.
+        let mut left = self.tx.list_origins(id, from).await?;
+        left.retain(|hash, _| !hashes.contains(hash));
+        if hashes.is_empty() || left.is_empty() {
+            return Err(TriageError::NothingLeft);
+        }
+        if origin.is_some() {
             self.tx.revive_issue(id, (from, into)).await?;
         } else {
             self.tx.insert_split(id, (from, into)).await?;
@@ -115,147 +173,116 @@ impl Split<'_> {
             self.tx.repoint_hash(id, *hash, (from, into)).await?;
         }
         let split = self.tx.find_issue_by_id(self.project, into).await?;
-        let split = split.ok_or(StoreError::Raced)?;
-        let left: BTreeSet<Hash> =
-            origins.into_keys().filter(|hash| !hashes.contains(hash)).collect();
-        self.share(survivor, split, (hashes, &left)).await
+        let split =
+            Issue { discarded_at: survivor.discarded_at, ..split.ok_or(StoreError::Raced)? };
+        let number = split.short_id.number;
+        let left: BTreeSet<Hash> = left.into_keys().collect();
+        self.share(survivor, split, (hashes, &left), origin.is_some()).await?;
+        Ok(number)
+    }
+
+    /// The issue that all these hashes led to before it was merged into this one.
+    async fn origin_of(
+        &mut self,
+        from: IssueId,
+        hashes: &BTreeSet<Hash>,
+        origins: &BTreeMap<Hash, IssueId>,
+    ) -> Result<Option<IssueId>, StoreError> {
+        let chosen: BTreeSet<IssueId> =
+            hashes.iter().filter_map(|hash| origins.get(hash)).copied().collect();
+        let Some(origin) = chosen.first().filter(|_| chosen.len() == 1) else { return Ok(None) };
+        let issue = self.tx.find_issue_by_id(self.project, *origin).await?;
+        Ok(issue.filter(|issue| issue.merged_into == Some(from)).map(|issue| issue.id))
     }
 
     /// Divides what the two have.
     async fn share(
         &mut self,
-        survivor: Issue,
-        split: Issue,
+        mut survivor: Issue,
+        mut split: Issue,
         (gone, left): (&BTreeSet<Hash>, &BTreeSet<Hash>),
-    ) -> Result<i64, TriageError> {
-        let (project, number) = (self.project.id, split.short_id.number);
-        let both = (survivor.id, split.id);
-        let share = self.share_of(gone).await?;
-        self.tx.move_counts(project, both, &share.counts).await?;
-        self.tx.subtract_tags(project, survivor.id, &share.tags).await?;
-        let tags = [(split.id, share.tags.clone())].into();
+        is_back: bool,
+    ) -> Result<(), TriageError> {
+        let project = self.project.id;
+        let mut counts = Vec::new();
+        for hash in gone {
+            counts.extend(self.tx.count_of_hash(project, *hash).await?);
+        }
+        self.tx.move_counts(project, (survivor.id, split.id), &counts).await?;
+        let tags = self.tags(&counts);
+        self.tx.subtract_tags(project, survivor.id, &tags).await?;
+        let tags = BTreeMap::from([(split.id, tags)]);
         self.tx.add_tags(project, &tags, &mut KnownTags::default()).await?;
-        self.tx.insert_users(project, &[(split.id, share.users.clone())].into()).await?;
+        let users = BTreeMap::from([(split.id, self.told.users.clone())]);
+        self.tx.insert_users(project, &users).await?;
         self.tx.count_users(project, split.id).await?;
 
-        let sum =
-            |of: fn(&HashCount) -> i64| share.counts.iter().map(of).sum::<i64>().unsigned_abs();
-        let (n_events, n_bodies) = (sum(|one| one.n_events), sum(|one| one.n_bodies));
-        let n_bodies_left = self.n_bodies_of(left).await?;
-        let hashes: Vec<String> = gone.iter().map(Hash::to_string).collect();
-        let (from, into) = (survivor.short_id.to_string(), split.short_id.to_string());
-        let split = Issue { n_events, ..named(split, &share) };
-        let survivor = Issue {
-            n_events: survivor.n_events.saturating_sub(n_events),
-            ..self.still_seen(survivor, &share, left).await?
-        };
+        let sum = |of: fn(&HashCount) -> i64| counts.iter().map(of).sum::<i64>();
+        let n_bodies = sum(|one| one.n_bodies);
+        split.n_events = sum(|one| one.n_events).unsigned_abs();
+        survivor.n_events = survivor.n_events.saturating_sub(split.n_events);
+        if let Some(name) = &self.told.name {
+            name.give(&mut split);
+        }
+        if let Some((first, last)) = self.seen(gone).await? {
+            (split.first_seen, split.first_release) = first;
+            (split.last_seen, split.last_release) = last;
+        }
+        let had_first = split.first_seen <= survivor.first_seen;
+        if let Some((first, last)) = self.seen(left).await? {
+            if had_first {
+                (survivor.first_seen, survivor.first_release) = first;
+            }
+            (survivor.last_seen, survivor.last_release) = last;
+        }
+        let latest = self.tx.find_latest_body(project, survivor.id).await?;
+        let latest = self.tx.decode(project, latest.as_slice()).await?;
+        if let Some(event) = latest.first().and_then(Decoded::event) {
+            let handled = survivor.handled;
+            Name { handled, ..Name::of(event) }.give(&mut survivor);
+        }
         self.tx.update_issue_share(&split, n_bodies).await?;
-        self.tx.update_issue_share(&survivor, n_bodies_left).await?;
+        self.tx.update_issue_share(&survivor, -n_bodies).await?;
+        if split.state != State::OPEN {
+            // Written once since it was read.
+            let open = Issue { state: State::OPEN, revision: split.revision + 1, ..split.clone() };
+            self.tx.update_issue_state(&open).await?;
+        }
+        let hashes: Vec<String> = gone.iter().map(Hash::to_string).collect();
+        let into = split.short_id.to_string();
         let unmerged = Change::Unmerged { issue: into, hashes: hashes.clone() };
         note(self.tx, self.clock, project, survivor.id, unmerged, self.actor).await?;
-        let from = Change::SplitFrom { issue: from, hashes };
-        note(self.tx, self.clock, project, split.id, from, self.actor).await?;
-        if split.state != State::OPEN {
-            let found = self.tx.find_issue_by_id(self.project, split.id).await?;
-            let mut found = found.ok_or(StoreError::Raced)?;
-            found.state = State::OPEN;
-            self.tx.update_issue_state(&found).await?;
-        }
-        Ok(number)
+        let from = Change::SplitFrom { is_back, issue: survivor.short_id.to_string(), hashes };
+        Ok(note(self.tx, self.clock, project, split.id, from, self.actor).await?)
     }
 
-    async fn share_of(&mut self, hashes: &BTreeSet<Hash>) -> Result<Share, StoreError> {
-        let project = self.project.id;
-        let mut share = Share::default();
-        for hash in hashes {
-            share.counts.extend(self.tx.count_of_hash(project, *hash).await?);
-            let bodies = self.tx.list_bodies_of_hash(project, *hash, MOST_BODIES).await?;
-            for decoded in self.tx.decode(project, &bodies).await? {
-                let Some(event) = decoded.event() else { continue };
-                for tag in tags_of(event) {
-                    if !matches!(tag.0.as_str(), "environment" | "release") {
-                        *share.tags.entry(tag).or_default() += 1;
-                    }
-                }
-                let user = event.user.as_ref().and_then(User::identity);
-                share.users.extend(user.map(|user| user_hash(&user)));
-                let handled = share.issue.as_ref().and_then(|named| named.handled);
-                let handled = handled_of_both(handled, event.handled);
-                match &mut share.issue {
-                    Some(named) if named.at >= event.timestamp => named.handled = handled,
-                    named => {
-                        *named = Some(Named {
-                            at: event.timestamp,
-                            title: title::title(event),
-                            culprit: title::culprit(event),
-                            level: event.level,
-                            platform: event.platform.clone(),
-                            handled,
-                        });
-                    }
-                }
-            }
-        }
-        for one in &share.counts {
+    /// Tags as bodies tell of them; environments and releases as event rows say.
+    fn tags(&self, counts: &[HashCount]) -> TagCounts {
+        let mut tags = self.told.tags.clone();
+        for one in counts {
             let n_events = one.n_events.unsigned_abs();
             let mut add = |tag: &str, value: &str| {
-                *share.tags.entry((tag.to_owned(), value.to_owned())).or_default() += n_events;
+                *tags.entry((tag.to_owned(), bounded(value, MOST_TAG_CHARS))).or_default() +=
+                    n_events;
             };
             add("environment", &one.environment);
             if !one.release.is_empty() {
-                add("release", &crate::domain::text::bounded(&one.release, 200));
+                add("release", &one.release);
             }
         }
-        Ok(share)
+        tags
     }
 
-    async fn n_bodies_of(&mut self, hashes: &BTreeSet<Hash>) -> Result<u64, StoreError> {
-        let mut n_bodies = 0;
+    /// When the first and the last event of hashes happened, each with its release.
+    async fn seen(&mut self, hashes: &BTreeSet<Hash>) -> Result<Option<(Seen, Seen)>, StoreError> {
+        let mut seen: Option<(Seen, Seen)> = None;
         for hash in hashes {
-            let counts = self.tx.count_of_hash(self.project.id, *hash).await?;
-            n_bodies += counts.iter().map(|one| one.n_bodies).sum::<i64>().unsigned_abs();
-        }
-        Ok(n_bodies)
-    }
-
-    /// When an issue was seen, after hashes left it.
-    async fn still_seen(
-        &mut self,
-        mut issue: Issue,
-        share: &Share,
-        left: &BTreeSet<Hash>,
-    ) -> Result<Issue, StoreError> {
-        let mut seen: Option<(Timestamp, Timestamp)> = None;
-        for hash in left {
             let of_hash = self.tx.seen_of_hash(self.project.id, *hash).await?;
             seen = match (seen, of_hash) {
                 (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
                 (one, other) => one.or(other),
             };
         }
-        let Some((first, last)) = seen else { return Ok(issue) };
-        let first_gone = share.counts.iter().map(|one| one.first).min();
-        if first_gone.is_some_and(|gone| gone <= issue.first_seen.as_micros()) {
-            issue.first_seen = first;
-        }
-        issue.last_seen = last;
-        Ok(issue)
+        Ok(seen)
     }
-}
-
-/// An issue named after what it got.
-fn named(mut issue: Issue, share: &Share) -> Issue {
-    let at = |micros: Option<i64>, known| micros.map_or(known, Timestamp::from_micros);
-    issue.first_seen = at(share.counts.iter().map(|one| one.first).min(), issue.first_seen);
-    issue.last_seen = at(share.counts.iter().map(|one| one.last).max(), issue.last_seen);
-    let with_release = || share.counts.iter().filter(|one| !one.release.is_empty());
-    issue.first_release = with_release().min_by_key(|one| one.first).map(|one| one.release.clone());
-    issue.last_release = with_release().max_by_key(|one| one.last).map(|one| one.release.clone());
-    if let Some(named) = &share.issue {
-        issue.title.clone_from(&named.title);
-        issue.culprit.clone_from(&named.culprit);
-        issue.platform.clone_from(&named.platform);
-        (issue.level, issue.handled) = (named.level, named.handled);
-    }
-    issue
 }

@@ -33,7 +33,7 @@ pub(super) fn lines(first: &Fingerprint, others: &[Fingerprint], style: Style) -
         let mut shown: Vec<String> = shown.collect();
         let n_more = others.len().saturating_sub(MOST_OTHERS);
         if n_more > 0 {
-            shown.push(format!("and {}", counted(n_more as u64, "more")));
+            shown.push(format!("and {n_more} more"));
         }
         lines.extend(indented(shown));
     }

@@ -14,7 +14,6 @@
 mod glob;
 mod parse;
 
-use std::borrow::Cow;
 use std::fmt;
 
 use self::glob::Glob;
@@ -78,6 +77,29 @@ struct Matcher {
     glob: Glob,
 }
 
+/// A frame that is judged.
+struct Judged<'a> {
+    frame: &'a Frame,
+    in_app: bool,
+    /// With `/` for every separator, as they are and from the root.
+    paths: Vec<String>,
+}
+
+impl<'a> Judged<'a> {
+    fn new((frame, in_app): (&'a Frame, bool)) -> Self {
+        let mut paths: Vec<String> = Vec::new();
+        for path in [&frame.abs_path, &frame.filename].into_iter().flatten() {
+            let path = path.replace('\\', "/");
+            if !path.starts_with('/') {
+                paths.push(format!("/{path}"));
+            }
+            paths.push(path);
+        }
+        paths.dedup();
+        Self { frame, in_app, paths }
+    }
+}
+
 /// A stack that is judged, and the event it belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct Stack<'a> {
@@ -92,14 +114,14 @@ pub struct Stack<'a> {
 }
 
 impl Stack<'_> {
-    fn frames(&self) -> impl Iterator<Item = (&Frame, bool)> {
-        self.frames.iter().zip(self.in_app.iter().copied())
+    fn frames(&self) -> Vec<Judged<'_>> {
+        self.frames.iter().zip(self.in_app.iter().copied()).map(Judged::new).collect()
     }
 }
 
 impl Matcher {
     /// Whether an event matches; for a frame's part any frame will do.
-    fn matches(&self, stack: &Stack<'_>) -> bool {
+    fn matches(&self, stack: &Stack<'_>, frames: &[Judged<'_>]) -> bool {
         let event = stack.event;
         let text =
             |text: &Option<String>| text.as_deref().is_some_and(|text| self.glob.matches(text));
@@ -118,34 +140,26 @@ impl Matcher {
             Key::Transaction => text(&event.transaction),
             Key::Tag(name) => event.tags.get(name).is_some_and(|value| self.glob.matches(value)),
             Key::Frame(key) | Key::AnyFrame(key) => {
-                stack.frames().any(|(frame, in_app)| self.glob_matches(*key, frame, in_app))
+                frames.iter().any(|frame| self.glob_matches(*key, frame))
             }
         };
         found != self.is_negated
     }
 
-    fn matches_frame(&self, key: FrameKey, frame: &Frame, in_app: bool) -> bool {
-        self.glob_matches(key, frame, in_app) != self.is_negated
+    fn matches_frame(&self, key: FrameKey, frame: &Judged<'_>) -> bool {
+        self.glob_matches(key, frame) != self.is_negated
     }
 
-    fn glob_matches(&self, key: FrameKey, frame: &Frame, in_app: bool) -> bool {
+    fn glob_matches(&self, key: FrameKey, judged: &Judged<'_>) -> bool {
+        let frame = judged.frame;
         let text =
             |text: &Option<String>| text.as_deref().is_some_and(|text| self.glob.matches(text));
         match key {
-            FrameKey::Path => {
-                [&frame.abs_path, &frame.filename].into_iter().flatten().any(|path| {
-                    let path: Cow<'_, str> = if path.contains('\\') {
-                        path.replace('\\', "/").into()
-                    } else {
-                        path.into()
-                    };
-                    self.glob.matches(&path) || self.glob.matches(&format!("/{path}"))
-                })
-            }
+            FrameKey::Path => judged.paths.iter().any(|path| self.glob.matches(path)),
             FrameKey::Module => text(&frame.module),
             FrameKey::Function => text(&frame.function),
             FrameKey::Package => text(&frame.package),
-            FrameKey::App => self.glob.matches(if in_app { "yes" } else { "no" }),
+            FrameKey::App => self.glob.matches(if judged.in_app { "yes" } else { "no" }),
         }
     }
 }
@@ -158,12 +172,12 @@ struct Matchers {
 }
 
 impl Matchers {
-    fn matches_event(&self, stack: &Stack<'_>) -> bool {
-        self.of_event.iter().all(|matcher| matcher.matches(stack))
+    fn matches_event(&self, stack: &Stack<'_>, frames: &[Judged<'_>]) -> bool {
+        self.of_event.iter().all(|matcher| matcher.matches(stack, frames))
     }
 
-    fn matches_frame(&self, frame: &Frame, in_app: bool) -> bool {
-        self.of_frame.iter().all(|(key, matcher)| matcher.matches_frame(*key, frame, in_app))
+    fn matches_frame(&self, frame: &Judged<'_>) -> bool {
+        self.of_frame.iter().all(|(key, matcher)| matcher.matches_frame(*key, frame))
     }
 }
 
@@ -203,12 +217,11 @@ impl FingerprintRules {
     /// The first rule that an event matches. Conditions on frames must all hold for one frame.
     #[must_use]
     pub fn find(&self, stack: &Stack<'_>) -> Option<&FingerprintRule> {
+        let frames = stack.frames();
         self.rules.iter().find(|rule| {
-            rule.matchers.matches_event(stack)
+            rule.matchers.matches_event(stack, &frames)
                 && (rule.matchers.of_frame.is_empty()
-                    || stack
-                        .frames()
-                        .any(|(frame, in_app)| rule.matchers.matches_frame(frame, in_app)))
+                    || frames.iter().any(|frame| rule.matchers.matches_frame(frame)))
         })
     }
 }
@@ -272,16 +285,15 @@ impl FrameRules {
     #[must_use]
     pub fn judge<'a>(&'a self, stack: &Stack<'_>) -> Vec<FrameVerdict<'a>> {
         let mut verdicts = vec![FrameVerdict::default(); stack.frames.len()];
-        let mut in_app = stack.in_app.to_vec();
+        let mut frames = stack.frames();
         for rule in &self.rules {
-            let stack = Stack { in_app: &in_app, ..*stack };
-            if !rule.matchers.matches_event(&stack) {
+            if !rule.matchers.matches_event(stack, &frames) {
                 continue;
             }
-            let matched: Vec<usize> = stack
-                .frames()
+            let matched: Vec<usize> = frames
+                .iter()
                 .enumerate()
-                .filter(|(_, (frame, in_app))| rule.matchers.matches_frame(frame, *in_app))
+                .filter(|(_, frame)| rule.matchers.matches_frame(frame))
                 .map(|(index, _)| index)
                 .collect();
             let (Some(outermost), Some(innermost)) = (matched.first(), matched.last()) else {
@@ -302,8 +314,8 @@ impl FrameRules {
                     }
                 }
             }
-            for (own, verdict) in in_app.iter_mut().zip(&verdicts) {
-                *own = verdict.in_app.map_or(*own, |(in_app, _)| in_app);
+            for (frame, verdict) in frames.iter_mut().zip(&verdicts) {
+                frame.in_app = verdict.in_app.map_or(frame.in_app, |(in_app, _)| in_app);
             }
         }
         verdicts

@@ -28,6 +28,22 @@ pub struct GroupingRules {
     pub frame_rules: String,
 }
 
+/// What a person wants the rules to be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WishedRules {
+    /// The config; that of the project if none is named.
+    pub config: Option<Config>,
+    /// What the rules say themselves; it changes nothing.
+    pub previous: Option<Previous>,
+    /// Built-in rules that are switched off.
+    pub builtin_off: BTreeSet<BuiltinRule>,
+    /// What events are grouped by, one rule in a line.
+    pub fingerprint_rules: String,
+    /// Which frames are the application's own, one rule in a line.
+    pub frame_rules: String,
+}
+
 /// A config that was followed by another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,26 +89,39 @@ pub struct Groupings {
     pub previous: Option<(Grouping, Timestamp)>,
 }
 
-impl GroupingRules {
-    /// These rules on top of what a project has: a change of the config keeps the old one for a
+impl WishedRules {
+    /// The rules on top of what a project has: a change of the config keeps the old one for a
     /// while.
     ///
     /// # Errors
     /// [`InvalidGrouping`] names what is wrong.
-    pub fn following(self, now: &Self, at: Timestamp) -> Result<Self, InvalidGrouping> {
-        if self.config != now.config && self.config != Config::NEWEST {
-            return Err(InvalidGrouping::Config(self.config));
+    pub fn following(
+        self,
+        now: &GroupingRules,
+        at: Timestamp,
+    ) -> Result<GroupingRules, InvalidGrouping> {
+        let config = self.config.unwrap_or(now.config);
+        if config != now.config && config != Config::NEWEST {
+            return Err(InvalidGrouping::Config(config));
         }
-        let previous = if self.config == now.config {
+        let previous = if config == now.config {
             now.previous
         } else {
             Some(Previous { config: now.config, until: at.plus(OVERLAP) })
         };
-        let rules = Self { previous, ..self };
+        let rules = GroupingRules {
+            config,
+            previous,
+            builtin_off: self.builtin_off,
+            fingerprint_rules: self.fingerprint_rules,
+            frame_rules: self.frame_rules,
+        };
         rules.groupings()?;
         Ok(rules)
     }
+}
 
+impl GroupingRules {
     /// The rules ready for use.
     ///
     /// # Errors

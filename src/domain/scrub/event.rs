@@ -169,8 +169,20 @@ fn is_key_body(line: &str) -> bool {
     const LEAST_CHARS: usize = 24;
     let body = line.trim_matches(|c: char| c.is_whitespace() || "\"'`+,;\\".contains(c));
     let body = body.trim_end_matches("\\n");
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
-    body.len() >= LEAST_CHARS && body.bytes().all(is_base64)
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let is_all = body.len() >= LEAST_CHARS && body.chars().all(is_base64);
+    is_all || line.split(|c| !is_base64(c)).any(is_random)
+}
+
+/// Whether no name is so long and so mixed.
+fn is_random(word: &str) -> bool {
+    /// The lines of keys are longer, names of code shorter.
+    const LEAST_CHARS: usize = 48;
+    let has = |is_it: fn(&u8) -> bool| word.as_bytes().iter().any(is_it);
+    word.len() >= LEAST_CHARS
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
 }
 
 fn scrub_lines_and_variables(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut Frame) {
@@ -183,11 +195,15 @@ fn scrub_lines_and_variables(walk: &mut Walk<'_>, here: &Path<'_>, frame: &mut F
         }
     };
     lines(&mut frame.pre_context, "pre_context", walk, &mut is_in_key);
-    // The line itself is scrubbed already, and has lost the border of a key it had.
-    if let Some(line) = &frame.context_line {
+    // By itself the line is scrubbed already, and has lost the border of a key it had.
+    if let Some(line) = &mut frame.context_line {
         let begins_key =
             line.contains(MARK) && frame.post_context.first().is_some_and(|next| is_key_body(next));
-        is_in_key = (is_in_key || begins_key) && !line.contains("-----END");
+        let ends_key = line.contains("-----END");
+        if is_in_key && !line.contains(MARK) {
+            walk.whole_text(&Path::Field(here, "context_line"), line, &Rule::PrivateKey);
+        }
+        is_in_key = (is_in_key || begins_key) && !ends_key;
     }
     lines(&mut frame.post_context, "post_context", walk, &mut is_in_key);
     walk.object(&Path::Field(here, "vars"), &mut frame.vars);

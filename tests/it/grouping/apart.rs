@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{crash_at, issues_of_events};
-use crate::support::{Engine, TestApp, TestProject, both, with};
+use crate::support::{Database, Engine, TestApp, TestProject, both, with};
 
 const LINE: &str = "    prices = [item['total'] for item in cart]";
 const EDITED: &str = "    prices = [item['total'] for item in cart if item]";
@@ -43,10 +43,13 @@ both!(an_edited_line_is_the_same_issue_in_another_release, |engine: Engine| asyn
 both!(two_edited_lines_that_arrive_together_are_judged_alike, |engine: Engine| async move {
     let app = TestApp::start(engine).await;
     let shop = app.create_project("shop").await;
-    // One envelope is one batch.
+    let mut database = Database::open(app.config.database.as_deref().expect("an address")).await;
+    // While nothing can be stored, reports gather in one batch.
+    database.hold().await;
     for event in [crash_at("post", LINE, "shop@1"), crash_at("post", EDITED, "shop@2")] {
         app.send_event(&shop, &event).await.ok();
     }
+    database.release().await;
     app.digested().await;
     assert_eq!(issues_of_events(&app).await, ["1", "1"]);
     app.stop().await;
@@ -93,6 +96,7 @@ both!(what_was_merged_is_taken_apart_again, |engine: Engine| async move {
     let left = app.act("SHOP-1", "unmerge", json!({ "hashes": gone })).await.ok();
     assert_eq!((&left["id"], &left["unmerged_into"]), (&json!("SHOP-1"), &json!("SHOP-2")));
     assert_eq!((&left["events"], hashes(&left, "").len()), (&json!(1), 1));
+    assert_eq!(left["releases"], json!({"first": "shop@1", "last": "shop@1"}));
     let back = app.issue("SHOP-2").await;
     assert_eq!((&back["events"], &back["users"]), (&json!(2), &json!(2)));
     assert_eq!(back["releases"], json!({"first": "shop@1", "last": "shop@2"}));
@@ -123,6 +127,27 @@ both!(an_own_fingerprint_becomes_an_issue_of_its_own, |engine: Engine| async mov
         let refused = app.act("SHOP-1", "unmerge", json!({ "hashes": hashes })).await;
         assert_eq!(refused.problem().0, status);
     }
+    app.stop().await;
+});
+
+both!(an_issue_that_lost_its_latest_events_is_called_what_is_left, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    app.crashed(&shop, "KeyError").await;
+    app.clock.advance(std::time::Duration::from_hours(1));
+    app.crashed(&shop, "ValueError").await;
+    app.act("SHOP-2", "merge", json!({"into": "SHOP-1"})).await.ok();
+    assert_eq!(app.issue("SHOP-1").await["title"], "ValueError: broken");
+    let gone = hashes(&app.issue("SHOP-1").await, "ValueError");
+    app.act("SHOP-1", "discard", json!({})).await.ok();
+    let left = app.act("SHOP-1", "unmerge", json!({ "hashes": gone })).await.ok();
+    assert_eq!(
+        (&left["title"], &left["last_seen"]),
+        (&json!("KeyError: broken"), &left["first_seen"])
+    );
+    let back = app.issue("SHOP-2").await;
+    assert_eq!(back["title"], "ValueError: broken");
+    assert!(back["discarded_at"].is_string(), "what was dropped is dropped after it left");
     app.stop().await;
 });
 

@@ -71,6 +71,15 @@ both!(a_rule_that_makes_no_sense_is_refused_with_its_place, |engine: Engine| asy
             json!({"frame_rules": "path:**/x ++app"}),
             "frame_rules, line 1, column 11: a condition is written key:value",
         ),
+        (
+            json!({"fingerprint_rules": "type:X -> \"{{ colour }}\""}),
+            "line 1, column 11: there is no value named \"colour\"",
+        ),
+        (
+            json!({"fingerprint_rules": "type:X -> \"a\" \"b\""}),
+            "line 1, column 15: a comma is missing",
+        ),
+        (json!({"fingerprint_rules": "type:X -> a\0"}), "line 1, column 12: a control character"),
         (json!({"frame_rules": "+app"}), "line 1, column 1: a condition is missing"),
     ] {
         let refused = app.put(PATH, &rules).await;

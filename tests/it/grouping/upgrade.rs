@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::labelled::{Labelled, b_cubed, lines};
 use super::{crash_at, issues_of_events, n_issues, send_all};
-use crate::support::{Engine, TestApp, both, with};
+use crate::support::{Database, Engine, TestApp, both, with};
 
 /// Puts the one project on the frozen config.
 async fn begin_with_g0(app: &TestApp) {
@@ -62,6 +62,28 @@ both!(an_upgrade_opens_no_issue_for_errors_that_have_one, |engine: Engine| async
         .await;
     assert!(offered > 10, "where the new config sees one error in two issues: {offered}");
     app.stop().await;
+});
+
+both!(an_error_that_storms_while_a_project_is_upgraded_stays_one_issue, |engine: Engine| {
+    async move {
+        let app = TestApp::start(engine).await;
+        let shop = app.create_project("shop").await;
+        begin_with_g0(&app).await;
+        app.crashed(&shop, "KeyError").await;
+        app.put("/api/v1/projects/shop/rules/grouping", &json!({"config": "g1"})).await.ok();
+        let mut database =
+            Database::open(app.config.database.as_deref().expect("an address")).await;
+        // One batch, of which few bodies are kept.
+        database.hold().await;
+        for _ in 0..200 {
+            app.crash(&shop, "KeyError").await;
+        }
+        database.release().await;
+        app.digested().await;
+        assert_eq!(n_issues(&app).await, 1);
+        assert_eq!(app.issue("SHOP-1").await["events"], 201);
+        app.stop().await;
+    }
 });
 
 both!(when_the_overlap_is_over_old_fingerprints_lead_nowhere, |engine: Engine| async move {

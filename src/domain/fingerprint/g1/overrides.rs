@@ -13,6 +13,9 @@ use crate::domain::text::bounded;
 /// The longest part of a chosen fingerprint, in characters.
 const MOST_PART_CHARS: usize = 2_048;
 
+/// So much of a rule is quoted, in characters.
+const MOST_RULE_CHARS: usize = 200;
+
 /// What somebody chose for an event; `None` when nobody did.
 pub(super) fn custom<'a>(
     event: &'a Event,
@@ -21,14 +24,18 @@ pub(super) fn custom<'a>(
 ) -> Option<Analysis<'a>> {
     let values = Values { event, family, grouping };
     if let Some((parts, title, rule)) = values.by_rule() {
-        return Some(values.chosen(&parts, title, format!("rule of the project: {rule}")));
+        return Some(values.chosen(
+            &parts,
+            title,
+            format!("rule of the project: {}", bounded(rule, MOST_RULE_CHARS)),
+        ));
     }
     let own = &event.fingerprint;
     if !own.iter().all(|part| is_default(part)) {
         let parts: Vec<String> = own.iter().map(|part| values.part(part)).collect();
         return Some(values.chosen(&parts, None, "fingerprint set by the application".to_owned()));
     }
-    let checksum = event.checksum.clone().filter(|sum| !sum.is_empty() && own.is_empty())?;
+    let checksum = event.checksum.clone().filter(|sum| !sum.is_empty())?;
     Some(values.chosen(&[checksum], None, "checksum set by the application".to_owned()))
 }
 

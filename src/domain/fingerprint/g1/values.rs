@@ -1,6 +1,6 @@
 //! Values in messages: ids, numbers, dates, addresses, paths, quoted text, literals.
 //!
-//! One pass from left to right. Where a value begins, the first rule of [`rules::RULES`] that
+//! One pass from left to right. Where a value begins, the first of the [`rules`] that
 //! matches there says what becomes of it; what no rule matches stays.
 
 mod rules;

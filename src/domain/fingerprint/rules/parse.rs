@@ -28,6 +28,10 @@ pub(super) fn list<T>(text: &str, rule: impl Fn(&mut Cursor<'_>) -> Parsed<T>) -
         if !is_said {
             continue;
         }
+        if let Some(at) = line.chars().position(|c| c.is_control() && c != '\t') {
+            let message = "a control character cannot be part of a rule".to_owned();
+            return Err(RuleError { line: number, column: at + 1, message });
+        }
         if rules.len() >= MOST_RULES {
             return Err(fault(number, format!("at most {MOST_RULES} rules are read")));
         }
@@ -46,7 +50,10 @@ pub(super) fn fingerprint_rule(cursor: &mut Cursor<'_>) -> Parsed<FingerprintRul
     loop {
         cursor.skip_spaces();
         if cursor.take("title=") {
-            title = Some(cursor.word(char::is_whitespace)?);
+            let start = cursor.at;
+            let text = cursor.word(char::is_whitespace)?;
+            check_variables(cursor, start, &text)?;
+            title = Some(text);
             cursor.skip_spaces();
             if !cursor.rest().is_empty() {
                 return Err(cursor.fault("nothing can follow the title"));
@@ -58,7 +65,10 @@ pub(super) fn fingerprint_rule(cursor: &mut Cursor<'_>) -> Parsed<FingerprintRul
         }
         values.push(value(cursor)?);
         cursor.skip_spaces();
-        cursor.take(",");
+        let is_over = cursor.rest().is_empty() || cursor.rest().starts_with("title=");
+        if !cursor.take(",") && !is_over {
+            return Err(cursor.fault("a comma is missing between two values"));
+        }
     }
     if values.is_empty() {
         return Err(cursor.fault("the fingerprint is missing: write at least one value"));
@@ -68,10 +78,12 @@ pub(super) fn fingerprint_rule(cursor: &mut Cursor<'_>) -> Parsed<FingerprintRul
 
 /// A value runs to the next comma; variables may stand in it.
 fn value(cursor: &mut Cursor<'_>) -> Parsed<String> {
-    if cursor.rest().starts_with('"') {
-        return cursor.word(|c| c == ',');
-    }
     let start = cursor.at;
+    if cursor.rest().starts_with('"') {
+        let text = cursor.word(|c| c == ',')?;
+        check_variables(cursor, start, &text)?;
+        return Ok(text);
+    }
     let mut words = Vec::new();
     while !matches!(cursor.rest().chars().next(), None | Some(',')) {
         cursor.skip_spaces();
@@ -120,6 +132,22 @@ pub(in super::super) const VARIABLES: &[&str] = &[
     "environment",
 ];
 
+/// Finds variables in a text of quotes that are none.
+fn check_variables(cursor: &mut Cursor<'_>, start: usize, text: &str) -> Parsed<()> {
+    let names = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
+    for (name, _) in names {
+        if !is_variable(name.trim()) {
+            cursor.at = start;
+            return Err(cursor.no_such_value(name.trim()));
+        }
+    }
+    Ok(())
+}
+
+fn is_variable(name: &str) -> bool {
+    VARIABLES.contains(&name) || name.strip_prefix("tags.").is_some_and(|tag| !tag.is_empty())
+}
+
 fn variable(cursor: &mut Cursor<'_>) -> Parsed<String> {
     let start = cursor.at;
     let Some(end) = cursor.rest().find("}}") else {
@@ -127,15 +155,11 @@ fn variable(cursor: &mut Cursor<'_>) -> Parsed<String> {
     };
     let name = cursor.rest().get(2..end).unwrap_or_default().trim().to_owned();
     cursor.at += end + 2;
-    if VARIABLES.contains(&&*name) || name.strip_prefix("tags.").is_some_and(|tag| !tag.is_empty())
-    {
+    if is_variable(&name) {
         return Ok(format!("{{{{ {name} }}}}"));
     }
     cursor.at = start;
-    Err(cursor.fault(&format!(
-        "there is no value named {name:?}; known are {} and tags.NAME",
-        VARIABLES.join(", ")
-    )))
+    Err(cursor.no_such_value(&name))
 }
 
 /// `matcher… action…`
@@ -329,6 +353,11 @@ impl Cursor<'_> {
         }
         self.at = start;
         Err(self.fault("the quote is not closed"))
+    }
+
+    fn no_such_value(&self, name: &str) -> RuleError {
+        let known = VARIABLES.join(", ");
+        self.fault(&format!("there is no value named {name:?}; known are {known} and tags.NAME"))
     }
 
     fn fault(&self, message: &str) -> RuleError {
