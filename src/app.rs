@@ -236,12 +236,15 @@ impl Running {
             tracing::warn!("the spool is not drained; the rest waits for the next start");
             self.stop.send_replace(true);
             if tokio::time::timeout(END_PATIENCE, &mut digest).await.is_err() {
+                // What it holds is free when this returns.
                 digest.abort();
+                let _ = digest.await;
             }
         }
         self.stop.send_replace(true);
         if tokio::time::timeout(END_PATIENCE, self.tasks.join()).await.is_err() {
             tracing::warn!("a task does not end; the process ends without it");
+            self.tasks.abort().await;
         }
         for tries_left in (0..FLUSH_TRIES).rev() {
             let flushed = tokio::time::timeout(END_PATIENCE, self.outcomes.flush(&self.store));
@@ -257,6 +260,8 @@ impl Running {
                 }
             }
         }
+        // A worker that served may not have let go yet.
+        self.spool.give_back();
         // A peer that is gone never says goodbye.
         let _ = tokio::time::timeout(END_PATIENCE, self.store.close()).await;
     }

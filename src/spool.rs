@@ -220,6 +220,12 @@ impl Spool {
             }
         }
     }
+
+    /// Lets another process open the folder, whoever still has a handle for looking at it. The spool
+    /// is closed, and its reader gone.
+    pub fn give_back(&self) {
+        self.shared.unlock();
+    }
 }
 
 /// A way for a write to fail, in tests.

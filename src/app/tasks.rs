@@ -12,6 +12,11 @@ impl Tasks {
         self.0.spawn(task);
     }
 
+    /// Ends those that are left, wherever they are.
+    pub(super) async fn abort(&mut self) {
+        self.0.shutdown().await;
+    }
+
     /// Waits until all have ended.
     pub(super) async fn join(&mut self) {
         while let Some(ended) = self.0.join_next().await {

@@ -33,8 +33,8 @@ pub(super) struct Shared {
     progress: watch::Sender<Progress>,
     /// The number in the watermark's file; held while tidying.
     stored_mark: Mutex<u64>,
-    /// Locked until the last user of the folder is gone.
-    _lock: File,
+    /// Locked until the folder is given back, or its last user is gone.
+    lock: Mutex<Option<File>>,
     #[cfg(test)]
     faults: Mutex<std::collections::VecDeque<super::Fault>>,
 }
@@ -57,13 +57,18 @@ impl Shared {
             ledger: ledger.into(),
             progress: watch::Sender::new(Progress { next_seq, is_closed: false }),
             stored_mark,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
             #[cfg(test)]
             faults: Mutex::default(),
         });
         shared.measure_disk();
         shared.tidy();
         Ok(shared)
+    }
+
+    /// Lets another open the folder.
+    pub(super) fn unlock(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
