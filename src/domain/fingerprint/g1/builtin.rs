@@ -16,6 +16,10 @@ const LEAST_TURNS: usize = 3;
 
 /// Outages by what messages say of them.
 fn outage(text: &str) -> Option<&'static str> {
+    // One look, for most messages say nothing of the kind.
+    if !tables::OUTAGE.is_match(text) {
+        return None;
+    }
     [
         ("connection-refused", &tables::CONNECTION_REFUSED),
         ("cannot-connect", &tables::CANNOT_CONNECT),
@@ -82,7 +86,7 @@ fn recursion(
     let codes = frames::read(&raised.frames, (event, family), rules);
     let mut turns: BTreeMap<String, usize> = BTreeMap::new();
     for code in codes.iter().filter(|code| code.dropped.is_none() && code.in_app) {
-        *turns.entry(format!("{}|{}", code.place, code.function)).or_default() += 1;
+        *turns.entry(format!("{}|{}", code.place(), code.function)).or_default() += 1;
     }
     let cycle: Vec<String> =
         turns.into_iter().filter(|(_, n)| *n >= LEAST_TURNS).map(|(frame, _)| frame).collect();

@@ -176,9 +176,7 @@ impl<'a> Reader<'a> {
         if !system.is_empty() || has_value {
             return (system, Variant::System);
         }
-        for code in frames.iter_mut().filter(|code| code.place.contains(char::is_numeric)) {
-            code.place = without_digits(&code.place).into();
-        }
+        frames.iter_mut().for_each(FrameCode::forget_numbers);
         let all = frames
             .iter()
             .enumerate()
@@ -225,15 +223,15 @@ impl<'a> Reader<'a> {
         }
         let is_named = || {
             of_js
-                && !crash.place.is_empty()
+                && !crash.place().is_empty()
                 && variant == Variant::App
                 && component.window().any(|code| !code.function.is_empty())
         };
-        if crash.is_weak && crash.source.is_empty() && !is_named() {
+        if crash.is_weak && !crash.has_source() && !is_named() {
             return Some("anonymous crash frame");
         }
         let is_generic = tables::generic_types(self.family).contains(&&*component.kind);
-        if is_generic && !is_synthetic && !crash.source.contains(['\'', '"', '`']) {
+        if is_generic && !is_synthetic && !crash.source().contains(['\'', '"', '`']) {
             return Some("generic type without its own source line");
         }
         let is_panic = mechanism == "panic";
@@ -259,15 +257,15 @@ impl<'a> Reader<'a> {
             parts.push(item("ns", format!("{domain}/{code}")));
         }
         for code in component.window() {
-            parts.push(item("frame", format!("{}|{}", code.place, code.function)));
+            parts.push(item("frame", format!("{}|{}", code.place(), code.function)));
         }
         let mut inner = component.window().rev();
-        if let Some(crash) = inner.next().filter(|crash| !crash.source.is_empty()) {
-            parts.push(item("source", &*crash.source));
-            let caller = inner.next().filter(|caller| !caller.source.is_empty());
-            if let Some(caller) = caller.filter(|_| tables::RAISES.is_match(&crash.source)) {
-                parts.push(item("caller", &*caller.source));
-            }
+        if let Some(crash) = inner.next().filter(|crash| crash.has_source()) {
+            let source = crash.source();
+            let caller = inner.next().filter(|caller| caller.has_source());
+            let caller = caller.filter(|_| tables::RAISES.is_match(&source));
+            parts.push(item("source", source));
+            parts.extend(caller.map(|caller| item("caller", caller.source())));
         }
         if component.message_needed.is_some() && ns_error.is_none() {
             let skeleton = message::skeleton(value, self.family);
@@ -279,17 +277,4 @@ impl<'a> Reader<'a> {
         }
         parts
     }
-}
-
-/// Every run of digits becomes `#`.
-fn without_digits(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        if !character.is_numeric() {
-            out.push(character);
-        } else if !out.ends_with('#') {
-            out.push('#');
-        }
-    }
-    out
 }

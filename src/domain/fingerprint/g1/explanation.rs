@@ -69,8 +69,8 @@ struct FrameView<'a> {
     used: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
     why: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    source: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    source: String,
 }
 
 #[derive(Serialize)]
@@ -125,13 +125,17 @@ fn frame<'a>(component: &'a Component<'_>, index: usize, code: &'a FrameCode<'_>
     let is_crash = component.window.last() == Some(&index);
     FrameView {
         n: index + 1,
-        loc: &code.place,
+        loc: code.place(),
         r#fn: &code.function,
         app: code.in_app,
         why_app: &code.why_in_app,
         used,
         why: if used { "" } else { why_not(component, index, code) },
-        source: if used && (is_crash || is_caller(component, index)) { &code.source } else { "" },
+        source: if used && (is_crash || is_caller(component, index)) {
+            code.source()
+        } else {
+            String::new()
+        },
     }
 }
 

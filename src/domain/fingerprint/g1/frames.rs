@@ -1,6 +1,7 @@
 //! What identifies the code of a frame, and whether the frame takes part at all.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use super::family::Family;
 use super::names::{self, jvm};
@@ -21,13 +22,14 @@ const MOST_WRITTEN_LINE_CHARS: usize = 300;
 /// What bundlers leave where they cut a line.
 const SNIP: &str = "{snip}";
 
-/// The code of a frame.
+/// The code of a frame. What only frames that take part need is found when it is asked for.
 #[derive(Debug, Clone)]
 pub(super) struct FrameCode<'a> {
     /// The frame as reported.
     pub(super) frame: &'a Frame,
-    /// Where the code is: a module or a short path.
-    pub(super) place: Cow<'a, str>,
+    family: Family,
+    /// Where the code is, once it is known.
+    place: OnceCell<Cow<'a, str>>,
     /// The function.
     pub(super) function: Cow<'a, str>,
     /// The name does not tell one piece of code from another.
@@ -40,20 +42,59 @@ pub(super) struct FrameCode<'a> {
     pub(super) in_app: bool,
     /// What said so.
     pub(super) why_in_app: Cow<'a, str>,
-    /// The source line with folded white space; empty when it takes no part.
-    pub(super) source: String,
+    /// The source line as reported; empty when it takes no part.
+    line: &'a str,
 }
 
-impl FrameCode<'_> {
+impl<'a> FrameCode<'a> {
+    /// Where the code is: a module or a short path.
+    pub(super) fn place(&self) -> &str {
+        self.place.get_or_init(|| path::short_path(self.frame, self.family).into())
+    }
+
+    fn set_place(&mut self, place: impl Into<Cow<'a, str>>) {
+        self.place = OnceCell::from(place.into());
+    }
+
     /// What tells it from other frames.
     pub(super) fn key(&self) -> (&str, &str) {
-        (&self.place, &self.function)
+        (self.place(), &self.function)
     }
 
     /// Whether it names any code.
     pub(super) fn has_identity(&self) -> bool {
-        !self.function.is_empty() || !self.place.is_empty()
+        !self.function.is_empty() || !self.place().is_empty()
     }
+
+    /// Whether its source line takes part.
+    pub(super) fn has_source(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    /// The source line with single spaces; empty when it takes no part.
+    pub(super) fn source(&self) -> String {
+        folded(self.line)
+    }
+
+    /// Leaves out what changes from build to build where nothing else is known.
+    pub(super) fn forget_numbers(&mut self) {
+        if self.place().contains(char::is_numeric) {
+            self.set_place(without_digits(self.place()));
+        }
+    }
+}
+
+/// Every run of digits becomes `#`.
+fn without_digits(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if !character.is_numeric() {
+            out.push(character);
+        } else if !out.ends_with('#') {
+            out.push('#');
+        }
+    }
+    out
 }
 
 /// The code of a stack's frames, outermost first.
@@ -90,45 +131,46 @@ fn read_frame(frame: &Frame, of_event: Family) -> FrameCode<'_> {
     let path = slashed(first_of(&[&frame.abs_path, &frame.filename, &frame.module]));
     let name = names::name(frame, family, &path);
     let (in_app, why_in_app) = in_app(frame, family);
+    let place = if !name.module.is_empty() {
+        Some(name.module)
+    } else if !name.is_qualified || (family == Family::Php && name.is_weak) {
+        None
+    } else {
+        Some("".into())
+    };
+    let is_obfuscated = family == Family::Jvm && place.as_deref().is_some_and(jvm::is_obfuscated);
     let mut code = FrameCode {
         frame,
-        place: Cow::Borrowed(""),
+        family,
+        place: place.map_or_else(OnceCell::new, OnceCell::from),
         function: name.function,
         is_weak: name.is_weak,
         is_minified: is_minified(frame, family),
         dropped: None,
         in_app,
         why_in_app: why_in_app.into(),
-        source: source_line(frame, family),
-    };
-    let is_obfuscated = family == Family::Jvm && jvm::is_obfuscated(&name.module);
-    code.place = if !name.module.is_empty() {
-        name.module
-    } else if !name.is_qualified || (family == Family::Php && name.is_weak) {
-        path::short_path(frame, family).into()
-    } else {
-        "".into()
+        line: source_line(frame, family),
     };
     if code.is_minified {
         code.is_weak = true;
-        code.source.clear();
+        code.line = "";
         let is_noise = code.function.chars().count() < 5
             || tables::JS_MINIFIED_NAMES.contains(&&*code.function);
         if is_noise {
-            (code.place, code.function) = ("".into(), "".into());
+            code.function = "".into();
+            code.set_place("");
         }
     }
     if is_obfuscated {
         code.is_weak = true;
-        (code.place, code.function) = ("".into(), "".into());
+        code.function = "".into();
+        code.set_place("");
     }
     if family == Family::Native && !code.has_identity() {
-        code.place = offset(frame).unwrap_or_default().into();
+        code.set_place(offset(frame).unwrap_or_default());
     }
-    code.dropped = name
-        .dropped
-        .or_else(|| is_nameless(&code, family).then_some("no identity"))
-        .map(Cow::Borrowed);
+    let why_not = name.dropped.or_else(|| is_nameless(&code, family).then_some("no identity"));
+    code.dropped = why_not.map(Cow::Borrowed);
     code
 }
 
@@ -137,17 +179,15 @@ fn is_nameless(code: &FrameCode<'_>, family: Family) -> bool {
     if !code.function.is_empty() {
         return false;
     }
-    let has_line = !code.source.is_empty();
+    let has_line = code.has_source();
     let place_is_enough = matches!(family, Family::Js | Family::Native) || !code.is_weak;
-    code.place.is_empty() || !(has_line || place_is_enough) || (code.place == PAGE && !has_line)
+    let place = code.place();
+    place.is_empty() || !(has_line || place_is_enough) || (place == PAGE && !has_line)
 }
 
 /// Whether a frame is the application's own code, and what says so.
 fn in_app(frame: &Frame, family: Family) -> (bool, &'static str) {
-    let file = frame.filename.as_deref().unwrap_or_default();
-    let path = first_of(&[&frame.abs_path, &frame.filename]);
-    let of_library = |path: &str| !path.is_empty() && tables::LIBRARY_PATH.is_match(&slashed(path));
-    if of_library(path) || (file != path && of_library(file)) {
+    if is_in_library(frame) {
         return (false, "library path");
     }
     let module = frame.module.as_deref().unwrap_or_default();
@@ -180,13 +220,32 @@ fn in_app(frame: &Frame, family: Family) -> (bool, &'static str) {
     }
 }
 
+/// Whether the path is that of a library.
+fn is_in_library(frame: &Frame) -> bool {
+    let of_library = |path: &str| !path.is_empty() && tables::LIBRARY_PATH.is_match(&slashed(path));
+    let file = frame.filename.as_deref().unwrap_or_default();
+    let path = first_of(&[&frame.abs_path, &frame.filename]);
+    if of_library(path) {
+        return true;
+    }
+    // Where the path ends in the file, all of it was looked at, save that it begins there.
+    let is_end = path.strip_suffix(file).is_some_and(|before| before.ends_with('/'));
+    if is_end
+        && file.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !file.contains(['\\', ':'])
+    {
+        return file.starts_with("internal/") || file.starts_with("native ");
+    }
+    file != path && of_library(file)
+}
+
 /// The source line as it takes part; empty when it does not.
-fn source_line(frame: &Frame, family: Family) -> String {
+fn source_line(frame: &Frame, family: Family) -> &str {
     let line = frame.context_line.as_deref().unwrap_or_default();
     let is_read = family.has_source_lines()
         && (line.len() <= MOST_LINE_CHARS || line.chars().count() <= MOST_LINE_CHARS)
         && !line.contains(SNIP);
-    if is_read { folded(line) } else { String::new() }
+    if is_read { line.trim() } else { "" }
 }
 
 /// A line with single spaces.

@@ -186,7 +186,7 @@ impl<'a> Values<'a> {
         let value = match name {
             "function" | "stack.function" => code.function.as_ref(),
             "module" | "stack.module" | "path" | "stack.abs_path" | "stack.filename" => {
-                code.place.as_ref()
+                code.place()
             }
             "package" | "stack.package" => {
                 let package = code.frame.package.as_deref().unwrap_or_default();

@@ -4,7 +4,7 @@ use super::Analysis;
 use super::chain::is_single;
 use super::exception::{Component, Variant};
 use super::family::Family;
-use super::frames::folded;
+use super::frames::{FrameCode, folded};
 use super::message::skeleton;
 use super::tables;
 use crate::domain::event::Frame;
@@ -23,19 +23,20 @@ pub(super) fn of(analysis: &Analysis<'_>) -> Similar {
 
 /// Everything but the crashing line and its caller's, with the message.
 fn edited(analysis: &Analysis<'_>, component: &Component<'_>) -> Option<(Hash, Line)> {
-    let crash = component.crash().filter(|crash| !crash.source.is_empty())?;
+    let crash = component.crash().filter(|crash| crash.has_source())?;
     let is_kept = |(tag, _): &&Item| !matches!(tag.as_str(), "source" | "caller" | "message");
     let mut items: Vec<Item> = component.parts.iter().filter(is_kept).cloned().collect();
     let value = component.exception.and_then(|exception| exception.value.as_deref());
     items.push(("message".to_owned(), skeleton(value.unwrap_or_default(), analysis.family)));
     let has_caller = component.parts.iter().any(|(tag, _)| tag == "caller");
     let caller = component.window().rev().nth(1).filter(|_| has_caller);
-    let is_near =
-        |place: &str| place == crash.place || caller.is_some_and(|caller| place == caller.place);
-    let near = component.frames.iter().rev().filter(|code| is_near(&code.place));
+    let is_near = |place: &str| {
+        place == crash.place() || caller.is_some_and(|caller| place == caller.place())
+    };
+    let near = component.frames.iter().rev().filter(|code| is_near(code.place()));
     let line = Line {
-        source: crash.source.clone(),
-        caller: caller.map(|caller| caller.source.clone()),
+        source: crash.source(),
+        caller: caller.map(FrameCode::source),
         near: near.flat_map(|code| lines_around(code.frame)).take(MOST_NEAR_LINES).collect(),
     };
     Some((hash_of(super::NAME, "edited", &items), line))
@@ -52,12 +53,12 @@ fn truncated(analysis: &Analysis<'_>, component: &Component<'_>) -> Option<(Hash
     if analysis.family != Family::Js || is_generic {
         return None;
     }
-    let crash = component.crash().filter(|crash| !crash.source.is_empty())?;
+    let crash = component.crash().filter(|crash| crash.has_source())?;
     let frame = |(place, function): (&str, &str)| format!("{place}|{function}");
     let items = [
         ("type", component.kind.clone()),
         ("frame", frame(crash.key())),
-        ("source", crash.source.clone()),
+        ("source", crash.source()),
     ];
     let items: Vec<Item> = items.into_iter().map(|(tag, value)| (tag.to_owned(), value)).collect();
     let window = component.window().map(|code| frame(code.key())).collect();

@@ -314,6 +314,8 @@ patterns! {
     NO_SUCH_HOST = r"(?i:getaddrinfo (?:ENOTFOUND|EAI_AGAIN)|name or service not known|temporary failure in name resolution|nodename nor servname)";
     TOO_MANY_CONNECTIONS = r"(?i:too many connections|remaining connection slots|sorry, too many clients)";
     NO_SPACE = r"(?i:no space left on device|ENOSPC|\[Errno 28\])";
+    /// Any of these.
+    OUTAGE = r"(?i:refused|REFUSED|WinError|Errno|connect|no route|UNREACH|network is|getaddrinfo|not known|resolution|nodename|too many|connection slots|no space|ENOSPC)";
     /// The port in a message.
     PORT = r"(?:port |:)(\d{2,5})\b";
 
