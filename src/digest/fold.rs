@@ -105,7 +105,9 @@ pub fn fold(
         let (issue, events) = fold_issue(issue_id, facts, &reports, (believes_all, now));
         let learnt = changes.remove(&issue_id).unwrap_or_default();
         plan.issues.extend(issue.map(|mut issue| {
-            issue.changes.splice(..0, learnt);
+            // Nothing happens to an issue before it is opened.
+            let at = usize::from(facts.is_none()).min(issue.changes.len());
+            issue.changes.splice(at..at, learnt);
             issue
         }));
         plan.events.extend(events);

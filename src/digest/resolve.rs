@@ -10,16 +10,13 @@ use crate::domain::fingerprint::Hash;
 use crate::domain::fingerprint::similar::{Known, MOST_CANDIDATES, edited, truncated};
 use crate::domain::id::{IssueId, ShortId};
 use crate::domain::lifecycle::{Change, Join};
-use crate::domain::tag_counts::OTHER_VALUES;
+use crate::domain::tag_counts::{MOST_VALUE_CHARS, OTHER_VALUES};
 use crate::domain::text::bounded;
 use crate::store::batch::{IssueFacts, NewHash};
 use crate::store::similar::SimilarHash;
 
 /// How a hash is stored that opened an issue.
 const NEW: &str = "new";
-
-/// The longest release that is counted, in characters.
-const MOST_RELEASE_CHARS: usize = 200;
 
 /// What is stored about the hashes of a batch.
 #[derive(Debug, Default)]
@@ -95,7 +92,7 @@ impl<'a> Resolver<'a> {
         self.offer_merge(report, issue);
         if let Some(release) = &report.release {
             let seen = self.releases.entry(issue).or_default();
-            seen.insert(bounded(release, MOST_RELEASE_CHARS));
+            seen.insert(bounded(release, MOST_VALUE_CHARS));
         }
         issue
     }
@@ -107,7 +104,7 @@ impl<'a> Resolver<'a> {
             return Some((facts.id, Join::Upgraded));
         }
         let study = study?;
-        let release = report.release.as_deref().map(|name| bounded(name, MOST_RELEASE_CHARS));
+        let release = report.release.as_deref().map(|name| bounded(name, MOST_VALUE_CHARS));
         if let Some((key, line)) = &study.similar.edited
             && let Some(release) = release
             && let Some(issue) = edited(line, &self.known(*key, Some(&release)))

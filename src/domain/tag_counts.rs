@@ -12,6 +12,9 @@ pub const MOST_TAGS: usize = 100;
 /// A tag of an issue keeps counts of this many different values; the rest is counted together.
 pub const MOST_VALUES: usize = 100;
 
+/// A value is counted by so many characters of it.
+pub const MOST_VALUE_CHARS: usize = 200;
+
 /// Stands for all values of a tag beyond [`MOST_VALUES`].
 pub const OTHER_VALUES: &str = "(other)";
 
@@ -30,7 +33,7 @@ pub fn tags_of(event: &Event) -> BTreeMap<String, String> {
     ];
     for (tag, value) in facts {
         if let Some(value) = value {
-            tags.insert(tag.to_owned(), super::text::bounded(value, 200));
+            tags.insert(tag.to_owned(), super::text::bounded(value, MOST_VALUE_CHARS));
         }
     }
     tags.insert("level".to_owned(), event.level.as_str().to_owned());

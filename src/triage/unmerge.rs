@@ -10,7 +10,7 @@ use crate::domain::id::IssueId;
 use crate::domain::issue::{Issue, handled_of_both};
 use crate::domain::lifecycle::{Change, State};
 use crate::domain::project::Project;
-use crate::domain::tag_counts::{KnownTags, TagCounts, tags_of};
+use crate::domain::tag_counts::{KnownTags, MOST_VALUE_CHARS, TagCounts, tags_of};
 use crate::domain::text::bounded;
 use crate::domain::time::Timestamp;
 use crate::domain::title;
@@ -21,9 +21,6 @@ use crate::store::{Store, StoreError, Tx};
 
 /// So many bodies tell of tags and users.
 const MOST_BODIES: i64 = 1_000;
-
-/// The longest value of a tag that is counted, in characters.
-const MOST_TAG_CHARS: usize = 200;
 
 /// Gives hashes of an issue, and the events they have, to an issue of their own: the one they led to
 /// before a merge, else a new one. The number of that issue.
@@ -262,7 +259,7 @@ impl Split<'_> {
         for one in counts {
             let n_events = one.n_events.unsigned_abs();
             let mut add = |tag: &str, value: &str| {
-                *tags.entry((tag.to_owned(), bounded(value, MOST_TAG_CHARS))).or_default() +=
+                *tags.entry((tag.to_owned(), bounded(value, MOST_VALUE_CHARS))).or_default() +=
                     n_events;
             };
             add("environment", &one.environment);

@@ -14,8 +14,6 @@
 mod glob;
 mod parse;
 
-use std::fmt;
-
 use self::glob::Glob;
 use super::super::event::{Event, Frame};
 
@@ -319,11 +317,5 @@ impl FrameRules {
             }
         }
         verdicts
-    }
-}
-
-impl fmt::Display for FingerprintRule {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
     }
 }

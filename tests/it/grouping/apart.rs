@@ -52,6 +52,7 @@ both!(two_edited_lines_that_arrive_together_are_judged_alike, |engine: Engine| a
     database.release().await;
     app.digested().await;
     assert_eq!(issues_of_events(&app).await, ["1", "1"]);
+    assert_eq!(app.changes("SHOP-1").await, ["opened", "joined"]);
     app.stop().await;
 });
 

@@ -50,7 +50,6 @@ struct Values<'a> {
 impl<'a> Values<'a> {
     /// The fingerprint of these parts, of which `{{ default }}` is one or not.
     fn chosen(self, parts: &[String], title: Option<String>, by: String) -> Analysis<'a> {
-        let default = by_itself(self.event, self.family, self.grouping);
         let custom = |kind, items, variant| Analysis {
             event: self.event,
             family: self.family,
@@ -65,6 +64,7 @@ impl<'a> Values<'a> {
             let items = parts.iter().map(|part| item("fp", bounded(part, MOST_PART_CHARS)));
             return custom(Kind::Custom, items.collect(), "custom");
         }
+        let default = by_itself(self.event, self.family, self.grouping);
         if parts.iter().all(|part| is_default(part)) {
             return Analysis { title, ..default };
         }
