@@ -152,12 +152,19 @@ pub async fn set_scrub_rules(
 ///
 /// # Errors
 /// [`ProjectError`] names what is wrong.
+///
+/// # Panics
+/// When reading rules does, which is a defect.
 pub async fn set_grouping_rules(
     store: &Store,
     clock: &Clock,
     id: ProjectId,
     rules: WishedRules,
 ) -> Result<Option<GroupingRules>, ProjectError> {
+    let wished = rules.clone();
+    tokio::task::spawn_blocking(move || wished.check())
+        .await
+        .expect("reading rules does not panic, and the runtime runs as long as its requests")?;
     let mut tx = store.write().await?;
     if tx.find_project_by_id(id).await?.is_none() {
         return Ok(None);

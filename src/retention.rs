@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::domain::fingerprint::settings::EXTENSION;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::project::{LEAST_RETENTION_DAYS, Settings};
 use crate::domain::sampling::thin;
@@ -102,6 +103,29 @@ async fn give_up_of(
     given.n_bodies += look_at_issues(store, project, settings, before).await?;
     let mut tx = store.write().await?;
     tx.delete_unused_dictionaries(project, now).await?;
+    tx.commit().await?;
+    extend_overlap(store, project, now).await
+}
+
+/// Does not give up fingerprints of the grouping config before while issues are found by them.
+async fn extend_overlap(
+    store: &Store,
+    project: ProjectId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut tx = store.read().await?;
+    let rules = tx.find_grouping_rules(project).await?;
+    if !rules.is_some_and(|rules| rules.overlap_ends_soon(now)) {
+        return Ok(());
+    }
+    let new_hashes = tx.count_new_hashes(project, now.minus(EXTENSION)).await?;
+    drop(tx);
+    let mut tx = store.write().await?;
+    // As they are now that nobody can change them.
+    let rules = tx.find_grouping_rules(project).await?;
+    if let Some(rules) = rules.and_then(|rules| rules.extended(new_hashes, now)) {
+        tx.upsert_grouping_rules(project, &rules, now).await?;
+    }
     tx.commit().await
 }
 

@@ -11,6 +11,7 @@ use crate::domain::lifecycle::InvalidTransition;
 use crate::project::ProjectError;
 use crate::store::StoreError;
 use crate::triage::TriageError;
+use crate::triage::try_grouping::TryError;
 
 /// The stable code of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +187,15 @@ impl From<ProjectError> for ApiError {
             ProjectError::Scrubbing(invalid) => Self::invalid(invalid),
             ProjectError::Grouping(invalid) => Self::invalid(invalid),
             ProjectError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TryError> for ApiError {
+    fn from(error: TryError) -> Self {
+        match error {
+            TryError::Invalid(invalid) => Self::invalid(invalid),
+            TryError::Store(error) => error.into(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::auth::Bearer;
 use super::extract::Json;
 use super::keys::project_of;
 use super::{Api, ApiError};
-use crate::domain::fingerprint::settings::{GroupingRules, WishedRules};
+use crate::domain::fingerprint::settings::WishedRules;
 use crate::domain::id::ShortId;
 use crate::domain::token::Scope;
 use crate::project;
@@ -110,11 +110,7 @@ pub(super) async fn try_out(
         Some(rules) => rules.following(&now, api.clock.now()).map_err(ApiError::invalid)?,
         None => now.clone(),
     };
-    let groupings = |rules: &GroupingRules| {
-        rules.groupings().map(|groupings| groupings.current).map_err(ApiError::invalid)
-    };
-    let both = (groupings(&now)?, groupings(&then)?);
-    let tried = try_grouping(&api.store, &project, both, n_events).await?;
+    let tried = try_grouping(&api.store, &project, (now, then), n_events).await?;
     let short = |number: i64| ShortId { prefix: project.prefix.clone(), number }.to_string();
     let merged = tried.would_merge.into_iter();
     let split = tried.would_split.into_iter();

@@ -6,8 +6,9 @@ use sqlx::FromRow;
 
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
-use crate::domain::fingerprint::settings::GroupingRules;
+use crate::domain::fingerprint::settings::{GroupingRules, NewHashes};
 use crate::domain::id::ProjectId;
+use crate::domain::lifecycle::Join;
 use crate::domain::scrub::rules::ScrubRules;
 use crate::domain::time::Timestamp;
 
@@ -43,7 +44,11 @@ const UPSERT: &str = "INSERT INTO project_rules (project_id, kind, rules, versio
         version = project_rules.version + 1,
         changed_at = EXCLUDED.changed_at";
 
-statements!(FIND, LIST_VERSIONS, UPSERT);
+const COUNT_NEW_HASHES: &str = "SELECT COUNT(*),
+        COUNT(CASE WHEN how = $3 THEN 1 END)
+    FROM issue_hashes WHERE project_id = $1 AND created_at >= $2";
+
+statements!(FIND, LIST_VERSIONS, UPSERT, COUNT_NEW_HASHES);
 
 impl Tx {
     /// A project's rules of scrubbing, if it has some of its own.
@@ -123,6 +128,23 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.upsert_rules(project, Kind::Grouping, rules, now).await
+    }
+
+    /// The fingerprints of a project first seen since a time. Reads all it has.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn count_new_hashes(
+        &mut self,
+        project: ProjectId,
+        since: Timestamp,
+    ) -> Result<NewHashes, StoreError> {
+        let (n_all, n_upgraded): (i64, i64) = on!(self, |c| sqlx::query_as(COUNT_NEW_HASHES)
+            .bind(project.0)
+            .bind(since.as_micros())
+            .bind(Join::Upgraded.as_str())
+            .fetch_one(c))?;
+        Ok(NewHashes { n_all: n_all.unsigned_abs(), n_upgraded: n_upgraded.unsigned_abs() })
     }
 
     async fn upsert_rules(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::event::Event;
+use crate::domain::fingerprint::settings::{GroupingRules, InvalidGrouping};
 use crate::domain::fingerprint::{Grouping, Hash, fingerprint};
 use crate::domain::id::IssueId;
 use crate::domain::project::Project;
@@ -10,6 +11,17 @@ use crate::store::{Store, StoreError};
 
 /// Events that are looked at, at most.
 pub const MOST_EVENTS: i64 = 2_000;
+
+/// Why rules could not be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum TryError {
+    /// They make no sense.
+    #[error(transparent)]
+    Invalid(#[from] InvalidGrouping),
+    /// The store has no events to show.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// What would be different.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,16 +41,16 @@ pub struct Tried {
 /// Groups the latest events of a project whose bodies are kept, by the rules of now and by others.
 ///
 /// # Errors
-/// [`StoreError`] of the database.
+/// [`TryError`].
 ///
 /// # Panics
 /// When grouping does, which is a defect.
 pub async fn try_grouping(
     store: &Store,
     project: &Project,
-    (now, then): (Grouping, Grouping),
+    (now, then): (GroupingRules, GroupingRules),
     n_events: i64,
-) -> Result<Tried, StoreError> {
+) -> Result<Tried, TryError> {
     let mut tx = store.read().await?;
     let stored = tx.list_latest_bodies(project.id, n_events.min(MOST_EVENTS)).await?;
     let mut events: Vec<(IssueId, Event)> = Vec::new();
@@ -50,9 +62,12 @@ pub async fn try_grouping(
     let issues: Vec<IssueId> = issues.into_iter().collect();
     let numbers = tx.list_numbers_of(project.id, &issues).await?;
     drop(tx);
-    let work = move || compare(&events, &numbers, &now, &then);
+    let work = move || {
+        let (now, then) = (now.groupings()?.current, then.groupings()?.current);
+        Ok(compare(&events, &numbers, &now, &then))
+    };
     let tried = tokio::task::spawn_blocking(work).await;
-    Ok(tried.expect("grouping does not panic, and the runtime runs as long as its requests"))
+    tried.expect("grouping does not panic, and the runtime runs as long as its requests")
 }
 
 fn compare(

@@ -12,6 +12,13 @@ use crate::domain::time::Timestamp;
 /// For so long after a change of the config old hashes still lead to their issues.
 pub const OVERLAP: Duration = Duration::from_hours(90 * 24);
 
+/// An overlap that is still needed is extended until so long from now.
+pub const EXTENSION: Duration = Duration::from_hours(30 * 24);
+
+/// An overlap is still needed while more than one in so many new fingerprints are of issues that
+/// only an old one leads to.
+const STILL_NEEDED: u64 = 100;
+
 /// The grouping rules of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -91,10 +98,10 @@ pub struct Groupings {
 
 impl WishedRules {
     /// The rules on top of what a project has: a change of the config keeps the old one for a
-    /// while.
+    /// while. Whether they make sense is [`Self::check`]'s to say.
     ///
     /// # Errors
-    /// [`InvalidGrouping`] names what is wrong.
+    /// [`InvalidGrouping::Config`].
     pub fn following(
         self,
         now: &GroupingRules,
@@ -116,25 +123,62 @@ impl WishedRules {
             fingerprint_rules: self.fingerprint_rules,
             frame_rules: self.frame_rules,
         };
-        rules.groupings()?;
         Ok(rules)
+    }
+
+    /// Whether the rules make sense. Compiling them can take a tenth of a second.
+    ///
+    /// # Errors
+    /// [`InvalidGrouping`] names what is wrong.
+    pub fn check(&self) -> Result<(), InvalidGrouping> {
+        parse(&self.fingerprint_rules, &self.frame_rules).map(drop)
     }
 }
 
+fn parse(
+    fingerprint: &str,
+    frames: &str,
+) -> Result<(FingerprintRules, FrameRules), InvalidGrouping> {
+    let fingerprint =
+        FingerprintRules::parse(fingerprint).map_err(InvalidGrouping::FingerprintRules)?;
+    let frames = FrameRules::parse(frames).map_err(InvalidGrouping::FrameRules)?;
+    Ok((fingerprint, frames))
+}
+
+/// The fingerprints of a project that were first seen within [`EXTENSION`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewHashes {
+    /// How many.
+    pub n_all: u64,
+    /// How many of them belong to their issues because the config before said so.
+    pub n_upgraded: u64,
+}
+
 impl GroupingRules {
+    /// The rules with more time for old hashes, where that ends soon and they are still needed.
+    #[must_use]
+    pub fn extended(&self, new: NewHashes, now: Timestamp) -> Option<Self> {
+        let needed = new.n_upgraded.saturating_mul(STILL_NEEDED) > new.n_all;
+        let previous = self.previous.filter(|_| needed && self.overlap_ends_soon(now))?;
+        let until = now.plus(EXTENSION).max(previous.until);
+        Some(Self { previous: Some(Previous { until, ..previous }), ..self.clone() })
+    }
+
+    /// Whether old hashes lead to their issues today and no longer in a week.
+    #[must_use]
+    pub fn overlap_ends_soon(&self, now: Timestamp) -> bool {
+        const SOON: Duration = Duration::from_hours(7 * 24);
+        self.previous.is_some_and(|previous| (now..now.plus(SOON)).contains(&previous.until))
+    }
+
     /// The rules ready for use.
     ///
     /// # Errors
     /// [`InvalidGrouping`] names what is wrong.
     pub fn groupings(&self) -> Result<Groupings, InvalidGrouping> {
-        let current = Grouping {
-            config: self.config,
-            builtin_off: self.builtin_off.clone(),
-            fingerprint_rules: FingerprintRules::parse(&self.fingerprint_rules)
-                .map_err(InvalidGrouping::FingerprintRules)?,
-            frame_rules: FrameRules::parse(&self.frame_rules)
-                .map_err(InvalidGrouping::FrameRules)?,
-        };
+        let (fingerprint_rules, frame_rules) = parse(&self.fingerprint_rules, &self.frame_rules)?;
+        let builtin_off = self.builtin_off.clone();
+        let current = Grouping { config: self.config, builtin_off, fingerprint_rules, frame_rules };
         let previous = self.previous.map(|previous| {
             (Grouping { config: previous.config, ..current.clone() }, previous.until)
         });

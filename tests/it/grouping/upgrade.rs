@@ -1,10 +1,15 @@
 //! A project moves to a newer config, and nobody's issues split.
 
+use std::time::Duration;
+
+use airlock::retention::give_up_old;
 use serde_json::{Value, json};
 
 use super::labelled::{Labelled, b_cubed, lines};
 use super::{crash_at, issues_of_events, n_issues, send_all};
 use crate::support::{Database, Engine, TestApp, both, with};
+
+const RULES: &str = "/api/v1/projects/shop/rules/grouping";
 
 /// Puts the one project on the frozen config.
 async fn begin_with_g0(app: &TestApp) {
@@ -43,11 +48,10 @@ both!(an_upgrade_opens_no_issue_for_errors_that_have_one, |engine: Engine| async
     assert!(n_of_discarded > 1);
     app.act("SHOP-2", "merge", json!({"into": "SHOP-3"})).await.ok();
 
-    let path = "/api/v1/projects/shop/rules/grouping";
-    let rules = app.put(path, &json!({"config": "g1"})).await.ok();
+    let rules = app.put(RULES, &json!({"config": "g1"})).await.ok();
     assert_eq!((&rules["config"], &rules["previous"]["config"]), (&json!("g1"), &json!("g0")));
     assert_eq!(rules["previous"]["until"], "2027-02-19T12:00:00Z");
-    let refused = app.put(path, &json!({"config": "g0"})).await;
+    let refused = app.put(RULES, &json!({"config": "g0"})).await;
     assert_eq!(refused.problem(), (422, "invalid".to_owned()));
     send_all(&app, &shop, events(2).iter().map(|(_, event)| event)).await;
 
@@ -70,7 +74,7 @@ both!(an_error_that_storms_while_a_project_is_upgraded_stays_one_issue, |engine:
         let shop = app.create_project("shop").await;
         begin_with_g0(&app).await;
         app.crashed(&shop, "KeyError").await;
-        app.put("/api/v1/projects/shop/rules/grouping", &json!({"config": "g1"})).await.ok();
+        app.put(RULES, &json!({"config": "g1"})).await.ok();
         let mut database =
             Database::open(app.config.database.as_deref().expect("an address")).await;
         // One batch, of which few bodies are kept.
@@ -95,10 +99,40 @@ both!(when_the_overlap_is_over_old_fingerprints_lead_nowhere, |engine: Engine| a
         with(event, &json!({ "event_id": id }))
     };
     app.send(&shop, &crash("00000000000000000000000000000001")).await;
-    app.put("/api/v1/projects/shop/rules/grouping", &json!({"config": "g1"})).await.ok();
-    app.clock.advance(std::time::Duration::from_hours(91 * 24));
+    app.put(RULES, &json!({"config": "g1"})).await.ok();
+    app.clock.advance(Duration::from_hours(91 * 24));
     app.send(&shop, &crash("00000000000000000000000000000002")).await;
     assert_eq!(issues_of_events(&app).await, ["1", "2"]);
+    app.stop().await;
+});
+
+both!(old_fingerprints_get_more_time_while_issues_are_found_by_them, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    begin_with_g0(&app).await;
+    let crash = |n: u32| crash_at(&format!("post_{n}"), "    prices = cart['total']", "1");
+    for n in 1..=3 {
+        app.send(&shop, &crash(n)).await;
+    }
+    app.put(RULES, &json!({"config": "g1"})).await.ok();
+    let after_days = async |n: u64| {
+        app.clock.advance(Duration::from_hours(n * 24));
+        give_up_old(app.running.store(), app.clock.now()).await.expect("a round");
+        app.get(RULES).await.ok()["previous"]["until"].clone()
+    };
+    assert_eq!(after_days(70).await, "2027-02-19T12:00:00Z");
+    app.send(&shop, &crash(1)).await;
+    assert_eq!(after_days(5).await, "2027-02-19T12:00:00Z", "there is time yet");
+    assert_eq!(after_days(10).await, "2027-03-16T12:00:00Z", "30 days from day 85");
+    assert_eq!(after_days(15).await, "2027-03-16T12:00:00Z");
+    app.send(&shop, &crash(2)).await;
+    assert_eq!(after_days(10).await, "2027-04-10T12:00:00Z", "30 days from day 110");
+    assert_eq!(after_days(25).await, "2027-04-10T12:00:00Z", "nothing needed it for 35 days");
+    app.send(&shop, &crash(2)).await;
+    assert_eq!(n_issues(&app).await, 3);
+    assert_eq!(after_days(5).await, "2027-04-10T12:00:00Z");
+    app.send(&shop, &crash(3)).await;
+    assert_eq!(n_issues(&app).await, 4, "its time is over");
     app.stop().await;
 });
 
