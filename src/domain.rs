@@ -10,10 +10,13 @@
 //! To add a rule: a file with its types and one pure function, examples as table tests, and a
 //! property test for what must hold for every input.
 
+pub mod commit;
+pub mod containment;
 pub mod effect;
 pub mod event;
 pub mod event_counts;
 pub mod fingerprint;
+pub mod history;
 pub mod id;
 pub mod issue;
 pub mod lifecycle;

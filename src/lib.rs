@@ -26,6 +26,7 @@
 pub mod domain;
 
 pub mod clock;
+pub mod git;
 pub mod health;
 pub mod protocol;
 pub mod spool;

@@ -14,6 +14,7 @@ mod counting;
 mod error_codes;
 mod faults;
 mod first_crash;
+mod git;
 mod grouping;
 mod hostile;
 mod intake;

@@ -1,0 +1,270 @@
+//! Whether a fix is part of what is, or would be, deployed: what the git history says.
+//!
+//! A fix is contained when it, or an *equivalent* of it, is live: an ancestor of the deployed commit
+//! that nothing takes back. Equivalent are commits that say to be picked from it, and commits of the
+//! same author or subject with the same patch; of those, what is picked from them. A revert kills
+//! what it names, and the equivalents of that, where it descends from them; and it counts only as
+//! long as it lives itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::commit::Sha;
+use super::history::{History, Marks, Place, Reach};
+
+/// Why one commit stands for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// It is the same.
+    Same,
+    /// It says to be picked from it.
+    Picked,
+    /// It has its author or subject, and its patch.
+    SamePatch,
+    /// It has its author or subject, and the patch of the branch that ends with it.
+    Squashed,
+}
+
+/// Commits that have the same patch as others: from a commit to what stands for it.
+pub type SamePatch = BTreeMap<Sha, Vec<(Sha, Rule)>>;
+
+/// What the history says of one commit of a fix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Containment {
+    /// It is part of it.
+    Contained {
+        /// The commit that is live.
+        commit: Sha,
+        /// How that stands for the fix.
+        rule: Rule,
+    },
+    /// Neither it nor anything that stands for it is part of it.
+    Absent,
+    /// It was part of it, and was taken back.
+    Reverted {
+        /// The commit that was taken back.
+        commit: Sha,
+        /// By this one.
+        by: Sha,
+    },
+    /// Taken back on one line, alive on another, and both are part of it: only a person can tell.
+    Conflicted {
+        /// The commit that lives.
+        commit: Sha,
+        /// What takes it back elsewhere.
+        by: Sha,
+    },
+    /// The history does not go back far enough.
+    Unknown,
+}
+
+impl Containment {
+    /// Whether the fix is part of it, for certain.
+    #[must_use]
+    pub fn is_contained(&self) -> bool {
+        matches!(self, Self::Contained { .. })
+    }
+}
+
+/// The answer for a fix of several commits: all of them must be part of it.
+///
+/// One that certainly is not decides; after that one that nobody can tell.
+#[must_use]
+pub fn of_all(answers: impl IntoIterator<Item = Containment>) -> Containment {
+    let weight = |answer: &Containment| match answer {
+        Containment::Reverted { .. } => 0,
+        Containment::Absent => 1,
+        Containment::Conflicted { .. } => 2,
+        Containment::Unknown => 3,
+        Containment::Contained { .. } => 4,
+    };
+    answers.into_iter().min_by_key(weight).unwrap_or(Containment::Unknown)
+}
+
+impl fmt::Display for Containment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Contained { commit, rule } => match rule {
+                Rule::Same => write!(f, "{} is part of it", commit.short()),
+                Rule::Picked => write!(f, "{}, picked from it, is part of it", commit.short()),
+                Rule::SamePatch => write!(f, "{}, the same change, is part of it", commit.short()),
+                Rule::Squashed => {
+                    write!(f, "{}, its branch in one commit, is part of it", commit.short())
+                }
+            },
+            Self::Absent => write!(f, "it is not part of it"),
+            Self::Reverted { commit, by } => {
+                write!(f, "{} was taken back by {}", commit.short(), by.short())
+            }
+            Self::Conflicted { commit, by } => write!(
+                f,
+                "{} is part of it and so is {}, which takes it back on another line",
+                commit.short(),
+                by.short()
+            ),
+            Self::Unknown => write!(f, "the history does not go back far enough"),
+        }
+    }
+}
+
+/// What is deployed of one repository, or would be. Made once for all questions about it.
+#[derive(Debug)]
+pub struct Deployed<'a> {
+    history: &'a History,
+    same_patch: &'a SamePatch,
+    /// Fixes that did not help stand for nothing but themselves.
+    failed: &'a BTreeSet<Sha>,
+    ancestors: Marks,
+}
+
+/// A revert that may be live, and what would take it back.
+struct Revert {
+    by: Vec<Place>,
+    is_live: bool,
+}
+
+impl<'a> Deployed<'a> {
+    /// What a commit brings with it.
+    #[must_use]
+    pub fn new(
+        history: &'a History,
+        tip: Place,
+        same_patch: &'a SamePatch,
+        failed: &'a BTreeSet<Sha>,
+    ) -> Self {
+        Self { history, same_patch, failed, ancestors: history.ancestors(&[tip]) }
+    }
+
+    /// What the history says of a commit of a fix.
+    #[must_use]
+    pub fn contains(&self, fix: &Sha) -> Containment {
+        let equivalents = self.equivalents(fix);
+        let present: Vec<(Place, Sha, Rule)> = equivalents
+            .iter()
+            .filter_map(|(sha, rule)| Some((self.history.find(sha)?, *sha, *rule)))
+            .filter(|(place, _, _)| self.ancestors.has(*place))
+            .collect();
+        if present.is_empty() {
+            let is_unknown = self.ancestors.is_cut();
+            return if is_unknown { Containment::Unknown } else { Containment::Absent };
+        }
+        let named = self.reverts_of(equivalents.keys());
+        if named.is_empty() {
+            return contained(&present);
+        }
+        let reverts = self.judge(&named);
+        let is_live = |place: &Place| reverts.get(place).is_some_and(|revert| revert.is_live);
+        let named: Vec<Place> = named.into_iter().filter(is_live).collect();
+        let killer = |(place, _, _): &(Place, Sha, Rule)| {
+            // The latest says it best.
+            named.iter().rev().copied().find(|revert| self.descends(*revert, *place))
+        };
+        let alive: Vec<(Place, Sha, Rule)> =
+            present.iter().filter(|one| killer(one).is_none()).copied().collect();
+        let Some((_, last_alive, _)) = alive.iter().max() else {
+            let taken_back = present.iter().max().and_then(|one| Some((one.1, killer(one)?)));
+            return taken_back.map_or(Containment::Absent, |(commit, by)| Containment::Reverted {
+                commit,
+                by: self.history.sha(by),
+            });
+        };
+        // What lives descends from the revert, as a re-landing does; else the two know nothing of
+        // each other.
+        let is_settled = |revert: &Place| alive.iter().any(|one| self.descends(one.0, *revert));
+        match named.iter().rev().find(|revert| !is_settled(revert)) {
+            Some(by) => Containment::Conflicted { commit: *last_alive, by: self.history.sha(*by) },
+            None => contained(&alive),
+        }
+    }
+
+    fn descends(&self, later: Place, earlier: Place) -> bool {
+        self.history.reach(earlier, later) == Reach::Yes
+    }
+
+    /// A commit and all that stands for it, each by the first rule that says so.
+    fn equivalents(&self, commit: &Sha) -> BTreeMap<Sha, Rule> {
+        let mut found = BTreeMap::from([(*commit, Rule::Same)]);
+        // What says so itself is better than what only looks alike.
+        self.add_picks(*commit, &mut found);
+        for (same, rule) in self.same_patch.get(commit).into_iter().flatten() {
+            if !self.failed.contains(same) && !found.contains_key(same) {
+                found.insert(*same, *rule);
+                self.add_picks(*same, &mut found);
+            }
+        }
+        found
+    }
+
+    /// What was picked from a commit, and from that in turn.
+    fn add_picks(&self, commit: Sha, found: &mut BTreeMap<Sha, Rule>) {
+        let mut unseen = vec![commit];
+        while let Some(sha) = unseen.pop() {
+            for pick in self.history.picks_of(&sha) {
+                let pick = self.history.sha(pick);
+                if !self.failed.contains(&pick) && !found.contains_key(&pick) {
+                    found.insert(pick, Rule::Picked);
+                    unseen.push(pick);
+                }
+            }
+        }
+    }
+
+    /// What is part of it and says to take any of these commits back, or what they were picked from:
+    /// a pick may be reverted by the name of what it came from. In ascending order.
+    fn reverts_of<'c>(&self, commits: impl IntoIterator<Item = &'c Sha>) -> BTreeSet<Place> {
+        let mut reverts = BTreeSet::new();
+        let mut seen: BTreeSet<Sha> = commits.into_iter().copied().collect();
+        let mut unseen: Vec<Sha> = seen.iter().copied().collect();
+        while let Some(sha) = unseen.pop() {
+            let there = self.history.reverting(&sha).filter(|place| self.ancestors.has(*place));
+            reverts.extend(there);
+            unseen.extend(self.history.sources_of(&sha).filter(|source| seen.insert(*source)));
+        }
+        reverts
+    }
+
+    /// Which of these reverts, and of those that take them back, live.
+    fn judge(&self, named: &BTreeSet<Place>) -> BTreeMap<Place, Revert> {
+        let mut reverts: BTreeMap<Place, Revert> = BTreeMap::new();
+        let mut unseen: Vec<Place> = named.iter().copied().collect();
+        while let Some(place) = unseen.pop() {
+            if reverts.contains_key(&place) {
+                continue;
+            }
+            let class = self.equivalents(&self.history.sha(place));
+            let by: Vec<Place> =
+                self.reverts_of(class.keys()).into_iter().filter(|by| *by > place).collect();
+            unseen.extend(&by);
+            reverts.insert(place, Revert { by, is_live: true });
+        }
+        // What takes something back comes later than it: the latest are judged first.
+        let order: Vec<Place> = reverts.keys().rev().copied().collect();
+        for place in order {
+            let is_dead = reverts.get(&place).is_some_and(|revert| {
+                revert.by.iter().any(|by| {
+                    reverts.get(by).is_some_and(|by| by.is_live) && self.descends(*by, place)
+                })
+            });
+            if let Some(revert) = reverts.get_mut(&place) {
+                revert.is_live = !is_dead;
+            }
+        }
+        reverts
+    }
+}
+
+/// The plainest reason why it is part of it.
+fn contained(alive: &[(Place, Sha, Rule)]) -> Containment {
+    let plainest = alive.iter().min_by_key(|(place, _, rule)| (*rule, *place));
+    plainest.map_or(Containment::Absent, |(_, commit, rule)| Containment::Contained {
+        commit: *commit,
+        rule: *rule,
+    })
+}
+
+#[cfg(test)]
+mod tests;

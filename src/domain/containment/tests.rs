@@ -1,0 +1,293 @@
+use proptest::prelude::*;
+
+use super::super::commit::{Commit, Reverted};
+use super::*;
+
+fn sha(number: usize) -> Sha {
+    let mut name = [0; 20];
+    name[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    // Names say nothing about the order of commits.
+    name[0] = u8::try_from(number.wrapping_mul(151) % 251).expect("below 256");
+    Sha(name)
+}
+
+/// A commit of a made history: everything by number.
+#[derive(Debug, Clone)]
+struct Made {
+    parents: Vec<usize>,
+    picked_from: Option<usize>,
+    reverts: Option<usize>,
+}
+
+fn commits(made: &[Made]) -> Vec<Commit> {
+    let commit = |(number, made): (usize, &Made)| Commit {
+        sha: sha(number),
+        parents: made.parents.iter().copied().map(sha).collect(),
+        time: 0,
+        author: 0,
+        subject: 0,
+        picked_from: made.picked_from.into_iter().map(sha).collect(),
+        reverts: made
+            .reverts
+            .map(|reverted| Reverted::Commit(sha(reverted).to_string().parse().expect("a name")))
+            .into_iter()
+            .collect(),
+        request: None,
+    };
+    made.iter().enumerate().map(commit).collect()
+}
+
+/// The same rules, said as plainly as possible and with no regard to time.
+struct Model<'a>(&'a [Made]);
+
+impl Model<'_> {
+    fn descends(&self, later: usize, earlier: usize) -> bool {
+        later == earlier || self.0[later].parents.iter().any(|one| self.descends(*one, earlier))
+    }
+
+    fn equivalents(&self, commit: usize) -> BTreeSet<usize> {
+        let mut all = BTreeSet::from([commit]);
+        loop {
+            let is_pick =
+                |one: &usize| self.0[*one].picked_from.is_some_and(|of| all.contains(&of));
+            let more: BTreeSet<usize> = (0..self.0.len()).filter(is_pick).collect();
+            if more.is_subset(&all) {
+                return all;
+            }
+            all.extend(more);
+        }
+    }
+
+    /// All that a revert may name to mean one of these.
+    fn names(&self, class: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut names = class.clone();
+        loop {
+            let sources = names.iter().filter_map(|one| self.0[*one].picked_from);
+            let more: BTreeSet<usize> = sources.collect();
+            if more.is_subset(&names) {
+                return names;
+            }
+            names.extend(more);
+        }
+    }
+
+    fn reverted_by_name(&self, reverted: usize, names: &BTreeSet<usize>) -> bool {
+        // Taking back a merge takes back what it brought.
+        let parents = &self.0[reverted].parents;
+        let is_meant = |one: usize| {
+            one == reverted
+                || (parents.len() > 1
+                    && self.descends(reverted, one)
+                    && !self.descends(parents[0], one))
+        };
+        names.iter().any(|one| is_meant(*one))
+    }
+
+    /// Commits of `tip` that take back one of the class and live.
+    fn live_reverts(&self, class: &BTreeSet<usize>, tip: usize) -> BTreeSet<usize> {
+        let names = self.names(class);
+        let takes_back = |one: &usize| {
+            self.descends(tip, *one)
+                && self.0[*one].reverts.is_some_and(|of| self.reverted_by_name(of, &names))
+                && self.lives(*one, &self.equivalents(*one), tip)
+        };
+        (0..self.0.len()).filter(takes_back).collect()
+    }
+
+    fn lives(&self, commit: usize, class: &BTreeSet<usize>, tip: usize) -> bool {
+        // What takes it back comes later, so this ends.
+        let names = self.names(class);
+        self.descends(tip, commit)
+            && !(commit + 1..self.0.len()).any(|by| {
+                self.descends(by, commit)
+                    && self.descends(tip, by)
+                    && self.0[by].reverts.is_some_and(|of| self.reverted_by_name(of, &names))
+                    && self.lives(by, &self.equivalents(by), tip)
+            })
+    }
+
+    fn answer(&self, fix: usize, tip: usize) -> &'static str {
+        let class = self.equivalents(fix);
+        if !class.iter().any(|one| self.descends(tip, *one)) {
+            return "absent";
+        }
+        let alive: Vec<usize> =
+            class.iter().copied().filter(|one| self.lives(*one, &class, tip)).collect();
+        if alive.is_empty() {
+            return "reverted";
+        }
+        let is_settled = |revert: &usize| alive.iter().any(|one| self.descends(*one, *revert));
+        if self.live_reverts(&class, tip).iter().all(is_settled) {
+            "contained"
+        } else {
+            "conflicted"
+        }
+    }
+}
+
+fn answer(answer: &Containment) -> &'static str {
+    match answer {
+        Containment::Contained { .. } => "contained",
+        Containment::Absent => "absent",
+        Containment::Reverted { .. } => "reverted",
+        Containment::Conflicted { .. } => "conflicted",
+        Containment::Unknown => "unknown",
+    }
+}
+
+/// Histories of lines that part and meet, with many picks and reverts.
+fn made() -> impl Strategy<Value = Vec<Made>> {
+    let seed = (any::<u16>(), any::<u16>(), 0..10_u8, any::<u16>());
+    prop::collection::vec(seed, 1..14).prop_map(|seeds| {
+        let mut made: Vec<Made> = Vec::new();
+        for (number, (first, second, kind, of)) in seeds.into_iter().enumerate() {
+            let near = |seed: u16, most: usize| {
+                (number > 0).then(|| number - 1 - usize::from(seed) % number.min(most))
+            };
+            let mut parents: Vec<usize> = near(first, 3).into_iter().collect();
+            if kind < 3 {
+                parents.extend(near(second, 5).filter(|second| !parents.contains(second)));
+            }
+            let of = near(of, 9);
+            let picked_from = of.filter(|_| kind == 3 || kind == 4);
+            // The pick of a revert takes back the same.
+            let reverted = picked_from.and_then(|of| made[of].reverts);
+            let reverts = of.filter(|_| kind > 5).or(reverted);
+            made.push(Made { parents, picked_from, reverts });
+        }
+        made
+    })
+}
+
+fn no_patches() -> (SamePatch, BTreeSet<Sha>) {
+    (SamePatch::new(), BTreeSet::new())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// The arrays say what a slow and obvious reading of the rules says.
+    #[test]
+    fn answers_are_those_of_the_model(made in made()) {
+        let mut history = History::default();
+        history.extend(commits(&made));
+        let (patches, failed) = no_patches();
+        let model = Model(&made);
+        for tip in 0..made.len() {
+            let place = history.find(&sha(tip)).expect("a place");
+            let deployed = Deployed::new(&history, place, &patches, &failed);
+            for fix in 0..made.len() {
+                let said = deployed.contains(&sha(fix));
+                prop_assert_eq!(
+                    answer(&said), model.answer(fix, tip),
+                    "fix {} in {}: {:?}", fix, tip, said
+                );
+            }
+        }
+    }
+
+    /// However the commits come, the answers are the same.
+    #[test]
+    fn the_order_of_reading_does_not_matter(made in made(), cut in 0..14_usize) {
+        let mut whole = History::default();
+        whole.extend(commits(&made));
+        let mut parts = History::default();
+        let mut shuffled = commits(&made);
+        shuffled.sort_by_key(|commit| commit.sha);
+        let mut sorted = super::super::history::parents_first(shuffled);
+        let rest = sorted.split_off(cut.min(sorted.len()));
+        parts.extend(sorted);
+        parts.extend(rest);
+        let (patches, failed) = no_patches();
+        for tip in 0..made.len() {
+            let place = |history: &History| history.find(&sha(tip)).expect("a place");
+            let one = Deployed::new(&whole, place(&whole), &patches, &failed);
+            let other = Deployed::new(&parts, place(&parts), &patches, &failed);
+            for fix in 0..made.len() {
+                prop_assert_eq!(
+                    answer(&one.contains(&sha(fix))), answer(&other.contains(&sha(fix)))
+                );
+            }
+        }
+    }
+
+    /// Where the history is cut, nothing that is beyond is called absent.
+    #[test]
+    fn a_cut_history_never_says_absent_of_what_is_there(made in made(), cut in 1..14_usize) {
+        let mut whole = History::default();
+        whole.extend(commits(&made));
+        let mut shallow = History::default();
+        shallow.extend(commits(&made).split_off(cut.min(made.len() - 1)));
+        let (patches, failed) = no_patches();
+        for tip in 0..made.len() {
+            let Some(place) = shallow.find(&sha(tip)) else { continue };
+            let deployed = Deployed::new(&shallow, place, &patches, &failed);
+            let truth = whole.find(&sha(tip)).expect("a place");
+            let truth = Deployed::new(&whole, truth, &patches, &failed);
+            for fix in 0..made.len() {
+                if answer(&deployed.contains(&sha(fix))) == "absent" {
+                    prop_assert_eq!(answer(&truth.contains(&sha(fix))), "absent");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fix_that_failed_stands_for_nothing() {
+    let line = |parents: &[usize], picked_from| Made {
+        parents: parents.to_vec(),
+        picked_from,
+        reverts: None,
+    };
+    let mut history = History::default();
+    history.extend(commits(&[line(&[], None), line(&[0], None), line(&[0], Some(1))]));
+    let tip = history.find(&sha(2)).expect("a place");
+    let patches = SamePatch::new();
+    let none = BTreeSet::new();
+    let deployed = Deployed::new(&history, tip, &patches, &none);
+    let picked = Containment::Contained { commit: sha(2), rule: Rule::Picked };
+    assert_eq!(deployed.contains(&sha(1)), picked);
+    let failed = BTreeSet::from([sha(2)]);
+    let deployed = Deployed::new(&history, tip, &patches, &failed);
+    assert_eq!(deployed.contains(&sha(1)), Containment::Absent);
+}
+
+#[test]
+fn all_commits_of_a_fix_are_needed() {
+    let contained = || Containment::Contained { commit: sha(1), rule: Rule::Same };
+    let conflicted = || Containment::Conflicted { commit: sha(1), by: sha(2) };
+    let reverted = || Containment::Reverted { commit: sha(1), by: sha(2) };
+    for (answers, expected) in [
+        (vec![contained(), contained()], contained()),
+        (vec![contained(), Containment::Unknown], Containment::Unknown),
+        (vec![Containment::Unknown, conflicted()], conflicted()),
+        (vec![conflicted(), Containment::Absent], Containment::Absent),
+        (vec![Containment::Absent, reverted()], reverted()),
+        (vec![], Containment::Unknown),
+    ] {
+        assert_eq!(of_all(answers), expected);
+    }
+}
+
+#[test]
+fn a_long_row_of_reverts_is_judged() {
+    // Each takes back the one before: the fix lives when their number is even.
+    const LENGTH: usize = 4_000;
+    let made: Vec<Made> = (0..LENGTH)
+        .map(|number| Made {
+            parents: number.checked_sub(1).into_iter().collect(),
+            picked_from: None,
+            reverts: number.checked_sub(1),
+        })
+        .collect();
+    let mut history = History::default();
+    history.extend(commits(&made));
+    let (patches, failed) = no_patches();
+    let contains = |tip: usize| {
+        let tip = history.find(&sha(tip)).expect("a place");
+        Deployed::new(&history, tip, &patches, &failed).contains(&sha(0))
+    };
+    assert!(contains(LENGTH - 2).is_contained());
+    assert_eq!(contains(LENGTH - 1), Containment::Reverted { commit: sha(0), by: sha(1) });
+}

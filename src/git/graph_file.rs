@@ -1,0 +1,249 @@
+//! The commits of a mirror in a file: each is read from the repository once.
+//!
+//! The file is appended to: frames of commits, parents first, and after each round of reading a
+//! frame that says what the repository's refs meant then. A frame has its length and its checksum in
+//! front. What a crash left half written is cut off and read again.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{Credential, Git, Limits, complaint, not_run};
+use super::mirror::{FetchError, Mirror, Writing, sha_of};
+use crate::domain::commit::{Commit, Sha};
+use crate::domain::history::History;
+
+/// What the file begins with.
+const HEADER: &[u8; 16] = b"airlock commits1";
+
+/// So many commits are written together.
+const COMMITS_PER_FRAME: usize = 4_096;
+
+/// A longer frame is none, in bytes.
+const MOST_FRAME: u32 = 256 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Frame {
+    Commits(Vec<Commit>),
+    /// All that these descend from is in the file.
+    Read(BTreeSet<Sha>),
+}
+
+/// The commits of a mirror in memory, as far as its file was read.
+#[derive(Debug, Default)]
+pub struct Commits {
+    /// They.
+    pub history: History,
+    /// All that these descend from is there.
+    tips: BTreeSet<Sha>,
+    /// How far the file was read.
+    offset: u64,
+}
+
+impl Commits {
+    /// Reads what the file has and memory has not. Blocks.
+    ///
+    /// # Errors
+    /// [`io::Error`]. What makes no sense is no error: it is where the file ends.
+    pub fn catch_up(&mut self, mirror: &Mirror) -> io::Result<()> {
+        let file = match File::open(mirror.graph()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if file.metadata()?.len() < self.offset {
+            *self = Self::default();
+        }
+        let mut file = BufReader::with_capacity(1 << 20, file);
+        if self.offset == 0 {
+            let mut header = [0; HEADER.len()];
+            if !is_read(&mut file, &mut header)? || header != *HEADER {
+                return Ok(());
+            }
+            self.offset = HEADER.len() as u64;
+        } else {
+            file.seek(SeekFrom::Start(self.offset))?;
+        }
+        while let Some((frame, n_bytes)) = next_frame(&mut file)? {
+            match frame {
+                Frame::Commits(commits) => self.history.extend(commits),
+                Frame::Read(tips) => self.tips = tips,
+            }
+            self.offset += n_bytes;
+        }
+        Ok(())
+    }
+
+    /// Reads the commits that the repository has and the file has not, and adds them to both.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// [`FetchError`]; what was read so far is kept.
+    pub fn extend(
+        &mut self,
+        mirror: &Mirror,
+        limits: &Limits,
+        _writing: &Writing,
+    ) -> Result<(), FetchError> {
+        self.catch_up(mirror)?;
+        let mut file = self.open_for_append(mirror)?;
+        let repository = mirror.open()?;
+        let tips = tips_of(&repository)?;
+        if tips == self.tips {
+            return Ok(());
+        }
+        let mut listing = Listing::start(mirror, limits, &tips, &self.tips)?;
+        let mut fresh = Vec::new();
+        while let Some(sha) = listing.next_sha()? {
+            if self.history.find(&sha).is_none() {
+                fresh.push(read(&repository, &sha)?);
+            }
+            if fresh.len() >= COMMITS_PER_FRAME {
+                self.append(&mut file, Frame::Commits(std::mem::take(&mut fresh)))?;
+            }
+        }
+        listing.end()?;
+        self.append(&mut file, Frame::Commits(fresh))?;
+        self.append(&mut file, Frame::Read(tips))?;
+        Ok(())
+    }
+
+    /// The file, without what is not whole at its end.
+    fn open_for_append(&mut self, mirror: &Mirror) -> io::Result<File> {
+        let mut options = File::options();
+        let mut file =
+            options.create(true).truncate(false).read(true).write(true).open(mirror.graph())?;
+        file.set_len(self.offset)?;
+        if self.offset == 0 {
+            file.write_all(HEADER)?;
+            self.offset = HEADER.len() as u64;
+        }
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    }
+
+    fn append(&mut self, file: &mut File, frame: Frame) -> Result<(), FetchError> {
+        let broken = |error: postcard::Error| FetchError::Io(io::Error::other(error));
+        let payload = postcard::to_stdvec(&frame).map_err(broken)?;
+        let n_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        let mut bytes = Vec::with_capacity(payload.len() + 8);
+        bytes.extend(n_bytes.to_le_bytes());
+        bytes.extend(crc32c::crc32c(&payload).to_le_bytes());
+        bytes.extend(payload);
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        self.offset += bytes.len() as u64;
+        match frame {
+            Frame::Commits(commits) => self.history.extend(commits),
+            Frame::Read(tips) => self.tips = tips,
+        }
+        Ok(())
+    }
+}
+
+/// Fills the buffer; false when the file ends before.
+fn is_read(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match file.read_exact(buffer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The next whole frame and its length with all that is in front of it.
+fn next_frame(file: &mut impl Read) -> io::Result<Option<(Frame, u64)>> {
+    let (mut n_bytes, mut checksum) = ([0; 4], [0; 4]);
+    if !is_read(file, &mut n_bytes)? || !is_read(file, &mut checksum)? {
+        return Ok(None);
+    }
+    let n_bytes = u32::from_le_bytes(n_bytes);
+    if n_bytes > MOST_FRAME {
+        return Ok(None);
+    }
+    let mut payload = Vec::new();
+    file.by_ref().take(u64::from(n_bytes)).read_to_end(&mut payload)?;
+    let is_whole = payload.len() == n_bytes as usize
+        && crc32c::crc32c(&payload) == u32::from_le_bytes(checksum);
+    let frame = is_whole.then(|| postcard::from_bytes(&payload).ok()).flatten();
+    Ok(frame.map(|frame| (frame, u64::from(n_bytes) + 8)))
+}
+
+/// The commits that branches, tags and kept commits mean.
+fn tips_of(repository: &git2::Repository) -> Result<BTreeSet<Sha>, FetchError> {
+    let mut tips = BTreeSet::new();
+    for reference in repository.references()? {
+        // A tag may mean anything; only commits are of use.
+        if let Ok(commit) = reference?.peel_to_commit() {
+            tips.insert(sha_of(commit.id()));
+        }
+    }
+    Ok(tips)
+}
+
+fn read(repository: &git2::Repository, sha: &Sha) -> Result<Commit, FetchError> {
+    let commit = repository.find_commit(git2::Oid::from_bytes(&sha.0)?)?;
+    let author = commit.author();
+    let author = [author.name_bytes(), b"\0", author.email_bytes()].concat();
+    let parents = commit.parent_ids().map(sha_of).collect();
+    Ok(Commit::new(*sha, parents, commit.time().seconds(), &author, commit.message_raw_bytes()))
+}
+
+/// git, naming commits that are new, parents first.
+struct Listing {
+    child: std::process::Child,
+    lines: io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Listing {
+    fn start(
+        mirror: &Mirror,
+        limits: &Limits,
+        wanted: &BTreeSet<Sha>,
+        known: &BTreeSet<Sha>,
+    ) -> Result<Self, FetchError> {
+        let mut command = Git::new(&mirror.repository(), limits).command();
+        // What is known may be gone by now.
+        command.args(["rev-list", "--topo-order", "--reverse", "--ignore-missing", "--stdin"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let started = command.spawn();
+        let mut child = started.map_err(|error| FetchError::Refused(not_run(&error)))?;
+        if let Some(stdin) = child.stdin.take() {
+            let mut stdin = io::BufWriter::new(stdin);
+            let wanted = wanted.difference(known).map(|sha| (sha, ""));
+            for (sha, sign) in wanted.chain(known.iter().map(|sha| (sha, "^"))) {
+                writeln!(stdin, "{sign}{sha}")?;
+            }
+            stdin.flush()?;
+        }
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("git has no output"))?;
+        Ok(Self { child, lines: BufReader::new(stdout).lines() })
+    }
+
+    fn next_sha(&mut self) -> Result<Option<Sha>, FetchError> {
+        let Some(line) = self.lines.next().transpose()? else { return Ok(None) };
+        let sha = line.parse().map_err(|_| FetchError::Damaged(format!("git lists {line:?}")))?;
+        Ok(Some(sha))
+    }
+
+    fn end(mut self) -> Result<(), FetchError> {
+        let mut said = Vec::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_end(&mut said)?;
+        }
+        if self.child.wait()?.success() {
+            return Ok(());
+        }
+        Err(FetchError::Damaged(complaint(&said, &Credential::default())))
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        // Given up half way, it must not stay; ended, it does not matter.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,363 @@
+//! A bare, full copy of a repository, and fetching into it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::command::{Credential, Git, Limits, complaint, not_run};
+use super::url::{Protocol, RemoteUrl};
+use crate::domain::commit::Sha;
+
+/// Refs of ours: commits that are kept whatever their repository does.
+const KEEP: &str = "refs/airlock/keep";
+
+/// How often a fetch is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Of what git says so much is read, in bytes.
+const MOST_SAID: u64 = 64 * 1024;
+
+/// Why a repository could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// git says no: the address, the right to read, the connection.
+    #[error("{0}")]
+    Refused(String),
+    /// It took too long.
+    #[error("the fetch took longer than {} s and was ended", .0.as_secs())]
+    TimedOut(Duration),
+    /// It is too large.
+    #[error("the repository takes more than {0} bytes, which is the limit of a mirror")]
+    TooLarge(u64),
+    /// Its history is cut, so what it says would be wrong.
+    #[error(
+        "the repository is shallow; its whole history is needed to tell what a commit contains"
+    )]
+    Shallow,
+    /// Its object names are of another kind.
+    #[error("the repository has SHA-256 object names, which are not supported")]
+    Sha256,
+    /// The mirror on this disk is no repository any more.
+    #[error("the mirror on disk is damaged: {0}")]
+    Damaged(String),
+    /// Somebody else fetches it.
+    #[error("the mirror is being fetched by another process")]
+    Busy,
+    /// The disk.
+    #[error("the mirror's folder cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<git2::Error> for FetchError {
+    fn from(error: git2::Error) -> Self {
+        Self::Damaged(error.message().to_owned())
+    }
+}
+
+/// A mirror of one repository in a folder of its own.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    dir: PathBuf,
+    limits: Limits,
+}
+
+/// Whoever has it is the only one who changes a mirror.
+#[derive(Debug)]
+pub struct Writing(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
+
+impl Mirror {
+    /// The mirror in a folder, which need not be there yet.
+    #[must_use]
+    pub fn new(dir: &Path, limits: Limits) -> Self {
+        Self { dir: dir.to_owned(), limits }
+    }
+
+    /// The folder of the repository itself.
+    #[must_use]
+    pub fn repository(&self) -> PathBuf {
+        self.dir.join("repository.git")
+    }
+
+    /// The file that holds its commits.
+    #[must_use]
+    pub fn graph(&self) -> PathBuf {
+        self.dir.join("commits")
+    }
+
+    fn git(&self) -> Git {
+        Git::new(&self.repository(), &self.limits)
+    }
+
+    /// The repository for reading.
+    ///
+    /// # Errors
+    /// [`FetchError::Damaged`] when there is none.
+    pub fn open(&self) -> Result<git2::Repository, FetchError> {
+        Ok(git2::Repository::open_bare(self.repository())?)
+    }
+
+    /// Takes the mirror for changing. Several processes may share the folder.
+    ///
+    /// # Errors
+    /// [`FetchError::Busy`] when somebody has it.
+    pub fn lock(&self) -> Result<Writing, FetchError> {
+        fs::create_dir_all(&self.dir)?;
+        let file = File::options().create(true).append(true).open(self.dir.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Writing(file)),
+            Err(fs::TryLockError::WouldBlock) => Err(FetchError::Busy),
+            Err(fs::TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// Brings the mirror up to date: all branches and tags, whatever became of them. Blocks.
+    ///
+    /// # Errors
+    /// [`FetchError`]; what was there stays.
+    pub fn fetch(
+        &self,
+        _writing: &Writing,
+        url: &RemoteUrl,
+        credential: &Credential,
+    ) -> Result<(), FetchError> {
+        self.make()?;
+        let heads = "+refs/heads/*:refs/heads/*";
+        let tags = "+refs/tags/*:refs/tags/*";
+        self.run_fetch(url, credential, &["--prune", "--no-tags"], &[heads, tags])?;
+        if self.open()?.is_shallow() {
+            return Err(FetchError::Shallow);
+        }
+        Ok(())
+    }
+
+    /// Fetches one commit that no branch or tag may have any more, where the host gives it.
+    ///
+    /// # Errors
+    /// [`FetchError`]; what was there stays.
+    pub fn fetch_commit(
+        &self,
+        writing: &Writing,
+        url: &RemoteUrl,
+        credential: &Credential,
+        sha: &Sha,
+    ) -> Result<(), FetchError> {
+        self.make()?;
+        self.run_fetch(url, credential, &["--no-tags"], &[&sha.to_string()])?;
+        self.keep(writing, [sha])
+    }
+
+    /// Keeps commits that are there from being forgotten.
+    ///
+    /// # Errors
+    /// [`FetchError::Damaged`].
+    pub fn keep<'a>(
+        &self,
+        _writing: &Writing,
+        shas: impl IntoIterator<Item = &'a Sha>,
+    ) -> Result<(), FetchError> {
+        let repository = self.open()?;
+        for sha in shas {
+            let oid = git2::Oid::from_bytes(&sha.0)?;
+            if repository.find_commit(oid).is_ok() {
+                repository.reference(&format!("{KEEP}/{sha}"), oid, true, "")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The branches, by name, as the last fetch found them.
+    ///
+    /// # Errors
+    /// [`FetchError::Damaged`].
+    pub fn branches(&self) -> Result<BTreeMap<String, Sha>, FetchError> {
+        self.refs("refs/heads/")
+    }
+
+    /// The tags, by name, with the commits they mean.
+    ///
+    /// # Errors
+    /// [`FetchError::Damaged`].
+    pub fn tags(&self) -> Result<BTreeMap<String, Sha>, FetchError> {
+        self.refs("refs/tags/")
+    }
+
+    fn refs(&self, folder: &str) -> Result<BTreeMap<String, Sha>, FetchError> {
+        let repository = self.open()?;
+        let mut refs = BTreeMap::new();
+        for reference in repository.references_glob(&format!("{folder}*"))? {
+            let reference = reference?;
+            let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+            // A tag may mean anything; only commits are of use.
+            if let Ok(commit) = reference.peel_to_commit()
+                && let Some(name) = name.strip_prefix(folder)
+            {
+                refs.insert(name.to_owned(), sha_of(commit.id()));
+            }
+        }
+        Ok(refs)
+    }
+
+    /// Makes the repository, where it is not there or was only half made.
+    fn make(&self) -> Result<(), FetchError> {
+        fs::create_dir_all(&self.dir)?;
+        if self.open().is_ok() {
+            return Ok(());
+        }
+        let mut command = self.git().command();
+        command.args(["init", "--quiet", "--bare", "--template=", "--object-format=sha1"]);
+        let output = command.output().map_err(|error| FetchError::Refused(not_run(&error)))?;
+        if !output.status.success() {
+            return Err(FetchError::Damaged(complaint(&output.stderr, &Credential::default())));
+        }
+        Ok(())
+    }
+
+    fn run_fetch(
+        &self,
+        url: &RemoteUrl,
+        credential: &Credential,
+        options: &[&str],
+        refspecs: &[&str],
+    ) -> Result<(), FetchError> {
+        let mut command = self.git().command();
+        let key = self.give(credential, url.protocol(), &mut command)?;
+        command.args(["fetch", "--quiet", "--no-write-fetch-head", "--no-recurse-submodules"]);
+        command.args(options).arg("--end-of-options").arg(url.as_str()).args(refspecs);
+        let done = self.watch(command, credential);
+        if let Some(key) = key {
+            fs::remove_file(key)?;
+        }
+        done
+    }
+
+    /// Gives the credential to git so that nobody sees it: neither in arguments nor in addresses.
+    /// The file of a key for ssh is to be removed afterwards.
+    fn give(
+        &self,
+        credential: &Credential,
+        protocol: Protocol,
+        command: &mut Command,
+    ) -> Result<Option<PathBuf>, FetchError> {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+
+        use base64::Engine;
+
+        let Some(secret) = credential.0.as_deref() else { return Ok(None) };
+        match protocol {
+            Protocol::Https | Protocol::Http => {
+                // A token alone is a password, for any name.
+                let pair = if secret.contains(':') {
+                    secret.to_owned()
+                } else {
+                    format!("x-access-token:{secret}")
+                };
+                let basic = base64::engine::general_purpose::STANDARD.encode(pair);
+                command
+                    .env("GIT_CONFIG_COUNT", "1")
+                    .env("GIT_CONFIG_KEY_0", "http.extraHeader")
+                    .env("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {basic}"));
+                Ok(None)
+            }
+            Protocol::Ssh => {
+                let path = self.dir.join("key");
+                let _ = fs::remove_file(&path);
+                let mut file =
+                    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+                writeln!(file, "{}", secret.trim_end())?;
+                // Quoted: git gives it to a shell.
+                let quoted = path.display().to_string().replace('\'', r"'\''");
+                let ssh = "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oIdentitiesOnly=yes";
+                command.env("GIT_SSH_COMMAND", format!("{ssh} -i '{quoted}'"));
+                Ok(Some(path))
+            }
+            Protocol::File => Ok(None),
+        }
+    }
+
+    /// Runs a fetch within its limits.
+    fn watch(&self, mut command: Command, credential: &Credential) -> Result<(), FetchError> {
+        command.process_group(0).stderr(Stdio::piped());
+        let started = command.spawn();
+        let mut child = started.map_err(|error| FetchError::Refused(not_run(&error)))?;
+        let stderr = child.stderr.take();
+        // Read aside, so that git never waits for it.
+        let said = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            if let Some(mut stderr) = stderr {
+                // What cannot be read was not said.
+                let _ = (&mut stderr).take(MOST_SAID).read_to_end(&mut said);
+                let _ = io::copy(&mut stderr, &mut io::sink());
+            }
+            said
+        });
+        let began = Instant::now();
+        let ended = loop {
+            if let Some(status) = child.try_wait()? {
+                break Ok(status);
+            }
+            if began.elapsed() > self.limits.fetch_time {
+                break Err(FetchError::TimedOut(self.limits.fetch_time));
+            }
+            if size_of(&self.repository()) > self.limits.most_bytes {
+                break Err(FetchError::TooLarge(self.limits.most_bytes));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        };
+        if ended.is_err() {
+            end(&mut child);
+        }
+        let said = said.join().unwrap_or_default();
+        let status = ended?;
+        let text = String::from_utf8_lossy(&said);
+        if text.contains("shallow roots are not allowed")
+            || text.contains("shallow update not allowed")
+        {
+            return Err(FetchError::Shallow);
+        }
+        if status.success() {
+            return Ok(());
+        }
+        if text.contains("mismatched algorithms") || text.contains("unsupported object format") {
+            return Err(FetchError::Sha256);
+        }
+        Err(FetchError::Refused(complaint(&said, credential)))
+    }
+}
+
+/// Ends git and all it started.
+fn end(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+/// What the files of a folder take, in bytes, as far as they can be read.
+fn size_of(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(known) if known.is_dir() => size_of(&entry.path()),
+            Ok(known) => known.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// A name as the rest of the house has it.
+#[must_use]
+pub fn sha_of(oid: git2::Oid) -> Sha {
+    let mut name = [0; 20];
+    for (to, from) in name.iter_mut().zip(oid.as_bytes()) {
+        *to = *from;
+    }
+    Sha(name)
+}

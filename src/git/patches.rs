@@ -1,0 +1,211 @@
+//! Commits that make the same change: picks without a word about it, rebased ones, squashed
+//! branches, what was landed again.
+//!
+//! Two commits are the same change when they have the same author or the same subject, and the same
+//! patch-id (`git patch-id --stable`: the difference without line numbers and white space). A commit
+//! also stands for a branch that ends with another, when its patch is all that the branch changes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use git2::{Diff, Oid, Repository, Tree};
+
+use super::mirror::FetchError;
+use crate::domain::commit::{Sha, signature};
+use crate::domain::containment::{Rule, SamePatch};
+use crate::domain::history::{History, Place};
+
+/// A change of more files has no patch-id: comparing it costs too much.
+const MOST_FILES: usize = 5_000;
+
+/// Of one author so many commits are compared, the latest first.
+const MOST_OF_AUTHOR: usize = 20_000;
+
+/// A patch as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Touched(u64);
+
+/// Finds commits with the same patch in one repository.
+pub struct Patches<'a> {
+    repository: &'a Repository,
+    history: &'a History,
+    /// Which files each commit touches.
+    touched: HashMap<Place, Option<Touched>>,
+    ids: HashMap<Place, Option<Oid>>,
+}
+
+/// A commit whose likes are looked for.
+struct Sought {
+    sha: Sha,
+    place: Place,
+}
+
+impl<'a> Patches<'a> {
+    /// For a repository and its commits.
+    #[must_use]
+    pub fn new(repository: &'a Repository, history: &'a History) -> Self {
+        Self { repository, history, touched: HashMap::new(), ids: HashMap::new() }
+    }
+
+    /// What stands for these commits by its patch, among those from the place `since` on. Commits
+    /// that take one of them back, or what stands for it, are looked for in the same way.
+    ///
+    /// # Errors
+    /// [`FetchError::Damaged`].
+    pub fn same(
+        &mut self,
+        commits: impl IntoIterator<Item = Sha>,
+        since: usize,
+    ) -> Result<SamePatch, FetchError> {
+        let mut found = SamePatch::new();
+        let mut seen: BTreeSet<Sha> = commits.into_iter().collect();
+        let mut unseen: Vec<Sha> = seen.iter().copied().collect();
+        while !unseen.is_empty() {
+            let fresh = self.same_as(&unseen, since)?;
+            let mut members: Vec<Sha> = std::mem::take(&mut unseen);
+            members.extend(fresh.values().flatten().map(|(same, _)| *same));
+            found.extend(fresh);
+            let reverting = members.iter().flat_map(|sha| self.history.reverting(sha));
+            let reverting = reverting.map(|place| self.history.sha(place));
+            unseen.extend(reverting.filter(|sha| seen.insert(*sha)));
+        }
+        Ok(found)
+    }
+
+    fn same_as(&mut self, commits: &[Sha], since: usize) -> Result<SamePatch, FetchError> {
+        let (mut of_author, mut of_subject) = (HashMap::new(), HashMap::new());
+        let mut sought = Vec::new();
+        for sha in commits {
+            let Some(place) = self.history.find(sha) else { continue };
+            let index = sought.len();
+            sought.push(Sought { sha: *sha, place });
+            of_author.entry(self.history.author(place)).or_insert_with(Vec::new).push(index);
+            of_subject.entry(self.history.subject(place)).or_insert_with(Vec::new).push(index);
+        }
+        let mut pairs: BTreeMap<usize, BTreeSet<Place>> = BTreeMap::new();
+        let mut n_of_author: HashMap<u64, usize> = HashMap::new();
+        for place in self.history.places_from(since).rev() {
+            let author = self.history.author(place);
+            let same_author = of_author.get(&author).filter(|_| {
+                let n_compared = n_of_author.entry(author).or_default();
+                *n_compared += 1;
+                *n_compared <= MOST_OF_AUTHOR
+            });
+            let same_subject = of_subject.get(&self.history.subject(place));
+            for index in same_author.into_iter().chain(same_subject).flatten() {
+                pairs.entry(*index).or_default().insert(place);
+            }
+        }
+        let mut found = SamePatch::new();
+        for (index, candidates) in pairs {
+            let Some(sought) = sought.get(index) else { continue };
+            let same = self.compare(sought, &candidates)?;
+            if !same.is_empty() {
+                found.insert(sought.sha, same);
+            }
+        }
+        Ok(found)
+    }
+
+    fn compare(
+        &mut self,
+        sought: &Sought,
+        candidates: &BTreeSet<Place>,
+    ) -> Result<Vec<(Sha, Rule)>, FetchError> {
+        let own = self.touched(sought.place)?;
+        let forks = self.history.forks(sought.place);
+        let mut branches: HashMap<Place, Option<(Touched, Option<Oid>)>> = HashMap::new();
+        let mut same = Vec::new();
+        for place in candidates.iter().copied().filter(|place| *place != sought.place) {
+            let Some(touched) = self.touched(place)? else { continue };
+            let id = if own == Some(touched) { self.id(place)? } else { None };
+            if id.is_some() && id == self.id(sought.place)? {
+                same.push((self.history.sha(place), Rule::SamePatch));
+                continue;
+            }
+            let Some(fork) = forks.of(place) else { continue };
+            let branch = if let Some(branch) = branches.get(&fork) {
+                *branch
+            } else {
+                let branch = self.branch(fork, sought.place)?;
+                branches.insert(fork, branch);
+                branch
+            };
+            if let Some((of_branch, Some(id))) = branch
+                && of_branch == touched
+                && self.id(place)? == Some(id)
+            {
+                same.push((self.history.sha(place), Rule::Squashed));
+            }
+        }
+        Ok(same)
+    }
+
+    /// What a branch changes since its fork.
+    fn branch(
+        &self,
+        fork: Place,
+        tip: Place,
+    ) -> Result<Option<(Touched, Option<Oid>)>, FetchError> {
+        let (Some(old), Some(new)) = (self.tree(fork)?, self.tree(tip)?) else { return Ok(None) };
+        let diff = self.repository.diff_tree_to_tree(Some(&old), Some(&new), None)?;
+        let touched = touched(&diff);
+        Ok(touched.map(|touched| (touched, diff.patchid(None).ok())))
+    }
+
+    fn touched(&mut self, place: Place) -> Result<Option<Touched>, FetchError> {
+        if let Some(known) = self.touched.get(&place) {
+            return Ok(*known);
+        }
+        let touched = self.change(place)?.and_then(|change| touched(&change));
+        self.touched.insert(place, touched);
+        Ok(touched)
+    }
+
+    fn id(&mut self, place: Place) -> Result<Option<Oid>, FetchError> {
+        if let Some(known) = self.ids.get(&place) {
+            return Ok(*known);
+        }
+        let id = self.change(place)?.and_then(|change| change.patchid(None).ok());
+        self.ids.insert(place, id);
+        Ok(id)
+    }
+
+    /// What a commit changes; nothing once its repository has forgotten it. A merge has no patch.
+    fn change(&self, place: Place) -> Result<Option<Diff<'a>>, FetchError> {
+        let mut parents = self.history.parents(place);
+        let old = parents.next().map(|parent| self.tree(parent)).transpose()?;
+        if parents.next().is_some() {
+            return Ok(None);
+        }
+        let Some(new) = self.tree(place)? else { return Ok(None) };
+        if matches!(old, Some(None)) {
+            return Ok(None);
+        }
+        let old = old.flatten();
+        Ok(Some(self.repository.diff_tree_to_tree(old.as_ref(), Some(&new), None)?))
+    }
+
+    /// The files of a commit; none once its repository has forgotten it.
+    fn tree(&self, place: Place) -> Result<Option<Tree<'a>>, FetchError> {
+        let oid = Oid::from_bytes(&self.history.sha(place).0)?;
+        match self.repository.find_commit(oid) {
+            Ok(commit) => Ok(Some(commit.tree()?)),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Which files a change touches, and how; nothing for an empty or an enormous one.
+fn touched(diff: &Diff<'_>) -> Option<Touched> {
+    let n_files = diff.deltas().len();
+    if n_files == 0 || n_files > MOST_FILES {
+        return None;
+    }
+    let mut text = Vec::new();
+    for delta in diff.deltas() {
+        text.extend(delta.new_file().path_bytes().unwrap_or_default());
+        text.extend(format!("\0{:?}\0", delta.status()).bytes());
+    }
+    Some(Touched(signature(&text)))
+}
