@@ -16,6 +16,7 @@ pub mod effect;
 pub mod event;
 pub mod event_counts;
 pub mod fingerprint;
+pub mod freeze;
 pub mod history;
 pub mod id;
 pub mod issue;
