@@ -9,6 +9,7 @@
 //! target/release/bench scale --postgres postgres://…
 //! target/release/bench backlog --postgres postgres://…
 //! target/release/bench nodes --postgres postgres://…
+//! target/release/bench history --commits 1000000
 //! ```
 //!
 //! Machines differ and are noisy, so what counts are ratios of CPU time, as medians of several runs
@@ -29,6 +30,7 @@ mod crowd;
 mod database;
 mod events;
 mod grouping;
+mod history;
 mod load;
 mod scale;
 mod scrubbing;
@@ -66,6 +68,8 @@ enum Bench {
     Backlog(crowd::BacklogArgs),
     /// Whether many servers on one PostgreSQL count right
     Nodes(crowd::NodesArgs),
+    /// What a commit of a large repository contains, beside git
+    History(history::HistoryArgs),
     /// What is left after kills, power cuts, damaged files and full disks
     #[command(subcommand)]
     Crash(crash::Crash),
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
         Bench::Scale(args) => scale::run(&args),
         Bench::Backlog(args) => crowd::backlog(&args),
         Bench::Nodes(args) => crowd::nodes(&args),
+        Bench::History(args) => history::run(&args),
         Bench::Crash(crash) => crash::run(&crash),
         Bench::Sink => sink::run(),
     };

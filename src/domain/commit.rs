@@ -20,6 +20,12 @@ pub struct Sha(pub [u8; 20]);
 pub struct InvalidSha;
 
 impl Sha {
+    /// Its first eight bytes, which sort as it does.
+    #[must_use]
+    pub fn beginning(&self) -> u64 {
+        beginning_of(&self.0)
+    }
+
     /// The first seven digits, as people know it.
     #[must_use]
     pub fn short(&self) -> String {
@@ -146,6 +152,8 @@ pub struct Commit {
     pub reverts: Vec<Reverted>,
     /// The pull or merge request it brings in.
     pub request: Option<RequestNumber>,
+    /// The files it touches, as [`Touched::signature`].
+    pub touched: u64,
 }
 
 /// What a commit says to take back.
@@ -173,6 +181,41 @@ impl Commit {
             picked_from: message.picked_from,
             reverts: message.reverts,
             request: message.request,
+            touched: Touched::NOTHING,
+        }
+    }
+}
+
+/// Which files a change touches, so that equal changes are found without comparing all.
+#[derive(Debug, Clone, Default)]
+pub struct Touched {
+    hash: Sha256,
+    n_files: usize,
+}
+
+impl Touched {
+    /// The signature of a change of nothing, of a merge, and of a change of too many files.
+    pub const NOTHING: u64 = 0;
+
+    /// A change of more files is compared with no other.
+    pub const MOST_FILES: usize = 5_000;
+
+    /// One more file, in the order of their names.
+    pub fn add(&mut self, path: &[u8]) {
+        self.n_files += 1;
+        if self.n_files <= Self::MOST_FILES {
+            self.hash.update(path);
+            self.hash.update(b"\0");
+        }
+    }
+
+    /// 64 bits that tell such sets apart.
+    #[must_use]
+    pub fn signature(self) -> u64 {
+        if (1..=Self::MOST_FILES).contains(&self.n_files) {
+            beginning_of(&self.hash.finalize()).max(1)
+        } else {
+            Self::NOTHING
         }
     }
 }
@@ -180,7 +223,11 @@ impl Commit {
 /// 64 bits that tell texts apart.
 #[must_use]
 pub fn signature(text: &[u8]) -> u64 {
-    Sha256::digest(text).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    beginning_of(&Sha256::digest(text))
+}
+
+fn beginning_of(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -65,11 +65,18 @@ const SETTINGS: &[&str] = &[
     "fetch.writeCommitGraph=false",
     "gc.auto=0",
     "http.followRedirects=initial",
+    // Nobody watches a git whose parent was killed: it gives up by itself.
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=60",
     "maintenance.auto=false",
     "protocol.allow=never",
     "transfer.bundleURI=false",
     "uploadpack.packObjectsHook=",
 ];
+
+/// ssh as git runs it: it asks nothing, believes no unknown host, and notices when one is gone.
+pub(super) const SSH: &str = "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=30 \
+    -oServerAliveInterval=15 -oServerAliveCountMax=4";
 
 /// What a fetch is allowed with.
 #[derive(Clone, Default)]
@@ -107,7 +114,7 @@ impl Git {
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
-            .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes")
+            .env("GIT_SSH_COMMAND", SSH)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C");
         for setting in SETTINGS {

@@ -6,14 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::process::Stdio;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Split, Write};
+use std::iter::Peekable;
+use std::process::{Child, ChildStdout, Stdio};
 
 use serde::{Deserialize, Serialize};
 
 use super::command::{Credential, Git, Limits, complaint, not_run};
 use super::mirror::{FetchError, Mirror, Writing, sha_of};
-use crate::domain::commit::{Commit, Sha};
+use crate::domain::commit::{Commit, Sha, Touched};
 use crate::domain::history::History;
 
 /// What the file begins with.
@@ -67,14 +68,27 @@ impl Commits {
         } else {
             file.seek(SeekFrom::Start(self.offset))?;
         }
-        while let Some((frame, n_bytes)) = next_frame(&mut file)? {
-            match frame {
-                Frame::Commits(commits) => self.history.extend(commits),
-                Frame::Read(tips) => self.tips = tips,
+        let mut failure = None;
+        let frames = std::iter::from_fn(|| match next_frame(&mut file) {
+            Ok(Some((frame, n_bytes))) => {
+                self.offset += n_bytes;
+                match frame {
+                    Frame::Commits(commits) => Some(commits),
+                    Frame::Read(tips) => {
+                        self.tips = tips;
+                        Some(Vec::new())
+                    }
+                }
             }
-            self.offset += n_bytes;
-        }
-        Ok(())
+            Ok(None) => None,
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        });
+        // All at once: names are sorted once.
+        self.history.extend(frames.flatten());
+        failure.map_or(Ok(()), Err)
     }
 
     /// Reads the commits that the repository has and the file has not, and adds them to both.
@@ -97,9 +111,9 @@ impl Commits {
         }
         let mut listing = Listing::start(mirror, limits, &tips, &self.tips)?;
         let mut fresh = Vec::new();
-        while let Some(sha) = listing.next_sha()? {
+        while let Some((sha, touched)) = listing.next_commit()? {
             if self.history.find(&sha).is_none() {
-                fresh.push(read(&repository, &sha)?);
+                fresh.push(Commit { touched, ..read(&repository, &sha)? });
             }
             if fresh.len() >= COMMITS_PER_FRAME {
                 self.append(&mut file, Frame::Commits(std::mem::take(&mut fresh)))?;
@@ -191,13 +205,17 @@ fn read(repository: &git2::Repository, sha: &Sha) -> Result<Commit, FetchError> 
     Ok(Commit::new(*sha, parents, commit.time().seconds(), &author, commit.message_raw_bytes()))
 }
 
-/// git, naming commits that are new, parents first.
+/// git, naming commits that are new and the files they touch, parents first.
 struct Listing {
-    child: std::process::Child,
-    lines: io::Lines<BufReader<std::process::ChildStdout>>,
+    child: Child,
+    /// What it says, cut at each NUL.
+    parts: Peekable<Split<BufReader<ChildStdout>>>,
 }
 
 impl Listing {
+    /// What begins the name of a commit, where a path cannot be.
+    const COMMIT: u8 = 1;
+
     fn start(
         mirror: &Mirror,
         limits: &Limits,
@@ -205,8 +223,15 @@ impl Listing {
         known: &BTreeSet<Sha>,
     ) -> Result<Self, FetchError> {
         let mut command = Git::new(&mirror.repository(), limits).command();
+        command.args(["log", "--topo-order", "--reverse", "--format=%x01%H", "--raw", "-z"]);
+        command.args([
+            "--no-renames",
+            "--no-abbrev",
+            "--diff-merges=off",
+            "--ignore-submodules=none",
+        ]);
         // What is known may be gone by now.
-        command.args(["rev-list", "--topo-order", "--reverse", "--ignore-missing", "--stdin"]);
+        command.args(["--ignore-missing", "--stdin"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let started = command.spawn();
         let mut child = started.map_err(|error| FetchError::Refused(not_run(&error)))?;
@@ -219,13 +244,27 @@ impl Listing {
             stdin.flush()?;
         }
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("git has no output"))?;
-        Ok(Self { child, lines: BufReader::new(stdout).lines() })
+        let parts = BufReader::with_capacity(1 << 16, stdout).split(0);
+        Ok(Self { child, parts: parts.peekable() })
     }
 
-    fn next_sha(&mut self) -> Result<Option<Sha>, FetchError> {
-        let Some(line) = self.lines.next().transpose()? else { return Ok(None) };
-        let sha = line.parse().map_err(|_| FetchError::Damaged(format!("git lists {line:?}")))?;
-        Ok(Some(sha))
+    /// The next commit, and the files it touches.
+    fn next_commit(&mut self) -> Result<Option<(Sha, u64)>, FetchError> {
+        let odd = |part: &[u8]| {
+            let part = String::from_utf8_lossy(part.get(..80).unwrap_or(part));
+            FetchError::Damaged(format!("git lists {part:?}"))
+        };
+        let Some(named) = self.parts.next().transpose()? else { return Ok(None) };
+        let name = named.strip_prefix(&[Self::COMMIT]).and_then(|name| str::from_utf8(name).ok());
+        let sha = name.and_then(|name| name.parse().ok()).ok_or_else(|| odd(&named))?;
+        let mut touched = Touched::default();
+        let is_file = |part: &io::Result<Vec<u8>>| {
+            part.as_ref().is_ok_and(|part| part.first() != Some(&Self::COMMIT))
+        };
+        while self.parts.next_if(is_file).is_some() {
+            touched.add(&self.parts.next().transpose()?.ok_or_else(|| odd(b"half a file"))?);
+        }
+        Ok(Some((sha, touched.signature())))
     }
 
     fn end(mut self) -> Result<(), FetchError> {

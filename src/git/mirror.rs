@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::command::{Credential, Git, Limits, complaint, not_run};
+use super::command::{Credential, Git, Limits, SSH, complaint, not_run};
 use super::url::{Protocol, RemoteUrl};
 use crate::domain::commit::Sha;
 
@@ -67,7 +67,7 @@ pub struct Mirror {
 
 /// Whoever has it is the only one who changes a mirror.
 #[derive(Debug)]
-pub struct Writing(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
+pub struct Writing(File);
 
 impl Mirror {
     /// The mirror in a folder, which need not be there yet.
@@ -106,7 +106,8 @@ impl Mirror {
     /// [`FetchError::Busy`] when somebody has it.
     pub fn lock(&self) -> Result<Writing, FetchError> {
         fs::create_dir_all(&self.dir)?;
-        let file = File::options().create(true).append(true).open(self.dir.join("lock"))?;
+        let file =
+            File::options().create(true).read(true).append(true).open(self.dir.join("lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Writing(file)),
             Err(fs::TryLockError::WouldBlock) => Err(FetchError::Busy),
@@ -120,14 +121,14 @@ impl Mirror {
     /// [`FetchError`]; what was there stays.
     pub fn fetch(
         &self,
-        _writing: &Writing,
+        writing: &Writing,
         url: &RemoteUrl,
         credential: &Credential,
     ) -> Result<(), FetchError> {
         self.make()?;
         let heads = "+refs/heads/*:refs/heads/*";
         let tags = "+refs/tags/*:refs/tags/*";
-        self.run_fetch(url, credential, &["--prune", "--no-tags"], &[heads, tags])?;
+        self.run_fetch(writing, (url, credential), &["--prune", "--no-tags"], &[heads, tags])?;
         if self.open()?.is_shallow() {
             return Err(FetchError::Shallow);
         }
@@ -146,7 +147,7 @@ impl Mirror {
         sha: &Sha,
     ) -> Result<(), FetchError> {
         self.make()?;
-        self.run_fetch(url, credential, &["--no-tags"], &[&sha.to_string()])?;
+        self.run_fetch(writing, (url, credential), &["--no-tags"], &[&sha.to_string()])?;
         self.keep(writing, [sha])
     }
 
@@ -204,6 +205,7 @@ impl Mirror {
     /// Makes the repository, where it is not there or was only half made.
     fn make(&self) -> Result<(), FetchError> {
         fs::create_dir_all(&self.dir)?;
+        tidy(&self.repository())?;
         if self.open().is_ok() {
             return Ok(());
         }
@@ -218,8 +220,8 @@ impl Mirror {
 
     fn run_fetch(
         &self,
-        url: &RemoteUrl,
-        credential: &Credential,
+        writing: &Writing,
+        (url, credential): (&RemoteUrl, &Credential),
         options: &[&str],
         refspecs: &[&str],
     ) -> Result<(), FetchError> {
@@ -227,6 +229,8 @@ impl Mirror {
         let key = self.give(credential, url.protocol(), &mut command)?;
         command.args(["fetch", "--quiet", "--no-write-fetch-head", "--no-recurse-submodules"]);
         command.args(options).arg("--end-of-options").arg(url.as_str()).args(refspecs);
+        // git holds the lock too: should this process die, nobody else begins before git has ended.
+        command.stdin(writing.0.try_clone()?);
         let done = self.watch(command, credential);
         if let Some(key) = key {
             fs::remove_file(key)?;
@@ -271,8 +275,7 @@ impl Mirror {
                 writeln!(file, "{}", secret.trim_end())?;
                 // Quoted: git gives it to a shell.
                 let quoted = path.display().to_string().replace('\'', r"'\''");
-                let ssh = "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oIdentitiesOnly=yes";
-                command.env("GIT_SSH_COMMAND", format!("{ssh} -i '{quoted}'"));
+                command.env("GIT_SSH_COMMAND", format!("{SSH} -oIdentitiesOnly=yes -i '{quoted}'"));
                 Ok(Some(path))
             }
             Protocol::File => Ok(None),
@@ -337,6 +340,28 @@ fn end(child: &mut Child) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
     let _ = child.wait();
+}
+
+/// Removes what a git that was killed left behind, so that the next one is not held up by it. Nobody
+/// else is at work.
+fn tidy(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        let is_left = path.extension().is_some_and(|end| end == "lock")
+            || entry.file_name().as_encoded_bytes().starts_with(b"tmp_");
+        if entry.file_type()?.is_dir() {
+            tidy(&path)?;
+        } else if is_left {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the files of a folder take, in bytes, as far as they can be read.

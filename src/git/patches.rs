@@ -10,26 +10,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use git2::{Diff, Oid, Repository, Tree};
 
 use super::mirror::FetchError;
-use crate::domain::commit::{Sha, signature};
+use crate::domain::commit::{Sha, Touched};
 use crate::domain::containment::{Rule, SamePatch};
 use crate::domain::history::{History, Place};
 
-/// A change of more files has no patch-id: comparing it costs too much.
-const MOST_FILES: usize = 5_000;
-
-/// Of one author so many commits are compared, the latest first.
-const MOST_OF_AUTHOR: usize = 20_000;
-
-/// A patch as far as it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Touched(u64);
+/// A branch of more commits was not squashed.
+const MOST_OF_BRANCH: usize = 300;
 
 /// Finds commits with the same patch in one repository.
 pub struct Patches<'a> {
     repository: &'a Repository,
     history: &'a History,
-    /// Which files each commit touches.
-    touched: HashMap<Place, Option<Touched>>,
     ids: HashMap<Place, Option<Oid>>,
 }
 
@@ -43,7 +34,7 @@ impl<'a> Patches<'a> {
     /// For a repository and its commits.
     #[must_use]
     pub fn new(repository: &'a Repository, history: &'a History) -> Self {
-        Self { repository, history, touched: HashMap::new(), ids: HashMap::new() }
+        Self { repository, history, ids: HashMap::new() }
     }
 
     /// What stands for these commits by its patch, among those from the place `since` on. Commits
@@ -82,14 +73,11 @@ impl<'a> Patches<'a> {
             of_subject.entry(self.history.subject(place)).or_insert_with(Vec::new).push(index);
         }
         let mut pairs: BTreeMap<usize, BTreeSet<Place>> = BTreeMap::new();
-        let mut n_of_author: HashMap<u64, usize> = HashMap::new();
-        for place in self.history.places_from(since).rev() {
-            let author = self.history.author(place);
-            let same_author = of_author.get(&author).filter(|_| {
-                let n_compared = n_of_author.entry(author).or_default();
-                *n_compared += 1;
-                *n_compared <= MOST_OF_AUTHOR
-            });
+        for place in self.history.places_from(since) {
+            if self.history.touched(place) == Touched::NOTHING {
+                continue;
+            }
+            let same_author = of_author.get(&self.history.author(place));
             let same_subject = of_subject.get(&self.history.subject(place));
             for index in same_author.into_iter().chain(same_subject).flatten() {
                 pairs.entry(*index).or_default().insert(place);
@@ -111,13 +99,13 @@ impl<'a> Patches<'a> {
         sought: &Sought,
         candidates: &BTreeSet<Place>,
     ) -> Result<Vec<(Sha, Rule)>, FetchError> {
-        let own = self.touched(sought.place)?;
+        let own = self.history.touched(sought.place);
         let forks = self.history.forks(sought.place);
-        let mut branches: HashMap<Place, Option<(Touched, Option<Oid>)>> = HashMap::new();
+        let mut branches: HashMap<Place, u64> = HashMap::new();
         let mut same = Vec::new();
         for place in candidates.iter().copied().filter(|place| *place != sought.place) {
-            let Some(touched) = self.touched(place)? else { continue };
-            let id = if own == Some(touched) { self.id(place)? } else { None };
+            let touched = self.history.touched(place);
+            let id = if own == touched { self.id(place)? } else { None };
             if id.is_some() && id == self.id(sought.place)? {
                 same.push((self.history.sha(place), Rule::SamePatch));
                 continue;
@@ -130,35 +118,39 @@ impl<'a> Patches<'a> {
                 branches.insert(fork, branch);
                 branch
             };
-            if let Some((of_branch, Some(id))) = branch
-                && of_branch == touched
-                && self.id(place)? == Some(id)
-            {
+            if branch != touched {
+                continue;
+            }
+            let id = self.branch_id(fork, sought.place)?;
+            if id.is_some() && id == self.id(place)? {
                 same.push((self.history.sha(place), Rule::Squashed));
             }
         }
         Ok(same)
     }
 
-    /// What a branch changes since its fork.
-    fn branch(
-        &self,
-        fork: Place,
-        tip: Place,
-    ) -> Result<Option<(Touched, Option<Oid>)>, FetchError> {
-        let (Some(old), Some(new)) = (self.tree(fork)?, self.tree(tip)?) else { return Ok(None) };
-        let diff = self.repository.diff_tree_to_tree(Some(&old), Some(&new), None)?;
-        let touched = touched(&diff);
-        Ok(touched.map(|touched| (touched, diff.patchid(None).ok())))
+    /// The files that a branch touches since its fork.
+    fn branch(&self, fork: Place, tip: Place) -> Result<u64, FetchError> {
+        if self.history.between(fork, tip, MOST_OF_BRANCH).is_none() {
+            return Ok(Touched::NOTHING);
+        }
+        let mut touched = Touched::default();
+        if let Some(diff) = self.branch_change(fork, tip)? {
+            for delta in diff.deltas() {
+                touched.add(delta.new_file().path_bytes().unwrap_or_default());
+            }
+        }
+        Ok(touched.signature())
     }
 
-    fn touched(&mut self, place: Place) -> Result<Option<Touched>, FetchError> {
-        if let Some(known) = self.touched.get(&place) {
-            return Ok(*known);
-        }
-        let touched = self.change(place)?.and_then(|change| touched(&change));
-        self.touched.insert(place, touched);
-        Ok(touched)
+    fn branch_id(&self, fork: Place, tip: Place) -> Result<Option<Oid>, FetchError> {
+        Ok(self.branch_change(fork, tip)?.and_then(|change| change.patchid(None).ok()))
+    }
+
+    /// What a branch changes since its fork; nothing once its repository has forgotten it.
+    fn branch_change(&self, fork: Place, tip: Place) -> Result<Option<Diff<'a>>, FetchError> {
+        let (Some(old), Some(new)) = (self.tree(fork)?, self.tree(tip)?) else { return Ok(None) };
+        Ok(Some(self.repository.diff_tree_to_tree(Some(&old), Some(&new), None)?))
     }
 
     fn id(&mut self, place: Place) -> Result<Option<Oid>, FetchError> {
@@ -194,18 +186,4 @@ impl<'a> Patches<'a> {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// Which files a change touches, and how; nothing for an empty or an enormous one.
-fn touched(diff: &Diff<'_>) -> Option<Touched> {
-    let n_files = diff.deltas().len();
-    if n_files == 0 || n_files > MOST_FILES {
-        return None;
-    }
-    let mut text = Vec::new();
-    for delta in diff.deltas() {
-        text.extend(delta.new_file().path_bytes().unwrap_or_default());
-        text.extend(format!("\0{:?}\0", delta.status()).bytes());
-    }
-    Some(Touched(signature(&text)))
 }

@@ -1,6 +1,9 @@
 //! What git histories say, with repositories that git itself made.
 
+mod faults;
 mod histories;
+mod large;
+mod pairs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -33,6 +33,7 @@ fn commits(made: &[Made]) -> Vec<Commit> {
             .into_iter()
             .collect(),
         request: None,
+        touched: 0,
     };
     made.iter().enumerate().map(commit).collect()
 }

@@ -81,42 +81,4 @@ impl Marks {
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }
-
-    /// All of them, the latest first.
-    pub fn places(&self) -> impl Iterator<Item = Place> {
-        let words = self.words.iter().enumerate().rev();
-        words.flat_map(|(at, word)| {
-            let first = self.first + u32::try_from(at).unwrap_or(u32::MAX) * BITS;
-            (0..BITS)
-                .rev()
-                .filter(move |offset| word & bit(*offset) != 0)
-                .map(move |offset| Place(first + offset))
-        })
-    }
-
-    pub(super) fn latest(&self) -> Option<Place> {
-        self.places().next()
-    }
-
-    /// Keeps those that are also of the others. Both begin at the same place.
-    pub(super) fn keep(&mut self, others: &Self) {
-        let others = others.words.iter().copied().chain(std::iter::repeat(0));
-        for (word, other) in self.words.iter_mut().zip(others) {
-            *word &= other;
-        }
-    }
-
-    /// Takes away the others. Both begin at the same place.
-    pub(super) fn remove(&mut self, others: &Self) {
-        for (word, other) in self.words.iter_mut().zip(&others.words) {
-            *word &= !other;
-        }
-    }
-
-    pub(super) fn len_without(&self, others: &Self) -> usize {
-        let others = others.words.iter().copied().chain(std::iter::repeat(0));
-        let sum: u32 =
-            self.words.iter().zip(others).map(|(word, other)| (word & !other).count_ones()).sum();
-        sum as usize
-    }
 }
