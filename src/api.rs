@@ -24,6 +24,7 @@ mod keys;
 mod outcomes;
 mod page;
 mod projects;
+mod repositories;
 pub mod request_id;
 mod rules;
 mod status;
@@ -42,6 +43,7 @@ use crate::auth::tokens::Tokens;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::outcomes::Outcomes;
+use crate::release::repositories::Repositories;
 use crate::spool::Spool;
 use crate::store::Store;
 pub use error::{ApiError, Code};
@@ -55,6 +57,8 @@ pub struct Api {
     pub keys: Arc<Keys>,
     /// API tokens.
     pub tokens: Tokens,
+    /// Repositories and their mirrors.
+    pub repositories: Repositories,
     /// The time and new ids.
     pub clock: Clock,
     /// The address others reach the service at, without a slash at its end.
@@ -69,6 +73,8 @@ pub struct Api {
     pub digest_health: Health,
     /// What is known of the store.
     pub store_health: Health,
+    /// What was last seen of repositories.
+    pub git_health: Health,
     /// The process's metrics.
     pub metrics: PrometheusHandle,
 }
@@ -100,6 +106,11 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create)
         .service(keys::update)
         .service(keys::delete)
+        .service(repositories::list)
+        .service(repositories::create)
+        .service(repositories::update)
+        .service(repositories::delete)
+        .service(repositories::fetch)
         .service(outcomes::show)
         .service(rules::show)
         .service(rules::update)

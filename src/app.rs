@@ -5,6 +5,7 @@
 //! that what was accepted is on disk, and in the store if it answers.
 
 mod admin_token;
+mod fetching;
 mod housekeeping;
 mod server;
 mod tasks;
@@ -21,13 +22,17 @@ use tokio::sync::watch;
 use crate::api::Api;
 use crate::auth::keys::Keys;
 use crate::auth::limiter::Limiter;
+use crate::auth::secrets::Secrets;
 use crate::auth::tokens::{LEAST_BOOTSTRAP_CHARS, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::digest::{Digest, Limits};
+use crate::git::command::Limits as GitLimits;
+use crate::git::mirrors::Mirrors;
 use crate::health::{Health, PartState};
 use crate::intake::{Intake, Memory};
 use crate::outcomes::Outcomes;
+use crate::release::repositories::Repositories;
 use crate::spool::{self, Spool};
 use crate::store::{Location, Store};
 use tasks::Tasks;
@@ -69,6 +74,9 @@ pub enum StartError {
     /// The public address makes no sense.
     #[error("--public-url must be an address like https://errors.example")]
     PublicUrl,
+    /// The key of stored secrets cannot be used.
+    #[error(transparent)]
+    Secrets(#[from] crate::auth::secrets::KeyError),
     /// The bootstrap token is too easy to guess.
     #[error("AIRLOCK_BOOTSTRAP_TOKEN is shorter than {LEAST_BOOTSTRAP_CHARS} characters")]
     WeakBootstrapToken,
@@ -86,6 +94,16 @@ pub enum StartError {
     /// The metrics cannot be set up.
     #[error("metrics: {0}")]
     Metrics(String),
+}
+
+/// What mirrors may do and take.
+fn git_limits(config: &Config) -> GitLimits {
+    GitLimits {
+        protocols: config.git_protocols.clone(),
+        fetch_time: config.git_fetch_time,
+        most_bytes: config.git_most_bytes,
+        ..GitLimits::default()
+    }
 }
 
 /// A service that runs.
@@ -130,6 +148,10 @@ pub async fn start(
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let keys = Arc::new(Keys::load(store.clone(), clock.clone(), config.data.join("keys.json")));
     let tokens = Tokens::new(store.clone(), clock.clone(), config.bootstrap_token.as_deref());
+    let secrets = Secrets::load(&config.data, &clock)?;
+    let mirrors = Mirrors::new(&config.data.join("git"), git_limits(&config));
+    let repositories = Repositories::new(store.clone(), clock.clone(), mirrors, secrets);
+    let git_health = Health::new(clock.now());
     let outcomes = Arc::new(Outcomes::default());
     let limiter = Arc::new(Limiter::new(Arc::clone(&keys), Arc::clone(&outcomes)));
     let spool_health = Health::new(clock.now());
@@ -177,6 +199,15 @@ pub async fn start(
         keeps_time: config.role.keeps_time(),
     };
     tasks.spawn(housekeeper.run(stopping.clone()));
+    if config.role.reads_history() {
+        let fetcher = fetching::Fetcher {
+            repositories: repositories.clone(),
+            clock: clock.clone(),
+            health: git_health.clone(),
+            every: config.git_fetch_every,
+        };
+        tasks.spawn(fetcher.run(stopping.clone()));
+    }
 
     let intake = Intake {
         spool: spool.clone(),
@@ -192,6 +223,7 @@ pub async fn start(
         store: store.clone(),
         keys,
         tokens,
+        repositories,
         clock,
         public_url: public_url.clone(),
         spool: spool.clone(),
@@ -199,6 +231,7 @@ pub async fn start(
         spool_health,
         digest_health: digest_health.clone(),
         store_health,
+        git_health,
         metrics,
     };
     let server = server::run(listener, &config, intake, api)

@@ -4,12 +4,23 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::remote::Protocols;
+
 /// A client must send its headers within this time, if nothing else is said.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client must send its body within this time, if nothing else is said and it is not at least
 /// steady.
 pub const BODY_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Each repository is fetched so often, if nothing else is said.
+pub const GIT_FETCH_EVERY: Duration = Duration::from_mins(5);
+
+/// Fetching a repository may take so long, if nothing else is said.
+pub const GIT_FETCH_TIME: Duration = Duration::from_mins(15);
+
+/// The mirror of a repository may take so many bytes, if nothing else is said.
+pub const GIT_MOST_BYTES: u64 = 20 << 30;
 
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +47,12 @@ impl Role {
     #[must_use]
     pub fn serves_api(self) -> bool {
         matches!(self, Self::All | Self::Web)
+    }
+
+    /// Whether the process answers from the history of repositories, and so keeps mirrors.
+    #[must_use]
+    pub fn reads_history(self) -> bool {
+        matches!(self, Self::All | Self::Worker | Self::Web)
     }
 
     /// Whether the process does what is due by time.
@@ -68,6 +85,14 @@ pub struct Config {
     pub head_timeout: Duration,
     /// How long a client may take for its body, unless it keeps up the least rate.
     pub body_timeout: Duration,
+    /// How repositories may be reached.
+    pub git_protocols: Protocols,
+    /// How often each repository is fetched.
+    pub git_fetch_every: Duration,
+    /// How long fetching a repository may take.
+    pub git_fetch_time: Duration,
+    /// Bytes that the mirror of a repository may take.
+    pub git_most_bytes: u64,
     /// Threads that serve requests; as many as cores by default.
     pub n_workers: Option<usize>,
 }

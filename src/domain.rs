@@ -25,6 +25,8 @@ pub mod origin;
 pub mod outcome;
 pub mod project;
 pub mod rate;
+pub mod remote;
+pub mod repository;
 pub mod sampling;
 pub mod scrub;
 pub mod stack;

@@ -10,5 +10,5 @@
 pub mod command;
 pub mod graph_file;
 pub mod mirror;
+pub mod mirrors;
 pub mod patches;
-pub mod url;

@@ -36,6 +36,7 @@ pub mod auth;
 pub mod digest;
 pub mod outcomes;
 pub mod project;
+pub mod release;
 pub mod retention;
 pub mod triage;
 

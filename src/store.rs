@@ -29,6 +29,7 @@ pub mod merge;
 pub mod outbox;
 pub mod outcome;
 pub mod project;
+pub mod repository;
 pub mod retention;
 mod rows;
 pub mod rules;
@@ -62,6 +63,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("outbox", outbox::STATEMENTS),
         ("outcome", outcome::STATEMENTS),
         ("project", project::STATEMENTS),
+        ("repository", repository::STATEMENTS),
         ("retention", retention::STATEMENTS),
         ("rules", rules::STATEMENTS),
         ("similar", similar::STATEMENTS),

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use airlock::domain::commit::Sha;
 use airlock::domain::containment::{Deployed, SamePatch};
 use airlock::domain::history::{Place, Reach};
+use airlock::domain::remote::RemoteUrl;
 use airlock::git::command::{Credential, Limits};
 use airlock::git::graph_file::Commits;
 use airlock::git::mirror::Mirror;
 use airlock::git::patches::Patches;
-use airlock::git::url::RemoteUrl;
 
 use super::Failure;
 use large::{Numbers, make};

@@ -207,6 +207,23 @@ CREATE TABLE outbox (
     PRIMARY KEY (project_id, id)
 );
 
+CREATE TABLE repositories (
+    project_id BIGINT NOT NULL,
+    id UUID NOT NULL,
+    name TEXT NOT NULL,
+    url TEXT,
+    branches TEXT NOT NULL,
+    credential BYTEA,
+    created_at BIGINT NOT NULL,
+    fetched_at BIGINT,
+    head BYTEA,
+    n_commits BIGINT NOT NULL,
+    failed_at BIGINT,
+    failure TEXT,
+    PRIMARY KEY (project_id, id)
+);
+CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
+
 CREATE TABLE project_rules (
     project_id BIGINT NOT NULL,
     kind TEXT NOT NULL,

@@ -207,6 +207,23 @@ CREATE TABLE outbox (
     PRIMARY KEY (project_id, id)
 ) STRICT;
 
+CREATE TABLE repositories (
+    project_id INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    url TEXT,
+    branches TEXT NOT NULL,
+    credential BLOB,
+    created_at INTEGER NOT NULL,
+    fetched_at INTEGER,
+    head BLOB,
+    n_commits INTEGER NOT NULL,
+    failed_at INTEGER,
+    failure TEXT,
+    PRIMARY KEY (project_id, id)
+) STRICT;
+CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
+
 CREATE TABLE project_rules (
     project_id INTEGER NOT NULL,
     kind TEXT NOT NULL,

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::request_id;
 use crate::domain::lifecycle::InvalidTransition;
 use crate::project::ProjectError;
+use crate::release::repositories::RepositoryError;
 use crate::store::StoreError;
 use crate::triage::TriageError;
 use crate::triage::try_grouping::TryError;
@@ -36,6 +37,8 @@ pub enum Code {
     TooLarge,
     /// The body is JSON, but makes no sense.
     Invalid,
+    /// A repository cannot be fetched.
+    FetchFailed,
     /// The store does not answer.
     StoreAway,
     /// A defect.
@@ -44,7 +47,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, for the docs.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Unauthorized,
         Self::Forbidden,
@@ -55,6 +58,7 @@ impl Code {
         Self::Raced,
         Self::TooLarge,
         Self::Invalid,
+        Self::FetchFailed,
         Self::StoreAway,
         Self::Internal,
     ];
@@ -73,6 +77,7 @@ impl Code {
             Self::Raced => "raced",
             Self::TooLarge => "too-large",
             Self::Invalid => "invalid",
+            Self::FetchFailed => "fetch-failed",
             Self::StoreAway => "store-away",
             Self::Internal => "internal",
         }
@@ -90,6 +95,7 @@ impl Code {
             Self::Taken | Self::InvalidTransition | Self::Raced => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::FetchFailed => StatusCode::BAD_GATEWAY,
             Self::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -107,6 +113,7 @@ impl Code {
             Self::Raced => "Somebody else changed it at the same time",
             Self::TooLarge => "The body is too large",
             Self::Invalid => "This makes no sense",
+            Self::FetchFailed => "The repository cannot be fetched",
             Self::StoreAway => "The store does not answer",
             Self::Internal => "Something went wrong here",
         }
@@ -187,6 +194,19 @@ impl From<ProjectError> for ApiError {
             ProjectError::Scrubbing(invalid) => Self::invalid(invalid),
             ProjectError::Grouping(invalid) => Self::invalid(invalid),
             ProjectError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RepositoryError> for ApiError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Invalid(invalid) => Self::invalid(invalid),
+            RepositoryError::Url(invalid) => Self::invalid(invalid),
+            RepositoryError::NotFetched => Self::invalid(error),
+            RepositoryError::Fetch(cause) => Self::new(Code::FetchFailed, cause),
+            RepositoryError::Secret(cause) => Self::new(Code::FetchFailed, cause),
+            RepositoryError::Store(error) => error.into(),
         }
     }
 }

@@ -186,6 +186,7 @@ async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
         ("spool", part(spool, Some(waiting))),
         ("digest", part(digest, Some(waiting))),
         ("store", part(store, None)),
+        ("git", part(api.git_health.get(), None)),
     ];
     StatusResponse {
         parts: parts.into(),

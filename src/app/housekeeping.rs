@@ -186,7 +186,7 @@ async fn done<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<()
 }
 
 /// Waits; true when the process is stopping.
-async fn is_over(span: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+pub(super) async fn is_over(span: Duration, stop: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
         biased;
         // Nobody left to say so means the same.

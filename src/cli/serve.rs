@@ -12,7 +12,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{BODY_TIMEOUT, Config, HEAD_TIMEOUT, Role};
+use crate::config::{
+    BODY_TIMEOUT, Config, GIT_FETCH_EVERY, GIT_FETCH_TIME, GIT_MOST_BYTES, HEAD_TIMEOUT, Role,
+};
+use crate::domain::remote::Protocols;
 
 /// What the service is told.
 #[derive(Debug, Args)]
@@ -47,6 +50,18 @@ pub struct ServeArgs {
     /// Seconds a client may take for a report, unless it sends at least 16 KiB a second
     #[arg(long, env = "AIRLOCK_BODY_TIMEOUT", default_value_t = BODY_TIMEOUT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     body_timeout: u64,
+    /// How repositories may be fetched, of https, http, ssh and file
+    #[arg(long, env = "AIRLOCK_GIT_PROTOCOLS", default_value = "https,ssh", value_name = "NAMES")]
+    git_protocols: Protocols,
+    /// Seconds between two fetches of a repository
+    #[arg(long, env = "AIRLOCK_GIT_FETCH_EVERY", default_value_t = GIT_FETCH_EVERY.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..=86_400))]
+    git_fetch_every: u64,
+    /// Seconds that fetching a repository may take
+    #[arg(long, env = "AIRLOCK_GIT_FETCH_TIMEOUT", default_value_t = GIT_FETCH_TIME.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    git_fetch_timeout: u64,
+    /// Bytes that the mirror of a repository may take
+    #[arg(long, env = "AIRLOCK_GIT_MOST_BYTES", default_value_t = GIT_MOST_BYTES, value_name = "BYTES")]
+    git_most_bytes: u64,
     /// What to log: a level, or levels by part as in `info,airlock::digest=debug`
     #[arg(
         long,
@@ -98,6 +113,10 @@ impl ServeArgs {
             spool_least_free_bytes: self.spool_least_free_bytes,
             head_timeout: Duration::from_secs(self.head_timeout),
             body_timeout: Duration::from_secs(self.body_timeout),
+            git_protocols: self.git_protocols,
+            git_fetch_every: Duration::from_secs(self.git_fetch_every),
+            git_fetch_time: Duration::from_secs(self.git_fetch_timeout),
+            git_most_bytes: self.git_most_bytes,
             n_workers: None,
         }
     }

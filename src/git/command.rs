@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::url::Protocols;
+use crate::domain::remote::Protocols;
 
 /// What mirrors may do and take.
 #[derive(Debug, Clone)]

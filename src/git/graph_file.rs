@@ -34,7 +34,7 @@ enum Frame {
 }
 
 /// The commits of a mirror in memory, as far as its file was read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Commits {
     /// They.
     pub history: History,

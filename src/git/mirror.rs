@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::command::{Credential, Git, Limits, SSH, complaint, not_run};
-use super::url::{Protocol, RemoteUrl};
 use crate::domain::commit::Sha;
+use crate::domain::remote::{Protocol, RemoteUrl};
 
 /// Refs of ours: commits that are kept whatever their repository does.
 const KEEP: &str = "refs/airlock/keep";
@@ -202,12 +202,48 @@ impl Mirror {
         Ok(refs)
     }
 
+    /// Whether there is a repository on disk.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.open().is_ok()
+    }
+
+    /// Fetches the repository anew, and forgets the old copy once that is done.
+    ///
+    /// # Errors
+    /// [`FetchError`]; the old copy stays then.
+    pub fn renew(
+        &self,
+        _writing: &Writing,
+        url: &RemoteUrl,
+        credential: &Credential,
+    ) -> Result<(), FetchError> {
+        let fresh = Self { dir: self.dir.join("fresh"), limits: self.limits.clone() };
+        remove_all(&fresh.dir)?;
+        let writing = fresh.lock()?;
+        fresh.fetch(&writing, url, credential)?;
+        remove_all(&self.repository())?;
+        fs::rename(fresh.repository(), self.repository())?;
+        fresh.remove(writing)
+    }
+
+    /// Removes the mirror with all that belongs to it.
+    ///
+    /// # Errors
+    /// [`FetchError::Io`].
+    pub fn remove(&self, _writing: Writing) -> Result<(), FetchError> {
+        remove_all(&self.dir)
+    }
+
     /// Makes the repository, where it is not there or was only half made.
     fn make(&self) -> Result<(), FetchError> {
         fs::create_dir_all(&self.dir)?;
         tidy(&self.repository())?;
         if self.open().is_ok() {
             return Ok(());
+        }
+        if self.repository().join("refs").exists() {
+            return Err(FetchError::Damaged("it is no repository any more".to_owned()));
         }
         let mut command = self.git().command();
         command.args(["init", "--quiet", "--bare", "--template=", "--object-format=sha1"]);
@@ -325,6 +361,10 @@ impl Mirror {
         if status.success() {
             return Ok(());
         }
+        let own = format!("not a git repository: '{}", self.repository().display());
+        if is_damage(&text) || text.contains(&own) {
+            return Err(FetchError::Damaged(complaint(&said, credential)));
+        }
         if text.contains("mismatched algorithms") || text.contains("unsupported object format") {
             return Err(FetchError::Sha256);
         }
@@ -340,6 +380,14 @@ fn end(child: &mut Child) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
     let _ = child.wait();
+}
+
+/// Whether git complains of the copy on this disk, and not of the other side.
+fn is_damage(said: &str) -> bool {
+    const SIGNS: [&str; 6] =
+        ["bad object", "is corrupt", "loose object", "object file", "packfile", "unable to read"];
+    let own = said.lines().filter(|line| !line.starts_with("remote:"));
+    own.into_iter().any(|line| SIGNS.iter().any(|sign| line.contains(sign)))
 }
 
 /// Removes what a git that was killed left behind, so that the next one is not held up by it. Nobody
@@ -362,6 +410,13 @@ fn tidy(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn remove_all(dir: &Path) -> Result<(), FetchError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// What the files of a folder take, in bytes, as far as they can be read.

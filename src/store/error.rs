@@ -68,7 +68,8 @@ impl From<sqlx::Error> for StoreError {
             && cause.is_unique_violation()
         {
             let message = cause.message();
-            if let Some(taken) = TAKEN.into_iter().find(|name| message.contains(name)) {
+            let taken = TAKEN.into_iter().find(|(part, _)| message.contains(part));
+            if let Some((_, taken)) = taken {
                 return Self::Taken(taken);
             }
         }
@@ -76,8 +77,9 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Columns whose values people choose and that must be unique.
-const TAKEN: [&str; 2] = ["slug", "prefix"];
+/// What databases call what people choose and must be unique, and what people call it.
+const TAKEN: [(&str, &str); 3] =
+    [("slug", "slug"), ("prefix", "prefix"), ("repositories", "the name of the repository")];
 
 /// SQLite's primary result codes that pass: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
 const SQLITE_TRANSIENT: [i64; 7] = [5, 6, 7, 8, 10, 13, 14];

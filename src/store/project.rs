@@ -114,7 +114,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 16] = [
+pub(super) const CLEAR: [&str; 17] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -130,6 +130,7 @@ pub(super) const CLEAR: [&str; 16] = [
     clear!("project_counters", "name"),
     clear!("environments", "name"),
     clear!("project_rules", "kind"),
+    clear!("repositories", "id"),
     clear!("project_keys", "public_key"),
 ];
 

@@ -18,6 +18,7 @@ fn codes_keep_their_status() {
     409 raced
     413 too-large
     422 invalid
+    502 fetch-failed
     503 store-away
     500 internal
     ");

@@ -1,5 +1,6 @@
 //! What git histories say, with repositories that git itself made.
 
+mod api;
 mod faults;
 mod histories;
 mod large;
@@ -10,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use airlock::domain::commit::Sha;
+use airlock::domain::remote::RemoteUrl;
 use airlock::git::command::{Credential, Limits};
 use airlock::git::graph_file::Commits;
 use airlock::git::mirror::{FetchError, Mirror};
-use airlock::git::url::RemoteUrl;
 
 /// A file of `tests/fixtures/git`.
 fn fixture(name: &str) -> PathBuf {

@@ -287,6 +287,7 @@ async fn whatever_is_described_needs_a_token() {
             .replace("{slug}", "shop")
             .replace("{event_id}", &event)
             .replace("{a}/compare/{b}", "SHOP-1/compare/SHOP-1")
+            .replace("{name}", "web")
             .replace("{public_key}", &shop.key);
         let is_issue = path.starts_with("/api/v1/issues/");
         let path = path.replace("{id}", if is_issue { "SHOP-1" } else { "1" });

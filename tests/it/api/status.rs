@@ -42,6 +42,7 @@ both!(strangers_see_states_and_holders_of_a_token_see_numbers, |engine: Engine| 
     let open = Answer::of(app.request(Method::GET, "/status.json")).await.ok();
     let parts = json!({
         "digest": {"state": "ok"},
+        "git": {"state": "ok"},
         "intake": {"state": "ok"},
         "spool": {"state": "ok"},
         "store": {"state": "ok"},

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use airlock::domain::commit::Sha;
 use airlock::domain::history::Reach;
+use airlock::domain::remote::RemoteUrl;
 use airlock::git::command::{Credential, Limits};
 use airlock::git::graph_file::Commits;
 use airlock::git::mirror::{FetchError, Mirror};
-use airlock::git::url::RemoteUrl;
 
 use super::{Repository, url};
 
@@ -204,7 +204,13 @@ fn a_mirror_that_lost_its_objects_gets_them_again() {
     let own = repository.mirror.repository();
     fs::remove_dir_all(own.join("objects")).expect("removed");
     assert_eq!(anew(&repository.mirror).history.len(), 3, "commits that were read are known");
-    repository.fetch(&mut commits).expect("a fetch");
+    let said = repository.fetch(&mut commits);
+    assert!(matches!(said, Err(FetchError::Damaged(_))), "{said:?}");
+    let writing = repository.mirror.lock().expect("a lock");
+    let (url, none) = (repository.url(), Credential::default());
+    repository.mirror.renew(&writing, &url, &none).expect("renewed");
+    commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
+    assert_eq!(commits.history.len(), 3);
     let fix = repository.names()["fix"].to_string();
     let opened = repository.mirror.open().expect("a repository");
     opened.find_commit(fix.parse().expect("a name")).expect("a commit");

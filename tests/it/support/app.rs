@@ -125,6 +125,10 @@ impl TestApp {
             spool_least_free_bytes: 0,
             head_timeout: airlock::config::HEAD_TIMEOUT,
             body_timeout: airlock::config::BODY_TIMEOUT,
+            git_protocols: "file,https,ssh".parse().expect("protocols"),
+            git_fetch_every: airlock::config::GIT_FETCH_EVERY,
+            git_fetch_time: airlock::config::GIT_FETCH_TIME,
+            git_most_bytes: airlock::config::GIT_MOST_BYTES,
             n_workers: Some(2),
         };
         change(&mut config);

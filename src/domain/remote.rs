@@ -1,4 +1,4 @@
-//! Addresses of repositories.
+//! Addresses of repositories, and how they may be reached.
 
 use std::collections::BTreeSet;
 use std::fmt;

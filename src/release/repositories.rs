@@ -1,0 +1,233 @@
+//! The repositories of a project: added, changed and fetched.
+
+use std::collections::BTreeSet;
+
+use crate::auth::secrets::{Secrets, Unreadable};
+use crate::clock::Clock;
+use crate::domain::id::ProjectId;
+use crate::domain::remote::InvalidUrl;
+use crate::domain::repository::{
+    Branches, Failure, Fetched, InvalidRepository, MOST_REPOSITORIES, Repository, RepositoryId,
+    check_branches, check_credential, check_name,
+};
+use crate::git::command::Credential;
+use crate::git::mirror::FetchError;
+use crate::git::mirrors::{Mirrors, Snapshot};
+use crate::store::{Store, StoreError};
+
+/// What repositories are worked on with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Repositories {
+    store: Store,
+    clock: Clock,
+    mirrors: Mirrors,
+    secrets: Secrets,
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// What was asked for makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRepository),
+    /// The address makes no sense.
+    #[error("url: {0}")]
+    Url(#[from] InvalidUrl),
+    /// The host, the network or the mirror.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The credential cannot be read.
+    #[error(transparent)]
+    Secret(#[from] Unreadable),
+    /// There is nothing to fetch.
+    #[error("the repository has no url; its commits are submitted")]
+    NotFetched,
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a repository is to be. What is `None` stays, or is the default of a new one.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Its name.
+    pub name: Option<String>,
+    /// Where it is; an empty one takes it away.
+    pub url: Option<String>,
+    /// Which branches count.
+    pub branches: Option<Branches>,
+    /// What it is fetched with; an empty one takes it away.
+    pub credential: Option<String>,
+}
+
+impl Repositories {
+    /// With everything that is needed.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, mirrors: Mirrors, secrets: Secrets) -> Self {
+        Self { store, clock, mirrors, secrets }
+    }
+
+    /// Adds a repository.
+    ///
+    /// # Errors
+    /// [`RepositoryError`]: it makes no sense, or its name is taken.
+    pub async fn add(&self, project: ProjectId, wish: Wish) -> Result<Repository, RepositoryError> {
+        let new = Repository {
+            id: RepositoryId(self.clock.id()),
+            project_id: project,
+            name: String::new(),
+            url: None,
+            branches: Branches::default(),
+            credential: None,
+            created_at: self.clock.now(),
+            fetched: None,
+            failure: None,
+        };
+        let new = self.fulfilled(new, wish)?;
+        let mut tx = self.store.write().await?;
+        if tx.list_repositories(project).await?.len() >= MOST_REPOSITORIES {
+            return Err(InvalidRepository::TooMany.into());
+        }
+        tx.insert_repository(&new).await?;
+        tx.commit().await?;
+        Ok(new)
+    }
+
+    /// Changes a repository, as it is then; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// [`RepositoryError`]: it makes no sense, or its new name is taken.
+    pub async fn update(
+        &self,
+        project: ProjectId,
+        name: &str,
+        wish: Wish,
+    ) -> Result<Option<Repository>, RepositoryError> {
+        let mut tx = self.store.write().await?;
+        let Some(repository) = tx.find_repository(project, name).await? else { return Ok(None) };
+        let repository = self.fulfilled(repository, wish)?;
+        tx.update_repository(&repository).await?;
+        tx.commit().await?;
+        Ok(Some(repository))
+    }
+
+    /// Removes a repository and its mirror; false when there is none of this name.
+    ///
+    /// # Errors
+    /// [`RepositoryError`].
+    pub async fn remove(&self, project: ProjectId, name: &str) -> Result<bool, RepositoryError> {
+        let mut tx = self.store.write().await?;
+        let Some(repository) = tx.find_repository(project, name).await? else { return Ok(false) };
+        tx.delete_repository(&repository).await?;
+        tx.commit().await?;
+        self.mirrors.remove(repository.id).await?;
+        Ok(true)
+    }
+
+    /// Fetches a repository now; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] says why it could not be fetched; so does the repository from then on.
+    pub async fn fetch(
+        &self,
+        project: ProjectId,
+        name: &str,
+    ) -> Result<Option<(Repository, Fetched)>, RepositoryError> {
+        let repository = self.store.read().await?.find_repository(project, name).await?;
+        let Some(repository) = repository else { return Ok(None) };
+        if repository.url.is_none() {
+            return Err(RepositoryError::NotFetched);
+        }
+        let fetched = self.fetch_one(&repository).await?;
+        Ok(Some((repository, fetched)))
+    }
+
+    /// All repositories that are fetched. Mirrors of those that are gone are removed.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] of the store or the disk.
+    pub async fn list_all(&self) -> Result<Vec<Repository>, RepositoryError> {
+        // In this order: a repository is there before its mirror is.
+        let on_disk = self.mirrors.list()?;
+        let all = self.store.read().await?.list_mirrored_repositories().await?;
+        let there: BTreeSet<RepositoryId> = all.iter().map(|repository| repository.id).collect();
+        for gone in on_disk.into_iter().filter(|id| !there.contains(id)) {
+            self.mirrors.remove(gone).await?;
+        }
+        Ok(all)
+    }
+
+    /// Fetches this repository, and notes how it went.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] says why it could not be fetched; so does the repository from then on.
+    pub async fn fetch_one(&self, repository: &Repository) -> Result<Fetched, RepositoryError> {
+        let snapshot = match self.fetched(repository).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                let failure = Failure { at: self.clock.now(), reason: error.to_string() };
+                let mut tx = self.store.write().await?;
+                tx.repository_failed(repository, &failure).await?;
+                tx.commit().await?;
+                return Err(error);
+            }
+        };
+        let branches = snapshot.branches.keys().map(String::as_str);
+        let first = repository.branches.first(branches);
+        let fetched = Fetched {
+            at: self.clock.now(),
+            head: first.and_then(|first| snapshot.branches.get(first)).copied(),
+            n_commits: snapshot.commits.history.len() as u64,
+        };
+        let mut tx = self.store.write().await?;
+        tx.repository_fetched(repository, &fetched).await?;
+        tx.commit().await?;
+        Ok(fetched)
+    }
+
+    async fn fetched(&self, repository: &Repository) -> Result<Snapshot, RepositoryError> {
+        let sealed = repository.credential.as_deref();
+        let opened = sealed.map(|sealed| self.secrets.open(&owner(repository), sealed));
+        let credential = Credential(opened.transpose()?);
+        Ok(self.mirrors.fetch(repository, credential).await?)
+    }
+
+    /// The repository as it is wished, if that makes sense.
+    fn fulfilled(&self, mut now: Repository, wish: Wish) -> Result<Repository, RepositoryError> {
+        if let Some(name) = wish.name {
+            now.name = name;
+        }
+        check_name(&now.name)?;
+        if let Some(branches) = wish.branches {
+            now.branches = branches;
+        }
+        check_branches(&now.branches)?;
+        let before = now.url.clone();
+        if let Some(url) = wish.url {
+            now.url = Some(url).filter(|url| !url.is_empty());
+        }
+        if let Some(url) = &now.url {
+            self.mirrors.check_url(url)?;
+        }
+        if now.url != before {
+            // It was meant for the other address.
+            now.credential = None;
+        }
+        if let Some(credential) = wish.credential {
+            now.credential = None;
+            if !credential.is_empty() {
+                check_credential(&credential)?;
+                now.credential = Some(self.secrets.seal(&owner(&now), &credential));
+            }
+        }
+        if now.credential.is_some() && now.url.is_none() {
+            return Err(InvalidRepository::CredentialWithoutUrl.into());
+        }
+        Ok(now)
+    }
+}
+
+/// Whom a credential is sealed for.
+fn owner(repository: &Repository) -> String {
+    format!("repository {}", repository.id.0)
+}

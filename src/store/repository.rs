@@ -1,0 +1,206 @@
+//! Repositories of projects.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::tx::{Tx, execute, on, statements};
+use crate::domain::commit::Sha;
+use crate::domain::id::ProjectId;
+use crate::domain::repository::{Branches, Failure, Fetched, Repository, RepositoryId};
+use crate::domain::time::Timestamp;
+
+#[derive(FromRow)]
+struct RepositoryRow {
+    project_id: i64,
+    id: Uuid,
+    name: String,
+    url: Option<String>,
+    branches: String,
+    credential: Option<Vec<u8>>,
+    created_at: i64,
+    fetched_at: Option<i64>,
+    head: Option<Vec<u8>>,
+    n_commits: i64,
+    failed_at: Option<i64>,
+    failure: Option<String>,
+}
+
+impl RepositoryRow {
+    fn repository(self) -> Result<Repository, StoreError> {
+        let branches: Branches = serde_json::from_str(&self.branches)
+            .map_err(|_| StoreError::corrupt("repositories", "branches", self.id))?;
+        let head = self.head.map(|head| <[u8; 20]>::try_from(head).map(Sha)).transpose();
+        let head = head.map_err(|_| StoreError::corrupt("repositories", "head", self.id))?;
+        let n_commits = self.n_commits.unsigned_abs();
+        let fetched = self.fetched_at.map(Timestamp::from_micros);
+        let failed = self.failed_at.map(Timestamp::from_micros);
+        Ok(Repository {
+            id: RepositoryId(self.id),
+            project_id: ProjectId(self.project_id),
+            name: self.name,
+            url: self.url,
+            branches,
+            credential: self.credential,
+            created_at: Timestamp::from_micros(self.created_at),
+            fetched: fetched.map(|at| Fetched { at, head, n_commits }),
+            failure: failed.zip(self.failure).map(|(at, reason)| Failure { at, reason }),
+        })
+    }
+}
+
+const FIND: &str = "SELECT project_id, id, name, url, branches, credential, created_at, fetched_at,
+        head, n_commits, failed_at, failure
+    FROM repositories WHERE project_id = $1 AND name = $2";
+const LIST: &str = "SELECT project_id, id, name, url, branches, credential, created_at, fetched_at,
+        head, n_commits, failed_at, failure
+    FROM repositories WHERE project_id = $1 ORDER BY name";
+const LIST_ALL: &str = "SELECT project_id, id, name, url, branches, credential, created_at,
+        fetched_at, head, n_commits, failed_at, failure
+    FROM repositories WHERE url IS NOT NULL ORDER BY project_id, id";
+const INSERT: &str = "INSERT INTO repositories
+    (project_id, id, name, url, branches, credential, created_at, n_commits)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
+const UPDATE: &str = "UPDATE repositories SET name = $3, url = $4, branches = $5, credential = $6
+    WHERE project_id = $1 AND id = $2";
+const DELETE: &str = "DELETE FROM repositories WHERE project_id = $1 AND id = $2";
+const FETCHED: &str = "UPDATE repositories
+    SET fetched_at = $3, head = $4, n_commits = $5, failed_at = NULL, failure = NULL
+    WHERE project_id = $1 AND id = $2";
+const FAILED: &str = "UPDATE repositories SET failed_at = $3, failure = $4
+    WHERE project_id = $1 AND id = $2";
+
+statements!(FIND, LIST, LIST_ALL, INSERT, UPDATE, DELETE, FETCHED, FAILED);
+
+fn branches_text(repository: &Repository) -> String {
+    super::rows::to_json(&repository.branches)
+}
+
+impl Tx {
+    /// The repository of a project with this name.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_repository(
+        &mut self,
+        project: ProjectId,
+        name: &str,
+    ) -> Result<Option<Repository>, StoreError> {
+        let row: Option<RepositoryRow> =
+            on!(self, |c| sqlx::query_as(FIND).bind(project.0).bind(name).fetch_optional(c))?;
+        row.map(RepositoryRow::repository).transpose()
+    }
+
+    /// The repositories of a project, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_repositories(
+        &mut self,
+        project: ProjectId,
+    ) -> Result<Vec<Repository>, StoreError> {
+        let rows: Vec<RepositoryRow> =
+            on!(self, |c| sqlx::query_as(LIST).bind(project.0).fetch_all(c))?;
+        rows.into_iter().map(RepositoryRow::repository).collect()
+    }
+
+    /// All repositories that are fetched.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_mirrored_repositories(&mut self) -> Result<Vec<Repository>, StoreError> {
+        let rows: Vec<RepositoryRow> = on!(self, |c| sqlx::query_as(LIST_ALL).fetch_all(c))?;
+        rows.into_iter().map(RepositoryRow::repository).collect()
+    }
+
+    /// Adds a repository.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`]: the project has one of this name.
+    pub async fn insert_repository(&mut self, repository: &Repository) -> Result<(), StoreError> {
+        let branches = branches_text(repository);
+        execute!(
+            self,
+            sqlx::query(INSERT)
+                .bind(repository.project_id.0)
+                .bind(repository.id.0)
+                .bind(&repository.name)
+                .bind(&repository.url)
+                .bind(&branches)
+                .bind(&repository.credential)
+                .bind(repository.created_at.as_micros())
+        )?;
+        Ok(())
+    }
+
+    /// Writes name, address, branches and credential of a repository.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`]: the project has another of this name.
+    pub async fn update_repository(&mut self, repository: &Repository) -> Result<(), StoreError> {
+        let branches = branches_text(repository);
+        execute!(
+            self,
+            sqlx::query(UPDATE)
+                .bind(repository.project_id.0)
+                .bind(repository.id.0)
+                .bind(&repository.name)
+                .bind(&repository.url)
+                .bind(&branches)
+                .bind(&repository.credential)
+        )?;
+        Ok(())
+    }
+
+    /// Removes a repository.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_repository(&mut self, repository: &Repository) -> Result<(), StoreError> {
+        let (project, id) = (repository.project_id.0, repository.id.0);
+        execute!(self, sqlx::query(DELETE).bind(project).bind(id))?;
+        Ok(())
+    }
+
+    /// Notes what a fetch found.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn repository_fetched(
+        &mut self,
+        repository: &Repository,
+        fetched: &Fetched,
+    ) -> Result<(), StoreError> {
+        let head = fetched.head.map(|head| head.0.to_vec());
+        execute!(
+            self,
+            sqlx::query(FETCHED)
+                .bind(repository.project_id.0)
+                .bind(repository.id.0)
+                .bind(fetched.at.as_micros())
+                .bind(&head)
+                .bind(super::counters::count(fetched.n_commits))
+        )?;
+        Ok(())
+    }
+
+    /// Notes why a fetch did not go well.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn repository_failed(
+        &mut self,
+        repository: &Repository,
+        failure: &Failure,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self,
+            sqlx::query(FAILED)
+                .bind(repository.project_id.0)
+                .bind(repository.id.0)
+                .bind(failure.at.as_micros())
+                .bind(&failure.reason)
+        )?;
+        Ok(())
+    }
+}
