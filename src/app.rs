@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::api::Api;
 use crate::auth::keys::Keys;
 use crate::auth::limiter::Limiter;
-use crate::auth::secrets::Secrets;
+use crate::auth::secrets::{KEY_FILE, Secrets};
 use crate::auth::tokens::{LEAST_BOOTSTRAP_CHARS, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -99,6 +99,7 @@ pub enum StartError {
 /// What mirrors may do and take.
 fn git_limits(config: &Config) -> GitLimits {
     GitLimits {
+        allow_networks: config.allow_networks.clone(),
         protocols: config.git_protocols.clone(),
         fetch_time: config.git_fetch_time,
         most_bytes: config.git_most_bytes,
@@ -119,6 +120,7 @@ pub struct Running {
     spool: Spool,
     store: Store,
     outcomes: Arc<Outcomes>,
+    mirrors: Mirrors,
     digest_health: Health,
     stop: watch::Sender<bool>,
     digest: Option<tokio::task::JoinHandle<()>>,
@@ -148,9 +150,10 @@ pub async fn start(
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let keys = Arc::new(Keys::load(store.clone(), clock.clone(), config.data.join("keys.json")));
     let tokens = Tokens::new(store.clone(), clock.clone(), config.bootstrap_token.as_deref());
-    let secrets = Secrets::load(&config.data, &clock)?;
+    let key = config.secret_key_file.clone().unwrap_or_else(|| config.data.join(KEY_FILE));
+    let secrets = Secrets::load(&key, &clock)?;
     let mirrors = Mirrors::new(&config.data.join("git"), git_limits(&config));
-    let repositories = Repositories::new(store.clone(), clock.clone(), mirrors, secrets);
+    let repositories = Repositories::new(store.clone(), clock.clone(), mirrors.clone(), secrets);
     let git_health = Health::new(clock.now());
     let outcomes = Arc::new(Outcomes::default());
     let limiter = Arc::new(Limiter::new(Arc::clone(&keys), Arc::clone(&outcomes)));
@@ -251,6 +254,7 @@ pub async fn start(
         spool,
         store,
         outcomes,
+        mirrors,
         digest_health,
         stop,
         digest,
@@ -261,6 +265,8 @@ pub async fn start(
 impl Running {
     /// Stops accepting, finishes what it holds, and returns.
     pub async fn stop(mut self) {
+        // A fetch may take long; the next process does it.
+        self.mirrors.stop();
         self.server.stop(true).await;
         self.spool.close().await;
         if let Some(mut digest) = self.digest.take()

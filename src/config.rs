@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::network::Networks;
 use crate::domain::remote::Protocols;
 
 /// A client must send its headers within this time, if nothing else is said.
@@ -85,6 +86,10 @@ pub struct Config {
     pub head_timeout: Duration,
     /// How long a client may take for its body, unless it keeps up the least rate.
     pub body_timeout: Duration,
+    /// The file of the key that seals secrets; in the data folder by default.
+    pub secret_key_file: Option<PathBuf>,
+    /// Networks that may be called although they are private.
+    pub allow_networks: Networks,
     /// How repositories may be reached.
     pub git_protocols: Protocols,
     /// How often each repository is fetched.

@@ -19,6 +19,20 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// So many repositories are fetched at a time.
 const MOST_AT_ONCE: usize = 4;
 
+/// One that fails again and again is tried this often at least.
+const MOST_PAUSE: Duration = Duration::from_hours(1);
+
+/// A fetch that ended without a word is repeated after this.
+const GIVEN_UP_AFTER: Duration = Duration::from_hours(24);
+
+/// When a repository is fetched next, and how it went.
+#[derive(Debug, Default)]
+struct Plan {
+    at: Timestamp,
+    n_failures: u32,
+    failure: Option<String>,
+}
+
 /// Fetches what is due.
 pub(super) struct Fetcher {
     pub(super) repositories: Repositories,
@@ -31,23 +45,17 @@ pub(super) struct Fetcher {
 impl Fetcher {
     /// Fetches what is due until told to stop.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut due: BTreeMap<RepositoryId, Timestamp> = BTreeMap::new();
-        let mut failures: BTreeMap<RepositoryId, String> = BTreeMap::new();
-        let mut fetching: JoinSet<(Repository, Result<(), RepositoryError>)> = JoinSet::new();
+        let mut plans: BTreeMap<RepositoryId, Plan> = BTreeMap::new();
+        let mut fetching: JoinSet<(RepositoryId, Result<(), RepositoryError>)> = JoinSet::new();
         while !is_over(LOOK_EVERY, &mut stop).await {
             while let Some(done) = fetching.try_join_next() {
-                let Ok((repository, done)) = done else { continue };
-                due.insert(repository.id, self.clock.now().plus(self.jittered(self.every)));
-                match done {
-                    Ok(()) => _ = failures.remove(&repository.id),
-                    Err(cause) => {
-                        let name = &repository.name;
-                        tracing::warn!(name, %cause, "a repository cannot be fetched");
-                        failures.insert(repository.id, format!("{name}: {cause}"));
-                    }
+                if let Ok((id, done)) = done
+                    && let Some(plan) = plans.get_mut(&id)
+                {
+                    self.conclude(plan, done);
                 }
             }
-            let all = match self.repositories.list_all().await {
+            let all = match self.repositories.all_mirrored().await {
                 Ok(all) => all,
                 // It is said elsewhere.
                 Err(RepositoryError::Store(_)) => continue,
@@ -56,31 +64,50 @@ impl Fetcher {
                     continue;
                 }
             };
-            let is_there = |id: &RepositoryId| all.iter().any(|one| one.id == *id);
-            due.retain(|id, _| is_there(id));
-            failures.retain(|id, _| is_there(id));
+            plans.retain(|id, _| all.iter().any(|one| one.id == *id));
             let now = self.clock.now();
+            let mut due: Vec<(Timestamp, Repository)> = Vec::new();
             for repository in all {
                 // After a start all are due, but not all at once.
-                let first = || now.plus(self.jittered(LOOK_EVERY));
-                let at = due.entry(repository.id).or_insert_with(first);
-                if *at <= now && fetching.len() < MOST_AT_ONCE {
-                    // Not again before it is done.
-                    *at = now.plus(Duration::from_hours(24));
-                    let repositories = self.repositories.clone();
-                    fetching.spawn(async move {
-                        let done = repositories.fetch_one(&repository).await;
-                        (repository, done.map(|_| ()))
-                    });
+                let first = || Plan { at: now.plus(self.jittered(LOOK_EVERY)), ..Plan::default() };
+                let plan = plans.entry(repository.id).or_insert_with(first);
+                if plan.at <= now {
+                    due.push((plan.at, repository));
                 }
             }
-            match failures.values().next() {
+            // Who waits longest is first; one that hangs holds up no other for long.
+            due.sort_by_key(|(at, repository)| (*at, repository.id));
+            for (_, repository) in due {
+                let Some(plan) = plans.get_mut(&repository.id) else { continue };
+                if fetching.len() >= MOST_AT_ONCE {
+                    break;
+                }
+                // Not again before it is done, or has ended badly.
+                plan.at = now.plus(GIVEN_UP_AFTER);
+                let repositories = self.repositories.clone();
+                fetching.spawn(async move {
+                    let done = repositories.fetch_one(&repository).await;
+                    (repository.id, done.map(|_| ()))
+                });
+            }
+            match plans.values().find_map(|plan| plan.failure.as_ref()) {
                 None => self.health.ok(now),
                 Some(cause) => self.health.failed(PartState::Degraded, cause, now),
             }
         }
-        // A fetch that is under way is ended with the process; the next one goes on.
         fetching.shutdown().await;
+    }
+
+    /// Plans the next fetch: the later, the more have failed.
+    fn conclude(&self, plan: &mut Plan, done: Result<(), RepositoryError>) {
+        plan.n_failures = if done.is_ok() { 0 } else { plan.n_failures.saturating_add(1) };
+        let pause = self.every * 2_u32.saturating_pow(plan.n_failures.saturating_sub(1));
+        let pause = pause.min(MOST_PAUSE.max(self.every));
+        plan.at = self.clock.now().plus(self.jittered(pause));
+        plan.failure = done.err().map(|cause| cause.to_string());
+        if let Some(cause) = &plan.failure {
+            tracing::warn!(cause, "a repository cannot be fetched");
+        }
     }
 
     /// Between three quarters and five quarters of a time.

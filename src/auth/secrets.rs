@@ -11,7 +11,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 
 use crate::clock::Clock;
 
-/// The file of the key, in the data folder.
+/// The file of the key in the data folder, if no other is named.
 pub const KEY_FILE: &str = "secret.key";
 
 /// Bytes of a key.
@@ -48,20 +48,22 @@ pub enum KeyError {
 
 /// It was sealed with another key, for another owner, or is damaged.
 #[derive(Debug, thiserror::Error)]
-#[error("a stored secret cannot be read with this node's secret.key; set it again")]
+#[error(
+    "the stored credential was sealed with another secret key; give all nodes the same --secret-key-file, or set the credential again"
+)]
 pub struct Unreadable;
 
 impl Secrets {
-    /// With the key of the data folder, which is made if it is not there.
+    /// With the key of a file, which is made if it is not there. Nodes that share a store share the
+    /// key.
     ///
     /// # Errors
     /// [`KeyError`].
-    pub fn load(data: &Path, clock: &Clock) -> Result<Self, KeyError> {
-        let path = data.join(KEY_FILE);
+    pub fn load(path: &Path, clock: &Clock) -> Result<Self, KeyError> {
         let fresh: [u8; KEY_BYTES] = clock.random();
-        let file = |cause| KeyError::File { path: path.clone(), cause };
-        let text = read_or_write(&path, &hex(&fresh)).map_err(file)?;
-        let key = unhex(text.trim()).ok_or_else(|| KeyError::Malformed(path.clone()))?;
+        let file = |cause| KeyError::File { path: path.to_owned(), cause };
+        let text = read_or_write(path, &hex(&fresh)).map_err(file)?;
+        let key = unhex(text.trim()).ok_or_else(|| KeyError::Malformed(path.to_owned()))?;
         Ok(Self::new(&key, clock))
     }
 
@@ -149,7 +151,7 @@ mod tests {
     fn what_was_sealed_is_opened_for_its_owner_alone() {
         let dir = tempfile::tempdir().expect("a folder");
         let clock = Clock::system();
-        let secrets = Secrets::load(dir.path(), &clock).expect("a key");
+        let secrets = Secrets::load(&dir.path().join(KEY_FILE), &clock).expect("a key");
         let sealed = secrets.seal("repository 1", "s3cret");
         assert!(!String::from_utf8_lossy(&sealed).contains("s3cret"));
         assert_eq!(secrets.open("repository 1", &sealed).expect("opened"), "s3cret");
@@ -161,7 +163,7 @@ mod tests {
             assert!(secrets.open("repository 1", &damaged).is_err(), "{at}");
             assert!(secrets.open("repository 1", &sealed[..at]).is_err(), "{at}");
         }
-        let again = Secrets::load(dir.path(), &clock).expect("the same key");
+        let again = Secrets::load(&dir.path().join(KEY_FILE), &clock).expect("the same key");
         assert_eq!(again.open("repository 1", &sealed).expect("opened"), "s3cret");
         let other = Secrets::new(&[7; KEY_BYTES], &clock);
         assert!(other.open("repository 1", &sealed).is_err());
@@ -172,7 +174,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         for wrong in ["", "abc", &"g".repeat(64), &"é".repeat(32)] {
             std::fs::write(dir.path().join(KEY_FILE), wrong).expect("a file");
-            let refused = Secrets::load(dir.path(), &Clock::system());
+            let refused = Secrets::load(&dir.path().join(KEY_FILE), &Clock::system());
             assert!(matches!(refused, Err(KeyError::Malformed(_))), "{wrong}");
         }
     }

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{
     BODY_TIMEOUT, Config, GIT_FETCH_EVERY, GIT_FETCH_TIME, GIT_MOST_BYTES, HEAD_TIMEOUT, Role,
 };
+use crate::domain::network::Networks;
 use crate::domain::remote::Protocols;
 
 /// What the service is told.
@@ -50,6 +51,12 @@ pub struct ServeArgs {
     /// Seconds a client may take for a report, unless it sends at least 16 KiB a second
     #[arg(long, env = "AIRLOCK_BODY_TIMEOUT", default_value_t = BODY_TIMEOUT.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     body_timeout: u64,
+    /// The file of the key that seals credentials, the same for all nodes [default: secret.key in the data folder]
+    #[arg(long, env = "AIRLOCK_SECRET_KEY_FILE", value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
+    /// Private networks that may be called, as 10.0.0.0/8, with commas between several
+    #[arg(long, env = "AIRLOCK_ALLOW_NETWORKS", default_value = "", value_name = "NETWORKS")]
+    allow_networks: Networks,
     /// How repositories may be fetched, of https, http, ssh and file
     #[arg(long, env = "AIRLOCK_GIT_PROTOCOLS", default_value = "https,ssh", value_name = "NAMES")]
     git_protocols: Protocols,
@@ -113,6 +120,8 @@ impl ServeArgs {
             spool_least_free_bytes: self.spool_least_free_bytes,
             head_timeout: Duration::from_secs(self.head_timeout),
             body_timeout: Duration::from_secs(self.body_timeout),
+            secret_key_file: self.secret_key_file,
+            allow_networks: self.allow_networks,
             git_protocols: self.git_protocols,
             git_fetch_every: Duration::from_secs(self.git_fetch_every),
             git_fetch_time: Duration::from_secs(self.git_fetch_timeout),

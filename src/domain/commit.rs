@@ -114,6 +114,12 @@ impl ShaPrefix {
     }
 }
 
+impl From<Sha> for ShaPrefix {
+    fn from(digits: Sha) -> Self {
+        Self { digits, n_digits: 40 }
+    }
+}
+
 impl FromStr for ShaPrefix {
     type Err = InvalidSha;
 
@@ -194,8 +200,11 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// The signature of a change of nothing, of a merge, and of a change of too many files.
+    /// The signature of a change of nothing, and of a merge.
     pub const NOTHING: u64 = 0;
+
+    /// The signature of a change of too many files.
+    pub const MANY: u64 = u64::MAX;
 
     /// A change of more files is compared with no other.
     pub const MOST_FILES: usize = 5_000;
@@ -212,10 +221,12 @@ impl Touched {
     /// 64 bits that tell such sets apart.
     #[must_use]
     pub fn signature(self) -> u64 {
-        if (1..=Self::MOST_FILES).contains(&self.n_files) {
-            beginning_of(&self.hash.finalize()).max(1)
-        } else {
-            Self::NOTHING
+        match self.n_files {
+            0 => Self::NOTHING,
+            1..=Self::MOST_FILES => {
+                beginning_of(&self.hash.finalize()).clamp(Self::NOTHING + 1, Self::MANY - 1)
+            }
+            _ => Self::MANY,
         }
     }
 }

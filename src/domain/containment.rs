@@ -154,7 +154,7 @@ impl<'a> Deployed<'a> {
         }
         let named = self.reverts_of(equivalents.keys());
         if named.is_empty() {
-            return contained(&present);
+            return self.contained(&present);
         }
         let reverts = self.judge(&named);
         let is_live = |place: &Place| reverts.get(place).is_some_and(|revert| revert.is_live);
@@ -177,7 +177,28 @@ impl<'a> Deployed<'a> {
         let is_settled = |revert: &Place| alive.iter().any(|one| self.descends(one.0, *revert));
         match named.iter().rev().find(|revert| !is_settled(revert)) {
             Some(by) => Containment::Conflicted { commit: *last_alive, by: self.history.sha(*by) },
-            None => contained(&alive),
+            None => self.contained(&alive),
+        }
+    }
+
+    /// The plainest reason why it is part of it, if nothing that is not known can take it back.
+    fn contained(&self, alive: &[(Place, Sha, Rule)]) -> Containment {
+        let is_certain = |place: Place| {
+            // What is beyond the cut is older than it, and no revert means something beyond.
+            let cuts = || self.history.cuts(&self.ancestors);
+            let mut reverts =
+                self.history.unresolved_reverts().filter(|by| self.ancestors.has(*by));
+            cuts().next().is_none()
+                || (cuts().all(|cut| self.descends(place, cut))
+                    && !reverts.any(|by| self.descends(by, place)))
+        };
+        let plainest = alive.iter().min_by_key(|(place, _, rule)| (*rule, *place));
+        match plainest {
+            Some(_) if !alive.iter().any(|(place, _, _)| is_certain(*place)) => {
+                Containment::Unknown
+            }
+            Some((_, commit, rule)) => Containment::Contained { commit: *commit, rule: *rule },
+            None => Containment::Absent,
         }
     }
 
@@ -255,15 +276,6 @@ impl<'a> Deployed<'a> {
         }
         reverts
     }
-}
-
-/// The plainest reason why it is part of it.
-fn contained(alive: &[(Place, Sha, Rule)]) -> Containment {
-    let plainest = alive.iter().min_by_key(|(place, _, rule)| (*rule, *place));
-    plainest.map_or(Containment::Absent, |(_, commit, rule)| Containment::Contained {
-        commit: *commit,
-        rule: *rule,
-    })
 }
 
 #[cfg(test)]

@@ -118,7 +118,8 @@ impl History {
         self.sort_names(began);
         for (place, reverted) in reverts {
             let names = self.named_by(place, &reverted);
-            if !names.iter().any(|sha| self.find(sha).is_some()) {
+            let found: Vec<u32> = names.iter().filter_map(|sha| self.find_old(sha)).collect();
+            if found.is_empty() || found.iter().any(|place| self.cut.contains(place)) {
                 self.unresolved.push((place, reverted));
             }
             for sha in names {
@@ -263,6 +264,16 @@ impl History {
         Marks::sweep(self, &[later], least).reach(earlier)
     }
 
+    /// Commits among these with parents that nobody has.
+    pub fn cuts<'a>(&'a self, marks: &'a Marks) -> impl Iterator<Item = Place> + 'a {
+        self.cut.iter().map(|place| Place(*place)).filter(|place| marks.has(*place))
+    }
+
+    /// Commits that take back what nobody has, or more than anybody has.
+    pub fn unresolved_reverts(&self) -> impl Iterator<Item = Place> {
+        self.unresolved.iter().map(|(place, _)| *place)
+    }
+
     /// Whether all is there that the marked commits descend from.
     fn is_cut(&self, marks: &Marks) -> bool {
         self.cut.iter().any(|place| marks.has(Place(*place)))
@@ -328,12 +339,12 @@ impl History {
                 _ => vec![*merge],
             },
             Reverted::Request(number) => {
-                let before = self.requests.get(number).into_iter().flatten().rev();
-                let found = before
-                    .copied()
-                    .filter(|place| *place < reverting)
-                    .find(|place| self.reach(*place, reverting) == Reach::Yes);
-                found.map(|place| self.of_merge(place)).unwrap_or_default()
+                // Issues have numbers too: all that bear this one may be meant.
+                let numbered = self.requests.get(number).into_iter().flatten().copied();
+                let before = numbered.filter(|place| {
+                    self.reach(*place, reverting) == Reach::Yes && *place != reverting
+                });
+                before.flat_map(|place| self.of_merge(place)).collect()
             }
         }
     }
@@ -342,6 +353,8 @@ impl History {
     fn of_merge(&self, place: Place) -> Vec<Sha> {
         let mut parents = self.parents(place);
         match (parents.next(), parents.next()) {
+            // Without its first parent nobody knows what it brought.
+            _ if self.cut.contains(&place.0) => vec![self.sha(place)],
             (Some(first), Some(_)) => self.brought_in(place, first),
             _ => vec![self.sha(place)],
         }

@@ -83,8 +83,10 @@ pub enum InvalidUrl {
         "{0:?} is no address of a repository like https://host/path, ssh://host/path or user@host:path"
     )]
     NoUrl(String),
-    /// It has a password in it.
-    #[error("the address has a password in it; put it into `credential`, where it is kept secret")]
+    /// It has, or may have, a secret in it.
+    #[error(
+        "the address has a name, a password or a query in it; put what is secret into `credential`"
+    )]
     Password,
     /// There is no such protocol.
     #[error("protocol {0:?} is not known; https, http, ssh and file are")]
@@ -121,6 +123,9 @@ impl RemoteUrl {
                 if user.contains(':') || (!user.is_empty() && protocol != Protocol::Ssh) {
                     return Err(InvalidUrl::Password);
                 }
+                if rest.contains(['?', '#']) {
+                    return Err(InvalidUrl::Password);
+                }
                 let needs_host = protocol != Protocol::File;
                 // `ssh://-oProxyCommand=…` is an option for ssh.
                 if host.starts_with('-') || user.starts_with('-') || (needs_host && host.is_empty())
@@ -133,6 +138,9 @@ impl RemoteUrl {
             None => {
                 // A helper is named as in `ext::sh -c …`.
                 let (host, path) = text.split_once(':').ok_or_else(no_url)?;
+                if path.contains('@') {
+                    return Err(InvalidUrl::Password);
+                }
                 if host.is_empty() || host.contains('/') || path.is_empty() || path.starts_with(':')
                 {
                     return Err(no_url());
@@ -143,13 +151,41 @@ impl RemoteUrl {
         if !allowed.allow(protocol) {
             return Err(InvalidUrl::NotAllowed(protocol));
         }
-        Ok(Self { text: text.to_owned(), protocol })
+        let url = Self { text: text.to_owned(), protocol };
+        if protocol != Protocol::File && url.host().is_none_or(|(host, _)| host.is_empty()) {
+            return Err(no_url());
+        }
+        Ok(url)
     }
 
     /// As git takes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The host it is on and the port, where it is on one.
+    #[must_use]
+    pub fn host(&self) -> Option<(&str, u16)> {
+        let usual = match self.protocol {
+            Protocol::Https => 443,
+            Protocol::Http => 80,
+            Protocol::Ssh => 22,
+            Protocol::File => return None,
+        };
+        let Some((_, rest)) = self.text.split_once("://") else {
+            let (host, _) = self.text.split_once(':')?;
+            return Some((host.rsplit_once('@').map_or(host, |(_, host)| host), usual));
+        };
+        let place = rest.split(['/', '?', '#']).next()?;
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        let (host, port) = match place.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?,
+            None => place.split_once(':').map_or((place, ""), |(host, port)| (host, port)),
+        };
+        let port = port.trim_start_matches(':');
+        let port = if port.is_empty() { Some(usual) } else { port.parse().ok() };
+        Some((host, port?))
     }
 
     /// How it is reached.
@@ -180,6 +216,8 @@ mod tests {
             ("/srv/git/web.git", Ok(Protocol::File)),
             ("https://token@git.example.com/web", Err(InvalidUrl::Password)),
             ("https://a:b@git.example.com/web", Err(InvalidUrl::Password)),
+            ("https://git.example.com/web?private_token=x", Err(InvalidUrl::Password)),
+            ("user:pw@git.example.com:web", Err(InvalidUrl::Password)),
             ("ext::sh -c id", Err(InvalidUrl::NoUrl("ext::sh -c id".to_owned()))),
             ("ext::sh", Err(InvalidUrl::NoUrl("ext::sh".to_owned()))),
             ("git://host/web", Err(InvalidUrl::UnknownProtocol("git".to_owned()))),
@@ -194,6 +232,20 @@ mod tests {
         ] {
             assert_eq!(RemoteUrl::parse(text, &all).map(|url| url.protocol), expected, "{text}");
         }
+        for (text, host) in [
+            ("https://git.example.com/shop", Some(("git.example.com", 443))),
+            ("https://git.example.com:8443/shop", Some(("git.example.com", 8443))),
+            ("https://[::1]:8443/shop", Some(("::1", 8443))),
+            ("https://[::1]/shop", Some(("::1", 443))),
+            ("ssh://git@git.example.com:2222/shop", Some(("git.example.com", 2222))),
+            ("git@git.example.com:shop/web", Some(("git.example.com", 22))),
+            ("git.example.com:shop/web", Some(("git.example.com", 22))),
+            ("/srv/git", None),
+        ] {
+            let url = RemoteUrl::parse(text, &all).expect("an address");
+            assert_eq!(url.host(), host, "{text}");
+        }
+        assert!(RemoteUrl::parse("https://host:port/shop", &all).is_err());
         let usual = Protocols::default();
         let refused = RemoteUrl::parse("/srv/git", &usual);
         assert_eq!(refused, Err(InvalidUrl::NotAllowed(Protocol::File)));

@@ -4,13 +4,18 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::domain::network::Networks;
 use crate::domain::remote::Protocols;
 
 /// What mirrors may do and take.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Networks that may be called although they are private.
+    pub allow_networks: Networks,
     /// Protocols that may be used.
     pub protocols: Protocols,
     /// A fetch may take so long.
@@ -19,15 +24,27 @@ pub struct Limits {
     pub most_bytes: u64,
     /// The environment that git sees.
     pub environment: Vec<(OsString, OsString)>,
+    /// Once it is true, nothing begins and what is under way ends.
+    pub is_stopping: Arc<AtomicBool>,
+}
+
+impl Limits {
+    /// Whether what is under way is to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            allow_networks: Networks::default(),
             protocols: Protocols::default(),
             fetch_time: Duration::from_mins(15),
             most_bytes: 20 << 30,
             environment: inherited(),
+            is_stopping: Arc::default(),
         }
     }
 }
@@ -64,7 +81,8 @@ const SETTINGS: &[&str] = &[
     "fetch.recurseSubmodules=false",
     "fetch.writeCommitGraph=false",
     "gc.auto=0",
-    "http.followRedirects=initial",
+    // Elsewhere nobody looked whether the address may be called.
+    "http.followRedirects=false",
     // Nobody watches a git whose parent was killed: it gives up by itself.
     "http.lowSpeedLimit=1000",
     "http.lowSpeedTime=60",
@@ -76,7 +94,7 @@ const SETTINGS: &[&str] = &[
 
 /// ssh as git runs it: it asks nothing, believes no unknown host, and notices when one is gone.
 pub(super) const SSH: &str = "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=30 \
-    -oServerAliveInterval=15 -oServerAliveCountMax=4";
+    -oServerAliveInterval=15 -oServerAliveCountMax=4 -oControlMaster=no -oControlPath=none";
 
 /// What a fetch is allowed with.
 #[derive(Clone, Default)]
@@ -138,11 +156,13 @@ pub fn complaint(stderr: &[u8], credential: &Credential) -> String {
     let fatal =
         text.lines().find(|line| line.starts_with("fatal: ") || line.starts_with("error: "));
     let said = fatal.or_else(|| lines.next()).unwrap_or("git said nothing");
-    let mut said: String = said.chars().filter(|one| !one.is_control()).take(MOST_CHARS).collect();
-    if let Some(secret) = credential.0.as_deref().filter(|secret| !secret.is_empty()) {
+    let mut said: String = said.chars().filter(|one| !one.is_control()).collect();
+    let secret = credential.0.as_deref().unwrap_or_default();
+    let password = secret.split_once(':').map_or("", |(_, password)| password);
+    for secret in [secret, password].into_iter().filter(|secret| !secret.is_empty()) {
         said = said.replace(secret, "[filtered]");
     }
-    said
+    said.chars().take(MOST_CHARS).collect()
 }
 
 /// Why git could not be run at all.

@@ -9,11 +9,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Split, Write};
 use std::iter::Peekable;
 use std::process::{Child, ChildStdout, Stdio};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
+use git2::{Odb, Oid, Repository};
 use serde::{Deserialize, Serialize};
 
 use super::command::{Credential, Git, Limits, complaint, not_run};
-use super::mirror::{FetchError, Mirror, Writing, sha_of};
+use super::mirror::{FetchError, Mirror, Writing, all_of, commit_of};
 use crate::domain::commit::{Commit, Sha, Touched};
 use crate::domain::history::History;
 
@@ -29,8 +32,11 @@ const MOST_FRAME: u32 = 256 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 enum Frame {
     Commits(Vec<Commit>),
-    /// All that these descend from is in the file.
-    Read(BTreeSet<Sha>),
+    /// What refs mean more and no longer; all that any of them descends from is in the file.
+    Read {
+        more: BTreeSet<Sha>,
+        less: BTreeSet<Sha>,
+    },
 }
 
 /// The commits of a mirror in memory, as far as its file was read.
@@ -74,8 +80,8 @@ impl Commits {
                 self.offset += n_bytes;
                 match frame {
                     Frame::Commits(commits) => Some(commits),
-                    Frame::Read(tips) => {
-                        self.tips = tips;
+                    Frame::Read { more, less } => {
+                        move_tips(&mut self.tips, more, &less);
                         Some(Vec::new())
                     }
                 }
@@ -89,6 +95,14 @@ impl Commits {
         // All at once: names are sorted once.
         self.history.extend(frames.flatten());
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Whether the repository means what it meant when it was last read.
+    ///
+    /// # Errors
+    /// [`FetchError::Damaged`].
+    pub fn is_current(&self, mirror: &Mirror) -> Result<bool, FetchError> {
+        Ok(tips_of(&mirror.open()?)? == self.tips)
     }
 
     /// Reads the commits that the repository has and the file has not, and adds them to both.
@@ -105,15 +119,23 @@ impl Commits {
         self.catch_up(mirror)?;
         let mut file = self.open_for_append(mirror)?;
         let repository = mirror.open()?;
+        let objects = repository.odb()?;
         let tips = tips_of(&repository)?;
         if tips == self.tips {
             return Ok(());
         }
+        let began = Instant::now();
         let mut listing = Listing::start(mirror, limits, &tips, &self.tips)?;
         let mut fresh = Vec::new();
         while let Some((sha, touched)) = listing.next_commit()? {
+            if limits.is_stopping() {
+                return Err(FetchError::Stopping);
+            }
+            if began.elapsed() > limits.fetch_time {
+                return Err(FetchError::TimedOut(limits.fetch_time));
+            }
             if self.history.find(&sha).is_none() {
-                fresh.push(Commit { touched, ..read(&repository, &sha)? });
+                fresh.push(Commit { touched, ..read(&objects, &sha)? });
             }
             if fresh.len() >= COMMITS_PER_FRAME {
                 self.append(&mut file, Frame::Commits(std::mem::take(&mut fresh)))?;
@@ -121,7 +143,9 @@ impl Commits {
         }
         listing.end()?;
         self.append(&mut file, Frame::Commits(fresh))?;
-        self.append(&mut file, Frame::Read(tips))?;
+        let more = tips.difference(&self.tips).copied().collect();
+        let less = self.tips.difference(&tips).copied().collect();
+        self.append(&mut file, Frame::Read { more, less })?;
         Ok(())
     }
 
@@ -152,10 +176,15 @@ impl Commits {
         self.offset += bytes.len() as u64;
         match frame {
             Frame::Commits(commits) => self.history.extend(commits),
-            Frame::Read(tips) => self.tips = tips,
+            Frame::Read { more, less } => move_tips(&mut self.tips, more, &less),
         }
         Ok(())
     }
+}
+
+fn move_tips(tips: &mut BTreeSet<Sha>, more: BTreeSet<Sha>, less: &BTreeSet<Sha>) {
+    tips.retain(|tip| !less.contains(tip));
+    tips.extend(more);
 }
 
 /// Fills the buffer; false when the file ends before.
@@ -186,28 +215,57 @@ fn next_frame(file: &mut impl Read) -> io::Result<Option<(Frame, u64)>> {
 }
 
 /// The commits that branches, tags and kept commits mean.
-fn tips_of(repository: &git2::Repository) -> Result<BTreeSet<Sha>, FetchError> {
+fn tips_of(repository: &Repository) -> Result<BTreeSet<Sha>, FetchError> {
     let mut tips = BTreeSet::new();
     for reference in repository.references()? {
-        // A tag may mean anything; only commits are of use.
-        if let Ok(commit) = reference?.peel_to_commit() {
-            tips.insert(sha_of(commit.id()));
-        }
+        tips.extend(commit_of(repository, &reference?));
     }
     Ok(tips)
 }
 
-fn read(repository: &git2::Repository, sha: &Sha) -> Result<Commit, FetchError> {
-    let commit = repository.find_commit(git2::Oid::from_bytes(&sha.0)?)?;
-    let author = commit.author();
-    let author = [author.name_bytes(), b"\0", author.email_bytes()].concat();
-    let parents = commit.parent_ids().map(sha_of).collect();
-    Ok(Commit::new(*sha, parents, commit.time().seconds(), &author, commit.message_raw_bytes()))
+/// Reads a commit as it lies in the repository: git keeps some that its library calls malformed.
+fn read(objects: &Odb<'_>, sha: &Sha) -> Result<Commit, FetchError> {
+    let object = objects.read(Oid::from_bytes(&sha.0)?)?;
+    let (head, message) = split_at_blank(object.data());
+    let mut parents = Vec::new();
+    let (mut author, mut time) = (&b""[..], 0);
+    for line in head.split(|byte| *byte == b'\n') {
+        if let Some(parent) = line.strip_prefix(b"parent ") {
+            parents
+                .extend(str::from_utf8(parent).ok().and_then(|parent| parent.parse::<Sha>().ok()));
+        } else if let Some(signature) = line.strip_prefix(b"author ") {
+            author = who(signature);
+        } else if let Some(signature) = line.strip_prefix(b"committer ") {
+            time = when(signature);
+        }
+    }
+    Ok(Commit::new(*sha, parents, time, author, message))
+}
+
+fn split_at_blank(data: &[u8]) -> (&[u8], &[u8]) {
+    let blank = data.windows(2).position(|pair| pair == b"\n\n");
+    let (head, rest) = data.split_at(blank.unwrap_or(data.len()));
+    (head, rest.get(2..).unwrap_or_default())
+}
+
+/// Name and address of a signature.
+fn who(signature: &[u8]) -> &[u8] {
+    let end = signature.iter().rposition(|byte| *byte == b'>').map_or(signature.len(), |at| at + 1);
+    signature.get(..end).unwrap_or(signature)
+}
+
+/// The seconds of a signature; 0 where it has none.
+fn when(signature: &[u8]) -> i64 {
+    let rest = signature.get(who(signature).len()..).unwrap_or_default();
+    let text = str::from_utf8(rest).unwrap_or_default();
+    text.split_whitespace().next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
 }
 
 /// git, naming commits that are new and the files they touch, parents first.
 struct Listing {
     child: Child,
+    /// What it complains of, read aside so that it never waits.
+    complaints: JoinHandle<Vec<u8>>,
     /// What it says, cut at each NUL.
     parts: Peekable<Split<BufReader<ChildStdout>>>,
 }
@@ -244,8 +302,10 @@ impl Listing {
             stdin.flush()?;
         }
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("git has no output"))?;
+        let stderr = child.stderr.take();
+        let complaints = std::thread::spawn(move || all_of(stderr));
         let parts = BufReader::with_capacity(1 << 16, stdout).split(0);
-        Ok(Self { child, parts: parts.peekable() })
+        Ok(Self { child, complaints, parts: parts.peekable() })
     }
 
     /// The next commit, and the files it touches.
@@ -268,11 +328,10 @@ impl Listing {
     }
 
     fn end(mut self) -> Result<(), FetchError> {
-        let mut said = Vec::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_end(&mut said)?;
-        }
-        if self.child.wait()?.success() {
+        let is_done = self.child.wait()?.success();
+        let complaints = std::mem::replace(&mut self.complaints, std::thread::spawn(Vec::new));
+        let said = complaints.join().unwrap_or_default();
+        if is_done {
             return Ok(());
         }
         Err(FetchError::Damaged(complaint(&said, &Credential::default())))

@@ -1,11 +1,14 @@
 //! A bare, full copy of a repository, and fetching into it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::command::{Credential, Git, Limits, SSH, complaint, not_run};
@@ -15,8 +18,14 @@ use crate::domain::remote::{Protocol, RemoteUrl};
 /// Refs of ours: commits that are kept whatever their repository does.
 const KEEP: &str = "refs/airlock/keep";
 
+/// The file of a key for ssh, as long as a fetch lasts.
+const KEY: &str = "key";
+
 /// How often a fetch is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often its size is looked at, in looks.
+const LOOKS_PER_SIZE: u32 = 10;
 
 /// Of what git says so much is read, in bytes.
 const MOST_SAID: u64 = 64 * 1024;
@@ -41,9 +50,20 @@ pub enum FetchError {
     /// Its object names are of another kind.
     #[error("the repository has SHA-256 object names, which are not supported")]
     Sha256,
+    /// The host is in a network that must not be called.
+    #[error(
+        "{0} is a private address; AIRLOCK_ALLOW_NETWORKS names the private networks that may be called"
+    )]
+    Private(IpAddr),
     /// The mirror on this disk is no repository any more.
     #[error("the mirror on disk is damaged: {0}")]
     Damaged(String),
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopping,
+    /// Somebody asked for the same at the same time, and this is what came of it.
+    #[error("{0}")]
+    Shared(String),
     /// Somebody else fetches it.
     #[error("the mirror is being fetched by another process")]
     Busy,
@@ -109,7 +129,11 @@ impl Mirror {
         let file =
             File::options().create(true).read(true).append(true).open(self.dir.join("lock"))?;
         match file.try_lock() {
-            Ok(()) => Ok(Writing(file)),
+            Ok(()) => {
+                // Of one that was killed.
+                remove_file(&self.dir.join(KEY))?;
+                Ok(Writing(file))
+            }
             Err(fs::TryLockError::WouldBlock) => Err(FetchError::Busy),
             Err(fs::TryLockError::Error(error)) => Err(error.into()),
         }
@@ -192,11 +216,10 @@ impl Mirror {
         for reference in repository.references_glob(&format!("{folder}*"))? {
             let reference = reference?;
             let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
-            // A tag may mean anything; only commits are of use.
-            if let Ok(commit) = reference.peel_to_commit()
+            if let Some(commit) = commit_of(&repository, &reference)
                 && let Some(name) = name.strip_prefix(folder)
             {
-                refs.insert(name.to_owned(), sha_of(commit.id()));
+                refs.insert(name.to_owned(), commit);
             }
         }
         Ok(refs)
@@ -261,17 +284,57 @@ impl Mirror {
         options: &[&str],
         refspecs: &[&str],
     ) -> Result<(), FetchError> {
+        let place = self.place(url)?;
         let mut command = self.git().command();
+        let mut ssh = SSH.to_owned();
+        if let Some((host, port, address)) = place {
+            // git calls the address that was looked at, whatever the name means a moment later.
+            let shown =
+                if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+            command.arg("-c").arg(format!("http.curloptResolve={host}:{port}:{shown}"));
+            let alias = if port == 22 { host.clone() } else { format!("[{host}]:{port}") };
+            write!(ssh, " -oHostName={address} -oHostKeyAlias={}", quoted(&alias)).ok();
+        }
         let key = self.give(credential, url.protocol(), &mut command)?;
+        if let Some(key) = &key {
+            let path = quoted(&key.display().to_string());
+            write!(ssh, " -oIdentitiesOnly=yes -i {path}").ok();
+        }
+        command.env("GIT_SSH_COMMAND", ssh);
         command.args(["fetch", "--quiet", "--no-write-fetch-head", "--no-recurse-submodules"]);
         command.args(options).arg("--end-of-options").arg(url.as_str()).args(refspecs);
         // git holds the lock too: should this process die, nobody else begins before git has ended.
         command.stdin(writing.0.try_clone()?);
         let done = self.watch(command, credential);
         if let Some(key) = key {
-            fs::remove_file(key)?;
+            remove_file(&key)?;
         }
         done
+    }
+
+    /// The host of an address, its port, and the address to call it at; nothing where names are none
+    /// of our business: on this machine, and where a proxy looks them up.
+    fn place(&self, url: &RemoteUrl) -> Result<Option<(String, u16, IpAddr)>, FetchError> {
+        let Some((host, port)) = url.host() else { return Ok(None) };
+        let is_proxy = |name: &OsStr| name.to_string_lossy().to_lowercase().ends_with("s_proxy");
+        let has_proxy = self.limits.environment.iter().any(|(name, _)| is_proxy(name));
+        if has_proxy && url.protocol() != Protocol::Ssh {
+            return Ok(None);
+        }
+        let found = match (host, port).to_socket_addrs() {
+            Ok(found) => found,
+            // ssh may know the name from its own settings.
+            Err(_) if url.protocol() == Protocol::Ssh => return Ok(None),
+            Err(error) => return Err(FetchError::Refused(format!("{host} is not found: {error}"))),
+        };
+        let mut refused = None;
+        for address in found.map(|found| found.ip()) {
+            if self.limits.allow_networks.allow(address) {
+                return Ok(Some((host.to_owned(), port, address)));
+            }
+            refused = Some(address);
+        }
+        refused.map_or(Ok(None), |address| Err(FetchError::Private(address)))
     }
 
     /// Gives the credential to git so that nobody sees it: neither in arguments nor in addresses.
@@ -282,7 +345,7 @@ impl Mirror {
         protocol: Protocol,
         command: &mut Command,
     ) -> Result<Option<PathBuf>, FetchError> {
-        use std::io::Write;
+        use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt;
 
         use base64::Engine;
@@ -304,14 +367,11 @@ impl Mirror {
                 Ok(None)
             }
             Protocol::Ssh => {
-                let path = self.dir.join("key");
-                let _ = fs::remove_file(&path);
+                let path = self.dir.join(KEY);
+                remove_file(&path)?;
                 let mut file =
                     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
                 writeln!(file, "{}", secret.trim_end())?;
-                // Quoted: git gives it to a shell.
-                let quoted = path.display().to_string().replace('\'', r"'\''");
-                command.env("GIT_SSH_COMMAND", format!("{SSH} -oIdentitiesOnly=yes -i '{quoted}'"));
                 Ok(Some(path))
             }
             Protocol::File => Ok(None),
@@ -325,16 +385,9 @@ impl Mirror {
         let mut child = started.map_err(|error| FetchError::Refused(not_run(&error)))?;
         let stderr = child.stderr.take();
         // Read aside, so that git never waits for it.
-        let said = std::thread::spawn(move || {
-            let mut said = Vec::new();
-            if let Some(mut stderr) = stderr {
-                // What cannot be read was not said.
-                let _ = (&mut stderr).take(MOST_SAID).read_to_end(&mut said);
-                let _ = io::copy(&mut stderr, &mut io::sink());
-            }
-            said
-        });
+        let said = std::thread::spawn(move || all_of(stderr));
         let began = Instant::now();
+        let mut n_looks = 0_u32;
         let ended = loop {
             if let Some(status) = child.try_wait()? {
                 break Ok(status);
@@ -342,13 +395,20 @@ impl Mirror {
             if began.elapsed() > self.limits.fetch_time {
                 break Err(FetchError::TimedOut(self.limits.fetch_time));
             }
-            if size_of(&self.repository()) > self.limits.most_bytes {
+            if self.limits.is_stopping() {
+                break Err(FetchError::Stopping);
+            }
+            if n_looks.is_multiple_of(LOOKS_PER_SIZE)
+                && size_of(&self.repository()) > self.limits.most_bytes
+            {
                 break Err(FetchError::TooLarge(self.limits.most_bytes));
             }
+            n_looks += 1;
             std::thread::sleep(LOOK_EVERY);
         };
         if ended.is_err() {
             end(&mut child);
+            tidy(&self.repository())?;
         }
         let said = said.join().unwrap_or_default();
         let status = ended?;
@@ -372,6 +432,17 @@ impl Mirror {
     }
 }
 
+/// All that git complains of, up to a bound.
+pub(super) fn all_of(stderr: Option<ChildStderr>) -> Vec<u8> {
+    let mut said = Vec::new();
+    if let Some(mut stderr) = stderr {
+        // What cannot be read was not said.
+        let _ = (&mut stderr).take(MOST_SAID).read_to_end(&mut said);
+        let _ = io::copy(&mut stderr, &mut io::sink());
+    }
+    said
+}
+
 /// Ends git and all it started.
 fn end(child: &mut Child) {
     let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
@@ -382,12 +453,23 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
+/// A text as one word for the shell that git gives it to.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Whether git complains of the copy on this disk, and not of the other side.
 fn is_damage(said: &str) -> bool {
-    const SIGNS: [&str; 6] =
-        ["bad object", "is corrupt", "loose object", "object file", "packfile", "unable to read"];
-    let own = said.lines().filter(|line| !line.starts_with("remote:"));
-    own.into_iter().any(|line| SIGNS.iter().any(|sign| line.contains(sign)))
+    const SIGNS: [&str; 7] = [
+        "error: object file ",
+        "error: packfile ",
+        "error: refs/heads/",
+        "fatal: bad object ",
+        "fatal: loose object ",
+        "fatal: packed object ",
+        "fatal: unable to read ",
+    ];
+    said.lines().any(|line| SIGNS.iter().any(|sign| line.starts_with(sign)))
 }
 
 /// Removes what a git that was killed left behind, so that the next one is not held up by it. Nobody
@@ -401,15 +483,24 @@ fn tidy(dir: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let path = entry.path();
-        let is_left = path.extension().is_some_and(|end| end == "lock")
-            || entry.file_name().as_encoded_bytes().starts_with(b"tmp_");
+        // A branch may be called tmp_…, but none ends with .lock.
+        let is_begun = entry.file_name().as_encoded_bytes().starts_with(b"tmp_")
+            && dir.components().any(|part| part.as_os_str() == "objects");
+        let is_lock = path.extension().is_some_and(|end| end == "lock");
         if entry.file_type()?.is_dir() {
             tidy(&path)?;
-        } else if is_left {
+        } else if is_begun || is_lock {
             fs::remove_file(path)?;
         }
     }
     Ok(())
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn remove_all(dir: &Path) -> Result<(), FetchError> {
@@ -432,12 +523,17 @@ fn size_of(dir: &Path) -> u64 {
         .sum()
 }
 
-/// A name as the rest of the house has it.
-#[must_use]
-pub fn sha_of(oid: git2::Oid) -> Sha {
-    let mut name = [0; 20];
-    for (to, from) in name.iter_mut().zip(oid.as_bytes()) {
-        *to = *from;
+/// The commit that a ref means, if it means one: a tag may mean anything, also another tag.
+pub(super) fn commit_of(
+    repository: &git2::Repository,
+    reference: &git2::Reference<'_>,
+) -> Option<Sha> {
+    let mut target = reference.target()?;
+    while let Ok(tag) = repository.find_tag(target) {
+        target = tag.target_id();
     }
-    Sha(name)
+    // The commit itself may be malformed.
+    let (_, kind) = repository.odb().ok()?.read_header(target).ok()?;
+    let name = target.as_bytes().try_into().ok()?;
+    (kind == git2::ObjectType::Commit).then_some(Sha(name))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 
@@ -20,6 +20,9 @@ const BUSY_PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often it is looked whether the other is done.
 const BUSY_LOOK: Duration = Duration::from_millis(200);
+
+/// A damaged mirror is fetched anew at most so often: what is damaged at its source stays so.
+const RENEW_EVERY: Duration = Duration::from_hours(6);
 
 /// Mirrors in the data folder. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,10 +47,22 @@ pub struct Snapshot {
 struct Opened {
     mirror: Mirror,
     snapshot: RwLock<Option<Snapshot>>,
-    fetching: tokio::sync::Mutex<()>,
-    /// How many fetches were asked for, and how many of them are answered.
+    /// Whoever reads the file of commits for the first time; the others wait for it.
+    loading: Mutex<()>,
+    fetching: Arc<tokio::sync::Mutex<Shared>>,
+    /// How many fetches were asked for.
     n_asked: AtomicU64,
-    n_answered: AtomicU64,
+}
+
+/// What fetches share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// How many of those that were asked for are answered.
+    n_answered: u64,
+    /// Why the last one did not go well.
+    failure: Option<String>,
+    /// When the mirror was last fetched anew because it was damaged.
+    renewed_at: Option<Instant>,
 }
 
 impl Mirrors {
@@ -72,15 +87,16 @@ impl Mirrors {
             Arc::new(Opened {
                 mirror: Mirror::new(&dir, self.limits.clone()),
                 snapshot: RwLock::default(),
-                fetching: tokio::sync::Mutex::default(),
+                loading: Mutex::default(),
+                fetching: Arc::default(),
                 n_asked: AtomicU64::new(0),
-                n_answered: AtomicU64::new(0),
             })
         };
         Arc::clone(opened.entry(id).or_insert_with(new))
     }
 
-    /// What a mirror held when it was last fetched; read from disk the first time.
+    /// What a mirror held when it was last fetched; read from disk the first time. Never waits for a
+    /// network.
     ///
     /// # Errors
     /// [`FetchError`] when what is on disk cannot be read.
@@ -89,18 +105,7 @@ impl Mirrors {
         if let Some(known) = opened.known() {
             return Ok(known);
         }
-        // One reads, the others wait for it.
-        let _alone = opened.fetching.lock().await;
-        if let Some(known) = opened.known() {
-            return Ok(known);
-        }
-        let reading = Arc::clone(&opened);
-        blocking(move || {
-            let mut commits = Commits::default();
-            commits.catch_up(&reading.mirror)?;
-            reading.show(commits)
-        })
-        .await
+        blocking(move || opened.load()).await
     }
 
     /// Brings a mirror up to date. Who asks while a fetch is under way waits for the next one and
@@ -117,18 +122,28 @@ impl Mirrors {
         let url = self.check_url(url).map_err(|error| FetchError::Refused(error.to_string()))?;
         let opened = self.opened(repository.id);
         let mine = opened.n_asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let _alone = opened.fetching.lock().await;
-        if opened.n_answered.load(Ordering::SeqCst) >= mine
-            && let Some(known) = opened.known()
-        {
-            return Ok(known);
+        let mut shared = Arc::clone(&opened.fetching).lock_owned().await;
+        if shared.n_answered >= mine {
+            return match (&shared.failure, opened.known()) {
+                (None, Some(known)) => Ok(known),
+                (failure, _) => Err(FetchError::Shared(failure.clone().unwrap_or_default())),
+            };
         }
-        let answered = opened.n_asked.load(Ordering::SeqCst);
         let limits = self.limits.clone();
-        let fetching = Arc::clone(&opened);
-        let fetched = blocking(move || fetching.fetch(&url, &credential, &limits)).await?;
-        opened.n_answered.fetch_max(answered, Ordering::SeqCst);
-        Ok(fetched)
+        // Whoever asked may be gone before it is done: the work keeps the lock.
+        blocking(move || {
+            let answered = opened.n_asked.load(Ordering::SeqCst);
+            let fetched = opened.fetch(&url, &credential, &limits, &mut shared.renewed_at);
+            shared.n_answered = answered;
+            shared.failure = fetched.as_ref().err().map(ToString::to_string);
+            fetched
+        })
+        .await
+    }
+
+    /// Ends what is under way, and lets nothing begin.
+    pub fn stop(&self) {
+        self.limits.is_stopping.store(true, Ordering::Relaxed);
     }
 
     /// The mirrors on this disk.
@@ -156,11 +171,12 @@ impl Mirrors {
     /// [`FetchError::Io`].
     pub async fn remove(&self, id: RepositoryId) -> Result<(), FetchError> {
         let opened = self.opened(id);
-        let _alone = opened.fetching.lock().await;
+        let alone = Arc::clone(&opened.fetching).lock_owned().await;
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        let mirror = opened.mirror.clone();
+        let (mirror, limits) = (opened.mirror.clone(), self.limits.clone());
         blocking(move || {
-            let writing = wait_for(&mirror)?;
+            let _alone = alone;
+            let writing = wait_for(&mirror, &limits)?;
             mirror.remove(writing)
         })
         .await
@@ -172,36 +188,61 @@ impl Opened {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What is known, read from disk if nothing is.
+    fn load(&self) -> Result<Snapshot, FetchError> {
+        let _alone = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = self.known() {
+            return Ok(known);
+        }
+        let mut commits = Commits::default();
+        commits.catch_up(&self.mirror)?;
+        self.show(Arc::new(commits))
+    }
+
     fn fetch(
         &self,
         url: &RemoteUrl,
         credential: &Credential,
         limits: &Limits,
+        renewed_at: &mut Option<Instant>,
     ) -> Result<Snapshot, FetchError> {
-        let writing = wait_for(&self.mirror)?;
-        let mut commits = match self.known() {
-            // Whoever looks meanwhile looks at the one from before.
-            Some(known) => (*known.commits).clone(),
-            None => Commits::default(),
-        };
+        // What is on disk is shown before anybody waits for a network.
+        let known = self.load();
+        let writing = wait_for(&self.mirror, limits)?;
         let fetched = self.mirror.fetch(&writing, url, credential);
-        let read = fetched.and_then(|()| commits.extend(&self.mirror, limits, &writing));
-        match read {
-            Err(FetchError::Damaged(cause)) => {
+        let known = known.map(|known| known.commits).unwrap_or_default();
+        let is_due = renewed_at.is_none_or(|at| at.elapsed() > RENEW_EVERY);
+        match fetched.and_then(|()| self.extended(&known, limits, &writing)) {
+            Err(FetchError::Damaged(cause)) if is_due => {
                 tracing::warn!(cause, "a mirror is damaged and is fetched anew");
+                *renewed_at = Some(Instant::now());
                 self.mirror.renew(&writing, url, credential)?;
-                commits.extend(&self.mirror, limits, &writing)?;
+                self.show(self.extended(&known, limits, &writing)?)
             }
-            read => read?,
+            commits => self.show(commits?),
         }
-        self.show(commits)
+    }
+
+    /// The commits with those that are new. Whoever looks meanwhile looks at what was before.
+    fn extended(
+        &self,
+        known: &Arc<Commits>,
+        limits: &Limits,
+        writing: &Writing,
+    ) -> Result<Arc<Commits>, FetchError> {
+        if known.is_current(&self.mirror)? {
+            return Ok(Arc::clone(known));
+        }
+        let mut commits = (**known).clone();
+        commits.extend(&self.mirror, limits, writing)?;
+        Ok(Arc::new(commits))
     }
 
     /// Shows what is there from now on.
-    fn show(&self, commits: Commits) -> Result<Snapshot, FetchError> {
+    fn show(&self, commits: Arc<Commits>) -> Result<Snapshot, FetchError> {
         let is_there = self.mirror.is_there();
         let snapshot = Snapshot {
-            commits: Arc::new(commits),
+            commits,
             branches: Arc::new(if is_there { self.mirror.branches()? } else { BTreeMap::new() }),
             tags: Arc::new(if is_there { self.mirror.tags()? } else { BTreeMap::new() }),
         };
@@ -212,9 +253,12 @@ impl Opened {
 }
 
 /// Takes a mirror for changing, however long another process has it, within bounds.
-fn wait_for(mirror: &Mirror) -> Result<Writing, FetchError> {
+fn wait_for(mirror: &Mirror, limits: &Limits) -> Result<Writing, FetchError> {
     let mut waited = Duration::ZERO;
     loop {
+        if limits.is_stopping() {
+            return Err(FetchError::Stopping);
+        }
         match mirror.lock() {
             Err(FetchError::Busy) if waited < BUSY_PATIENCE => {
                 std::thread::sleep(BUSY_LOOK);

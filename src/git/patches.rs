@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use git2::{Diff, Oid, Repository, Tree};
+use git2::{Diff, DiffFlags, Oid, Repository, Tree};
 
 use super::mirror::FetchError;
 use crate::domain::commit::{Sha, Touched};
@@ -21,7 +21,7 @@ const MOST_OF_BRANCH: usize = 300;
 pub struct Patches<'a> {
     repository: &'a Repository,
     history: &'a History,
-    ids: HashMap<Place, Option<Oid>>,
+    ids: HashMap<Place, Option<PatchId>>,
 }
 
 /// A commit whose likes are looked for.
@@ -74,7 +74,7 @@ impl<'a> Patches<'a> {
         }
         let mut pairs: BTreeMap<usize, BTreeSet<Place>> = BTreeMap::new();
         for place in self.history.places_from(since) {
-            if self.history.touched(place) == Touched::NOTHING {
+            if matches!(self.history.touched(place), Touched::NOTHING | Touched::MANY) {
                 continue;
             }
             let same_author = of_author.get(&self.history.author(place));
@@ -100,10 +100,20 @@ impl<'a> Patches<'a> {
         candidates: &BTreeSet<Place>,
     ) -> Result<Vec<(Sha, Rule)>, FetchError> {
         let own = self.history.touched(sought.place);
+        let before = self.history.ancestors(&[sought.place]);
         let forks = self.history.forks(sought.place);
         let mut branches: HashMap<Place, u64> = HashMap::new();
         let mut same = Vec::new();
         for place in candidates.iter().copied().filter(|place| *place != sought.place) {
+            // What came before the fix and looks like it is rather what had to be fixed; unless
+            // somebody says that it was taken back in between.
+            let taken_back = || {
+                let sha = self.history.sha(place);
+                self.history.reverting(&sha).any(|revert| before.has(revert))
+            };
+            if before.has(place) && !taken_back() {
+                continue;
+            }
             let touched = self.history.touched(place);
             let id = if own == touched { self.id(place)? } else { None };
             if id.is_some() && id == self.id(sought.place)? {
@@ -131,7 +141,9 @@ impl<'a> Patches<'a> {
 
     /// The files that a branch touches since its fork.
     fn branch(&self, fork: Place, tip: Place) -> Result<u64, FetchError> {
-        if self.history.between(fork, tip, MOST_OF_BRANCH).is_none() {
+        let of_branch = self.history.between(fork, tip, MOST_OF_BRANCH).unwrap_or_default();
+        let is_enormous = |place: &Place| self.history.touched(*place) == Touched::MANY;
+        if of_branch.is_empty() || of_branch.iter().any(is_enormous) {
             return Ok(Touched::NOTHING);
         }
         let mut touched = Touched::default();
@@ -143,8 +155,8 @@ impl<'a> Patches<'a> {
         Ok(touched.signature())
     }
 
-    fn branch_id(&self, fork: Place, tip: Place) -> Result<Option<Oid>, FetchError> {
-        Ok(self.branch_change(fork, tip)?.and_then(|change| change.patchid(None).ok()))
+    fn branch_id(&self, fork: Place, tip: Place) -> Result<Option<PatchId>, FetchError> {
+        Ok(self.branch_change(fork, tip)?.and_then(|change| patch_id(&change)))
     }
 
     /// What a branch changes since its fork; nothing once its repository has forgotten it.
@@ -153,12 +165,12 @@ impl<'a> Patches<'a> {
         Ok(Some(self.repository.diff_tree_to_tree(Some(&old), Some(&new), None)?))
     }
 
-    fn id(&mut self, place: Place) -> Result<Option<Oid>, FetchError> {
+    fn id(&mut self, place: Place) -> Result<Option<PatchId>, FetchError> {
         if let Some(known) = self.ids.get(&place) {
-            return Ok(*known);
+            return Ok(known.clone());
         }
-        let id = self.change(place)?.and_then(|change| change.patchid(None).ok());
-        self.ids.insert(place, id);
+        let id = self.change(place)?.and_then(|change| patch_id(&change));
+        self.ids.insert(place, id.clone());
         Ok(id)
     }
 
@@ -186,4 +198,15 @@ impl<'a> Patches<'a> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What tells a patch from another: its patch-id, and what it makes of each binary file, of which
+/// the patch-id says nothing.
+type PatchId = (Oid, Vec<(Oid, Oid)>);
+
+fn patch_id(change: &Diff<'_>) -> Option<PatchId> {
+    let id = change.patchid(None).ok()?;
+    // What is binary is known once it was looked at.
+    let binary = change.deltas().filter(|delta| delta.flags().contains(DiffFlags::BINARY));
+    Some((id, binary.map(|delta| (delta.old_file().id(), delta.new_file().id())).collect()))
 }

@@ -142,17 +142,19 @@ impl Repositories {
         Ok(Some((repository, fetched)))
     }
 
-    /// All repositories that are fetched. Mirrors of those that are gone are removed.
+    /// All repositories that are fetched; mirrors of others are removed.
     ///
     /// # Errors
     /// [`RepositoryError`] of the store or the disk.
-    pub async fn list_all(&self) -> Result<Vec<Repository>, RepositoryError> {
+    pub async fn all_mirrored(&self) -> Result<Vec<Repository>, RepositoryError> {
         // In this order: a repository is there before its mirror is.
         let on_disk = self.mirrors.list()?;
         let all = self.store.read().await?.list_mirrored_repositories().await?;
         let there: BTreeSet<RepositoryId> = all.iter().map(|repository| repository.id).collect();
         for gone in on_disk.into_iter().filter(|id| !there.contains(id)) {
-            self.mirrors.remove(gone).await?;
+            if let Err(cause) = self.mirrors.remove(gone).await {
+                tracing::warn!(%cause, "the mirror of a repository that is gone cannot be removed");
+            }
         }
         Ok(all)
     }
@@ -210,8 +212,8 @@ impl Repositories {
             self.mirrors.check_url(url)?;
         }
         if now.url != before {
-            // It was meant for the other address.
-            now.credential = None;
+            // All of it was of the other address.
+            (now.credential, now.fetched, now.failure) = (None, None, None);
         }
         if let Some(credential) = wish.credential {
             now.credential = None;

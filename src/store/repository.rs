@@ -61,14 +61,18 @@ const LIST_ALL: &str = "SELECT project_id, id, name, url, branches, credential, 
 const INSERT: &str = "INSERT INTO repositories
     (project_id, id, name, url, branches, credential, created_at, n_commits)
     VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
-const UPDATE: &str = "UPDATE repositories SET name = $3, url = $4, branches = $5, credential = $6
+const UPDATE: &str = "UPDATE repositories SET name = $3, branches = $5, credential = $6, url = $4,
+        fetched_at = CASE WHEN url = $4 THEN fetched_at END,
+        head = CASE WHEN url = $4 THEN head END,
+        failed_at = CASE WHEN url = $4 THEN failed_at END,
+        failure = CASE WHEN url = $4 THEN failure END
     WHERE project_id = $1 AND id = $2";
 const DELETE: &str = "DELETE FROM repositories WHERE project_id = $1 AND id = $2";
 const FETCHED: &str = "UPDATE repositories
     SET fetched_at = $3, head = $4, n_commits = $5, failed_at = NULL, failure = NULL
-    WHERE project_id = $1 AND id = $2";
+    WHERE project_id = $1 AND id = $2 AND url = $6";
 const FAILED: &str = "UPDATE repositories SET failed_at = $3, failure = $4
-    WHERE project_id = $1 AND id = $2";
+    WHERE project_id = $1 AND id = $2 AND url = $5";
 
 statements!(FIND, LIST, LIST_ALL, INSERT, UPDATE, DELETE, FETCHED, FAILED);
 
@@ -133,7 +137,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes name, address, branches and credential of a repository.
+    /// Writes name, address, branches and credential of a repository. What was fetched from another
+    /// address is forgotten.
     ///
     /// # Errors
     /// [`StoreError::Taken`]: the project has another of this name.
@@ -162,7 +167,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes what a fetch found.
+    /// Notes what a fetch found, unless the repository has another address by now.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -180,11 +185,12 @@ impl Tx {
                 .bind(fetched.at.as_micros())
                 .bind(&head)
                 .bind(super::counters::count(fetched.n_commits))
+                .bind(&repository.url)
         )?;
         Ok(())
     }
 
-    /// Notes why a fetch did not go well.
+    /// Notes why a fetch did not go well, unless the repository has another address by now.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -200,6 +206,7 @@ impl Tx {
                 .bind(repository.id.0)
                 .bind(failure.at.as_micros())
                 .bind(&failure.reason)
+                .bind(&repository.url)
         )?;
         Ok(())
     }

@@ -32,8 +32,11 @@ impl Repository {
     /// An empty one, on the branch `main`.
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let limits =
-            Limits { protocols: "file,https,ssh".parse().expect("protocols"), ..Limits::default() };
+        let limits = Limits {
+            protocols: "file,https,ssh".parse().expect("protocols"),
+            allow_networks: "127.0.0.0/8".parse().expect("networks"),
+            ..Limits::default()
+        };
         let mirror = Mirror::new(&dir.path().join("mirror"), limits.clone());
         let repository = Self { dir, mirror, limits };
         repository.run("git init -q -b main .");

@@ -13,6 +13,9 @@ use crate::domain::id::ShortId;
 /// Of a longer message the rest is not read, in bytes.
 const MOST_MESSAGE: usize = 64 * 1024;
 
+/// Of more commits that a message names the rest is not read.
+const MOST_NAMED: usize = 1_000;
+
 /// The number of a pull or merge request.
 pub type RequestNumber = u32;
 
@@ -67,6 +70,9 @@ impl Message {
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes.get(..MOST_MESSAGE).unwrap_or(bytes));
+        // What is quoted was said by another commit.
+        let own = text.lines().filter(|line| !line.trim_start().starts_with('>'));
+        let text = own.collect::<Vec<_>>().join("\n");
         let subject = text.trim_start().lines().next().unwrap_or_default().trim_end();
         let sha = |text: &str| text.parse::<Sha>().ok();
         let picked_from = PICKED.captures_iter(&text);
@@ -88,8 +94,11 @@ impl Message {
         };
         let of_github = REQUEST_OF_GITHUB.captures(subject).and_then(number);
         Self {
-            picked_from: picked_from.filter_map(|found| sha(found.get(1)?.as_str())).collect(),
-            reverts: reverted.chain(of_requests).collect(),
+            picked_from: picked_from
+                .filter_map(|found| sha(found.get(1)?.as_str()))
+                .take(MOST_NAMED)
+                .collect(),
+            reverts: reverted.chain(of_requests).take(MOST_NAMED).collect(),
             request: of_github.or_else(|| REQUEST_OF_GITLAB.captures(&text).and_then(number)),
             closes: closes(&text),
             subject: subject.to_owned(),
@@ -152,6 +161,7 @@ mod tests {
                 vec![Reverted::Request(7)],
             ),
             ("Revert \"S\"".to_owned(), vec![]),
+            (format!("Land again\n\n> Revert\n>\n> This reverts commit {A}."), vec![]),
             ("This reverts commit soon.".to_owned(), vec![]),
             ("Reverts owner/repo#99999999999999999999".to_owned(), vec![]),
         ] {

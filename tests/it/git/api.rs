@@ -94,7 +94,7 @@ both!(a_mirror_survives_a_restart_and_damage, |engine: Engine| async move {
     add(&app, &git).await;
     let fetch = format!("{REPOSITORIES}/web/fetch");
     app.post(&fetch, &json!({})).await.ok();
-    let app = app.restart().await;
+    let mut app = app.restart().await;
     git.run("c more");
     assert_eq!(app.post(&fetch, &json!({})).await.ok()["commits"], 3);
     let mirror = std::fs::read_dir(app.config.data.join("git")).expect("a folder").next();
@@ -108,6 +108,8 @@ both!(a_mirror_survives_a_restart_and_damage, |engine: Engine| async move {
             std::fs::write(&entry, "nonsense").expect("a file");
         }
         git.run(&format!("c after_{}", folder.len()));
+        // What is damaged at its source is not fetched anew all day.
+        app = app.restart().await;
         app.post(&fetch, &json!({})).await.ok();
     }
     assert_eq!(app.post(&fetch, &json!({})).await.ok()["commits"], 6);
@@ -168,3 +170,45 @@ async fn repositories_that_make_no_sense_are_refused() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_stop_ends_a_fetch_that_hangs() {
+    let app = TestApp::start_with(Engine::Sqlite, |config| {
+        config.git_protocols = "http".parse().expect("protocols");
+    })
+    .await;
+    app.create_project("shop").await;
+    // Accepts connections and never says anything.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let wish = json!({"name": "web", "url": format!("http://{address}/shop")});
+    app.post(REPOSITORIES, &wish).await.ok();
+    let fetch = app.api(Method::POST, &format!("{REPOSITORIES}/web/fetch"));
+    let stop = async {
+        let connection = silent.accept().await.expect("git");
+        app.stop().await;
+        connection
+    };
+    let (answer, _) = tokio::join!(Answer::of(fetch), stop);
+    assert_eq!(answer.problem(), (502, "fetch-failed".to_owned()));
+    assert_eq!(answer.json()["detail"], "the service is stopping");
+}
+
+both!(nodes_with_one_key_share_credentials, |engine: Engine| async move {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("secret.key");
+    let app = TestApp::start_with(engine, |config| config.secret_key_file = Some(key)).await;
+    app.create_project("shop").await;
+    let git = Repository::new();
+    git.run("c base");
+    let wish = json!({"name": "web", "url": git.path(), "credential": "s3cret"});
+    app.post(REPOSITORIES, &wish).await.ok();
+    let fetch = format!("{REPOSITORIES}/web/fetch");
+    app.post(&fetch, &json!({})).await.ok();
+    // A node with a key of its own says what is wrong.
+    let app = app.restart_with(|config| config.secret_key_file = None).await;
+    let answer = app.post(&fetch, &json!({})).await;
+    assert_eq!(answer.problem(), (502, "fetch-failed".to_owned()));
+    assert!(answer.json()["detail"].as_str().expect("a detail").contains("--secret-key-file"));
+    app.stop().await;
+});

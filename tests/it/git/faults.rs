@@ -86,6 +86,27 @@ fn a_server_that_nobody_reaches_is_named() {
 }
 
 #[test]
+fn private_addresses_are_not_called() {
+    let repository = Repository::new();
+    let limits = Limits { protocols: "https,ssh".parse().expect("protocols"), ..Limits::default() };
+    let strict = Mirror::new(&repository.path().join("../strict"), limits.clone());
+    let writing = strict.lock().expect("a lock");
+    for address in [
+        "https://127.0.0.1:9/shop",
+        "https://localhost/shop",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/shop",
+        "https://0x7f000001/shop",
+        "ssh://git@127.0.0.1:9/shop",
+        "git@localhost:shop",
+    ] {
+        let url = RemoteUrl::parse(address, &limits.protocols).expect("a url");
+        let said = strict.fetch(&writing, &url, &Credential::default());
+        assert!(matches!(said, Err(FetchError::Private(_))), "{address}: {said:?}");
+    }
+}
+
+#[test]
 fn a_protocol_that_is_not_allowed_is_not_used_by_git_either() {
     let (repository, _) = fetched();
     let limits = Limits { protocols: "https".parse().expect("protocols"), ..Limits::default() };
@@ -120,6 +141,7 @@ fn a_fetch_that_takes_too_long_is_ended_with_all_it_started() {
     let address = silent.local_addr().expect("an address");
     let limits = Limits {
         protocols: "http".parse().expect("protocols"),
+        allow_networks: "127.0.0.1".parse().expect("networks"),
         fetch_time: Duration::from_millis(500),
         ..Limits::default()
     };
@@ -297,4 +319,38 @@ fn a_kill_in_the_middle_of_a_fetch_costs_only_time() {
     repository.fetch(&mut commits).expect("a fetch");
     assert_eq!(commits.history.len(), 43);
     assert!(!own.join("objects/pack/tmp_pack_abc").exists());
+}
+
+#[test]
+fn commits_that_are_malformed_are_read_as_far_as_they_go() {
+    let (repository, mut commits) = fetched();
+    repository.run(
+        r#"
+        tree=$(git rev-parse HEAD^{tree}); parent=$(git rev-parse HEAD)
+        make() { printf "tree $tree\nparent $parent\n$2\nMessage\n" > ../commit; sha=$(git hash-object --literally -t commit -w ../commit); echo "$1 $sha" >> "$NAMES"; parent=$sha; }
+        make no_author "committer x <y> 5 +0000\n"
+        make no_address "author nobody 5 +0000\ncommitter x <y> 5 +0000\n"
+        make no_time "author x <y>\ncommitter x <y>\n"
+        make nothing ""
+        git update-ref refs/heads/odd $parent
+        git update-ref refs/heads/tmp_feature $parent
+        "#,
+    );
+    repository.fetch(&mut commits).expect("a fetch");
+    let place = |name: &str| commits.history.find(&repository.names()[name]).expect("a place");
+    assert_eq!(commits.history.len(), 7);
+    assert_eq!(commits.history.reach(place("fix"), place("nothing")), Reach::Yes);
+    assert_eq!(repository.mirror.branches().expect("branches").len(), 3);
+    // A branch may be called like what a killed fetch leaves behind.
+    repository.fetch(&mut commits).expect("a fetch");
+    assert_eq!(repository.mirror.branches().expect("branches").len(), 3);
+}
+
+#[test]
+fn a_key_that_a_kill_left_behind_is_removed() {
+    let (repository, _) = fetched();
+    let key = repository.path().join("../mirror/key");
+    fs::write(&key, "PRIVATE KEY").expect("a file");
+    drop(repository.mirror.lock().expect("a lock"));
+    assert!(!key.exists());
 }

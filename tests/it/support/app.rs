@@ -125,6 +125,8 @@ impl TestApp {
             spool_least_free_bytes: 0,
             head_timeout: airlock::config::HEAD_TIMEOUT,
             body_timeout: airlock::config::BODY_TIMEOUT,
+            secret_key_file: None,
+            allow_networks: "127.0.0.0/8,::1".parse().expect("networks"),
             git_protocols: "file,https,ssh".parse().expect("protocols"),
             git_fetch_every: airlock::config::GIT_FETCH_EVERY,
             git_fetch_time: airlock::config::GIT_FETCH_TIME,
