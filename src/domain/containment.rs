@@ -184,13 +184,13 @@ impl<'a> Deployed<'a> {
     /// The plainest reason why it is part of it, if nothing that is not known can take it back.
     fn contained(&self, alive: &[(Place, Sha, Rule)]) -> Containment {
         let is_certain = |place: Place| {
-            // What is beyond the cut is older than it, and no revert means something beyond.
+            // What is beyond the cut is older than it, and so is what takes back something beyond.
             let cuts = || self.history.cuts(&self.ancestors);
             let mut reverts =
                 self.history.unresolved_reverts().filter(|by| self.ancestors.has(*by));
             cuts().next().is_none()
                 || (cuts().all(|cut| self.descends(place, cut))
-                    && !reverts.any(|by| self.descends(by, place)))
+                    && reverts.all(|by| self.descends(place, by)))
         };
         let plainest = alive.iter().min_by_key(|(place, _, rule)| (*rule, *place));
         match plainest {

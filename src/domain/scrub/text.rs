@@ -149,12 +149,26 @@ impl Texts {
                 Trigger::Aws => tokens::aws(bytes, hit.clone()),
             };
             if let Some(one) = one {
-                from = from.max(one.at.end);
+                // What looks like a value may be the name of the next: `pw= "password": "…"`.
+                if !is_quoted_name(bytes, &one.at) {
+                    from = from.max(one.at.end);
+                }
                 found.push(one);
             }
         }
         found
     }
+}
+
+/// Whether a quoted value is short, and followed by a colon as a name is.
+fn is_quoted_name(bytes: &[u8], at: &Range<usize>) -> bool {
+    const MOST_BYTES: usize = 64;
+    let behind = bytes.get(at.end..).unwrap_or_default();
+    let behind = behind.strip_prefix(b"\\").unwrap_or(behind);
+    let Some(behind) = behind.strip_prefix(b"\"").or_else(|| behind.strip_prefix(b"'")) else {
+        return false;
+    };
+    at.len() <= MOST_BYTES && behind.trim_ascii_start().first() == Some(&b':')
 }
 
 /// A word as it may be written: only the cases of ASCII are known.

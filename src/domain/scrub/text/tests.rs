@@ -19,6 +19,7 @@ fn scrub(text: &str) -> String {
 fn values_of_secret_names() {
     for (text, expected) in [
         ("password=hunter2", "password=[scrubbed]"),
+        (r#"pw= "password": "hunter2" tail"#, r#"pw= "[scrubbed]": "[scrubbed]" tail"#),
         (
             "{'pw': 'hunter2', 'db_pw': 'b2', 'pwd': 'c3'}",
             "{'pw': '[scrubbed]', 'db_pw': '[scrubbed]', 'pwd': '[scrubbed]'}",
