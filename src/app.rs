@@ -4,7 +4,6 @@
 //! [`Running`] and is waited for; stopping goes accepting → requests → spool → digest → store, so
 //! that what was accepted is on disk, and in the store if it answers.
 
-mod admin_token;
 mod fetching;
 mod housekeeping;
 mod server;

@@ -5,5 +5,6 @@
 
 pub mod keys;
 pub mod limiter;
+pub mod secret_file;
 pub mod secrets;
 pub mod tokens;

@@ -17,12 +17,6 @@ pub const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Each repository is fetched so often, if nothing else is said.
 pub const GIT_FETCH_EVERY: Duration = Duration::from_mins(5);
 
-/// Fetching a repository may take so long, if nothing else is said.
-pub const GIT_FETCH_TIME: Duration = Duration::from_mins(15);
-
-/// The mirror of a repository may take so many bytes, if nothing else is said.
-pub const GIT_MOST_BYTES: u64 = 20 << 30;
-
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {

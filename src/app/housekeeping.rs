@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::admin_token;
 use crate::auth::keys::Keys;
 use crate::auth::limiter::Limiter;
+use crate::auth::secret_file;
 use crate::auth::tokens::Tokens;
 use crate::clock::Clock;
 use crate::digest::bury;
@@ -80,7 +80,7 @@ impl Opener {
         if !is_first {
             return Ok(None);
         }
-        let secret = admin_token::read_or_write(&self.admin_token, &self.tokens.secret())
+        let secret = secret_file::read_or_write(&self.admin_token, &self.tokens.secret())
             .map_err(|cause| StoreError::Away(format!("admin.token cannot be written: {cause}")))?;
         if self.tokens.create_first(&secret).await? {
             tracing::info!(file = %self.admin_token.display(), "wrote an administrator's token");

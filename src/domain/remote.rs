@@ -3,6 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
+
+/// Fetching a repository may take so long, if nothing else is said.
+pub const FETCH_TIME: Duration = Duration::from_mins(15);
+
+/// The mirror of a repository may take so many bytes, if nothing else is said.
+pub const MOST_BYTES: u64 = 20 << 30;
 
 /// How a repository is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

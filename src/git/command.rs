@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::domain::network::Networks;
-use crate::domain::remote::Protocols;
+use crate::domain::remote::{FETCH_TIME, MOST_BYTES, Protocols};
 
 /// What mirrors may do and take.
 #[derive(Debug, Clone)]
@@ -41,8 +41,8 @@ impl Default for Limits {
         Self {
             allow_networks: Networks::default(),
             protocols: Protocols::default(),
-            fetch_time: Duration::from_mins(15),
-            most_bytes: 20 << 30,
+            fetch_time: FETCH_TIME,
+            most_bytes: MOST_BYTES,
             environment: inherited(),
             is_stopping: Arc::default(),
         }

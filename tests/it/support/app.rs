@@ -129,8 +129,8 @@ impl TestApp {
             allow_networks: "127.0.0.0/8,::1".parse().expect("networks"),
             git_protocols: "file,https,ssh".parse().expect("protocols"),
             git_fetch_every: airlock::config::GIT_FETCH_EVERY,
-            git_fetch_time: airlock::config::GIT_FETCH_TIME,
-            git_most_bytes: airlock::config::GIT_MOST_BYTES,
+            git_fetch_time: airlock::domain::remote::FETCH_TIME,
+            git_most_bytes: airlock::domain::remote::MOST_BYTES,
             n_workers: Some(2),
         };
         change(&mut config);

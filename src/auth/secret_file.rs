@@ -1,4 +1,4 @@
-//! The administrator's token of the very first start: a file only its owner can read.
+//! A secret in a file that only its owner can read.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub(super) fn read_or_write(path: &Path, fresh: &str) -> io::Result<String> {
+pub fn read_or_write(path: &Path, fresh: &str) -> io::Result<String> {
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
         Ok(mut file) => {
