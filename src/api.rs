@@ -14,16 +14,23 @@ mod actions;
 mod auth;
 mod buried;
 mod compare;
+mod deploys;
+mod environments;
 mod error;
 mod events;
 mod extract;
+mod fixes;
+mod freezes;
+mod gate;
 mod grouping;
 mod issue_response;
 mod issues;
 mod keys;
+mod locks;
 mod outcomes;
 mod page;
 mod projects;
+mod releases;
 mod repositories;
 pub mod request_id;
 mod rules;
@@ -111,6 +118,30 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(repositories::update)
         .service(repositories::delete)
         .service(repositories::fetch)
+        .service(releases::list)
+        .service(releases::create)
+        .service(releases::show)
+        .service(locks::list)
+        .service(locks::create)
+        .service(locks::release_key)
+        .service(locks::show)
+        .service(locks::release)
+        .service(locks::comment)
+        .service(locks::assign)
+        .service(freezes::list)
+        .service(freezes::create)
+        .service(freezes::remove)
+        .service(gate::show)
+        .service(deploys::create)
+        .service(deploys::list)
+        .service(deploys::show)
+        .service(deploys::output)
+        .service(deploys::append)
+        .service(deploys::heartbeat)
+        .service(deploys::abandon)
+        .service(deploys::finish)
+        .service(fixes::name)
+        .service(fixes::remove)
         .service(outcomes::show)
         .service(rules::show)
         .service(rules::update)

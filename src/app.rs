@@ -7,6 +7,7 @@
 mod fetching;
 mod housekeeping;
 mod server;
+mod settling;
 mod tasks;
 mod unread;
 
@@ -209,6 +210,14 @@ pub async fn start(
             every: config.git_fetch_every,
         };
         tasks.spawn(fetcher.run(stopping.clone()));
+    }
+    if config.role.keeps_time() {
+        let settler = settling::Settler {
+            repositories: repositories.clone(),
+            clock: clock.clone(),
+            health: git_health.clone(),
+        };
+        tasks.spawn(settler.run(stopping.clone()));
     }
 
     let intake = Intake {

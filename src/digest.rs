@@ -11,6 +11,7 @@
 //! with its bytes and the reason; while the store is away the batch waits and nothing is lost.
 
 mod bodies;
+mod builds;
 pub mod bury;
 pub mod commit;
 mod crew;

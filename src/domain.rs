@@ -10,17 +10,23 @@
 //! To add a rule: a file with its types and one pure function, examples as table tests, and a
 //! property test for what must hold for every input.
 
+pub mod build;
 pub mod commit;
 pub mod containment;
+pub mod deploy;
 pub mod effect;
 pub mod event;
 pub mod event_counts;
 pub mod fingerprint;
+pub mod fix;
+pub mod flag;
 pub mod freeze;
+pub mod gate;
 pub mod history;
 pub mod id;
 pub mod issue;
 pub mod lifecycle;
+pub mod lock;
 pub mod network;
 pub mod origin;
 pub mod outcome;

@@ -34,6 +34,7 @@ pub mod store;
 
 pub mod auth;
 pub mod digest;
+pub mod journal;
 pub mod outcomes;
 pub mod project;
 pub mod release;

@@ -9,7 +9,7 @@ use crate::domain::fingerprint::settings::{GroupingRules, InvalidGrouping, Wishe
 use crate::domain::id::ProjectId;
 use crate::domain::project::{
     EnvironmentWish, InvalidProject, Project, ProjectKey, Settings, changed_environments,
-    check_key, check_name, check_prefix, check_slug, environments,
+    check_key, check_name, check_prefix, check_slug, environments, renamed,
 };
 use crate::domain::rate::RateLimit;
 use crate::domain::scrub::rules::{InvalidRules, ScrubRules, tested};
@@ -111,10 +111,13 @@ pub async fn update(
     check_name(&project.name)?;
     project.settings = change.settings.unwrap_or(project.settings);
     project.settings.check()?;
+    let renamed =
+        renamed(&project.environments, change.environments.as_deref().unwrap_or_default());
     let complete_in = change.complete_in.as_deref();
     project.environments =
         changed_environments(&project.environments, change.environments, complete_in)?;
     tx.update_project(&project).await?;
+    tx.rename_environments(id, &renamed).await?;
     tx.commit().await?;
     keys.put_settings(id, project.settings.clone());
     Ok(Some(project))

@@ -2,4 +2,15 @@
 //!
 //! *Invariant*: no transaction waits for git or for a network.
 
+pub mod answers;
+pub mod deploys;
+pub mod facts;
+pub mod fixes;
+pub mod gate;
+pub mod histories;
+pub mod landing;
+pub mod locks;
+pub mod rearm;
+pub mod releases;
 pub mod repositories;
+pub mod settle;

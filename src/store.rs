@@ -21,14 +21,19 @@ pub mod body;
 pub mod buried;
 mod connect;
 pub mod counters;
+pub mod deploy;
 pub mod error;
 pub mod event;
+pub mod fix;
 pub mod issue;
 pub mod key;
+pub mod lock;
 pub mod merge;
 pub mod outbox;
 pub mod outcome;
+pub mod patch;
 pub mod project;
+pub mod release;
 pub mod repository;
 pub mod retention;
 mod rows;
@@ -37,6 +42,7 @@ pub mod similar;
 pub mod token;
 mod tx;
 pub mod unmerge;
+pub mod unsettled;
 pub mod users;
 
 pub use connect::{InvalidLocation, Location, Store};
@@ -56,19 +62,25 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("buried", buried::STATEMENTS),
         ("connect", connect::STATEMENTS),
         ("counters", counters::STATEMENTS),
+        ("deploy", deploy::STATEMENTS),
         ("event", event::STATEMENTS),
+        ("fix", fix::STATEMENTS),
         ("issue", issue::STATEMENTS),
         ("key", key::STATEMENTS),
+        ("lock", lock::STATEMENTS),
         ("merge", merge::STATEMENTS),
         ("outbox", outbox::STATEMENTS),
         ("outcome", outcome::STATEMENTS),
+        ("patch", patch::STATEMENTS),
         ("project", project::STATEMENTS),
+        ("release", release::STATEMENTS),
         ("repository", repository::STATEMENTS),
         ("retention", retention::STATEMENTS),
         ("rules", rules::STATEMENTS),
         ("similar", similar::STATEMENTS),
         ("token", token::STATEMENTS),
         ("unmerge", unmerge::STATEMENTS),
+        ("unsettled", unsettled::STATEMENTS),
         ("users", users::STATEMENTS),
     ];
     let named = files.into_iter().flat_map(|(file, statements)| {

@@ -9,19 +9,17 @@ pub mod unmerge;
 use std::collections::BTreeSet;
 
 use crate::clock::Clock;
-use crate::domain::effect::Effect;
 use crate::domain::fingerprint::Hash;
-use crate::domain::id::{IssueId, ProjectId, ShortId};
+use crate::domain::fix::{Fix, FixId, FixState, Source};
+use crate::domain::id::ShortId;
 use crate::domain::issue::Issue;
-use crate::domain::lifecycle::{Change, InvalidTransition, Order, State, end_mute};
+use crate::domain::lifecycle::{Change, InvalidTransition, Order, State, Status, end_mute};
 use crate::domain::project::Project;
 use crate::domain::text::bounded;
-use crate::store::activity::Activity;
-use crate::store::outbox::NewEffect;
+use crate::journal::{MOST_RACES, note};
+use crate::release::{locks, rearm};
+use crate::store::fix::Kind;
 use crate::store::{Store, StoreError, Tx};
-
-/// A decision is made anew this often when somebody else changes the issue meanwhile.
-const MOST_RACES: usize = 10;
 
 /// The longest name of an assignee, in characters.
 pub const MOST_ASSIGNEE_CHARS: usize = 200;
@@ -139,23 +137,22 @@ async fn save(
     if !matches!(change, Change::Commented { .. }) {
         tx.update_issue_state(issue).await?;
     }
-    note(tx, clock, issue.project_id, issue.id, change, actor).await
-}
-
-async fn note(
-    tx: &mut Tx,
-    clock: &Clock,
-    project: ProjectId,
-    issue: IssueId,
-    change: Change,
-    actor: &str,
-) -> Result<(), StoreError> {
-    let now = clock.now();
-    if let Some(effect) = Effect::of(&change) {
-        tx.insert_effects(project, &[NewEffect { id: clock.id(), issue, effect }], now).await?;
+    let (project, id) = (issue.project_id, issue.id);
+    match &change {
+        // With a standing fix they stay conditional.
+        Change::Resolved if issue.state.standing().is_none() => {
+            locks::release_all_of(tx, clock, project, id, actor).await?;
+        }
+        Change::Reopened => {
+            if let Some(fix) = issue.state.fix.filter(|fix| fix.state == FixState::Failed) {
+                tx.fix_failed(project, fix.id, clock.now()).await?;
+            }
+            rearm::locks(tx, clock, project, id, None).await?;
+            tx.raise_gates_of(project, id).await?;
+        }
+        _ => {}
     }
-    let activity = Activity { id: clock.id(), at: now, actor: actor.to_owned(), change };
-    tx.insert_activity(project, &[(issue, activity)]).await
+    note(tx, clock, project, id, change, actor).await
 }
 
 /// Merges one issue into another of the same project: its events, past and coming, are the
@@ -220,15 +217,62 @@ async fn merge_in(
     actor: &str,
 ) -> Result<(), StoreError> {
     tx.merge_issues(merged, &survivor).await?;
+    let fixes = [&survivor.state, &merged.state].map(State::standing);
     survivor.state = survivor.state.merged_with(&merged.state);
+    let fix = united(tx, clock, &survivor, fixes, actor).await?;
+    if let Some(fix) = &fix {
+        let order = survivor.state.clone().order(Order::Fix(fix.id), survivor.n_events, fix.at);
+        (survivor.state, _) = order.map_err(|_| StoreError::Raced)?;
+    }
     // Merging raised the revision once.
     survivor.revision += 1;
     tx.update_issue_state(&survivor).await?;
     let project = survivor.project_id;
+    tx.raise_gates_of(project, merged.id).await?;
+    tx.raise_gates_of(project, survivor.id).await?;
+    if let Some(fix) = fix {
+        let commits = fix.commits.iter().map(|commit| commit.sha.to_string()).collect();
+        let (fix, source, problem) = (fix.id, fix.source, fix.problem);
+        let change = Change::FixTagged { fix, commits, source, problem };
+        note(tx, clock, project, survivor.id, change, actor).await?;
+    }
     let into = Change::MergedInto { issue: survivor.short_id.to_string() };
     note(tx, clock, project, merged.id, into, actor).await?;
     let absorbed = Change::Absorbed { issue: merged.short_id.to_string() };
     note(tx, clock, project, survivor.id, absorbed, actor).await
+}
+
+/// The fix of the survivor of a merge: all commits of both, unless it is open.
+async fn united(
+    tx: &mut Tx,
+    clock: &Clock,
+    survivor: &Issue,
+    fixes: [Option<FixId>; 2],
+    actor: &str,
+) -> Result<Option<Fix>, StoreError> {
+    let project = survivor.project_id;
+    if survivor.state.status == Status::Open || fixes == [None, None] {
+        return Ok(None);
+    }
+    let mut commits = BTreeSet::new();
+    let mut problem = None;
+    for id in fixes.into_iter().flatten() {
+        if let Some((fix, _)) = tx.find_fix(project, id).await? {
+            commits.extend(fix.commits);
+            problem = problem.or(fix.problem);
+        }
+    }
+    let fix = Fix {
+        id: FixId(clock.id()),
+        issue: survivor.id,
+        commits: commits.into_iter().collect(),
+        by: actor.to_owned(),
+        at: clock.now(),
+        source: Source::Merge,
+        problem,
+    };
+    tx.insert_fix(project, &fix, Kind::Fix).await?;
+    Ok(Some(fix))
 }
 
 /// Ends the mutes whose time is over; says how many.
@@ -245,7 +289,7 @@ pub async fn end_mutes(store: &Store, clock: &Clock) -> Result<usize, StoreError
         let (state, change) = end_mute(issue.state, issue.n_events, clock.now());
         issue.state = state;
         let Some(change) = change else { continue };
-        match save(&mut tx, clock, &issue, change, crate::digest::commit::ACTOR).await {
+        match save(&mut tx, clock, &issue, change, crate::domain::lifecycle::ACTOR).await {
             Ok(()) => tx.commit().await?,
             // Somebody else changed it; the next round looks again.
             Err(StoreError::Raced) => continue,

@@ -1,6 +1,6 @@
 //! What a commit contains, beside git itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -133,7 +133,8 @@ fn fixes(
         .collect();
     let repository = mirror.open()?;
     let began = Instant::now();
-    let same = Patches::new(&repository, history).same(fixes.iter().copied().take(100), 0)?;
+    let sought = fixes.iter().copied().take(100);
+    let same = Patches::new(&repository, history).same(sought, &BTreeMap::new())?;
     println!("patches like those of 100 fixes: {} in {:.0} ms", same.len(), ms(began.elapsed()));
     let tip = mirror.branches()?.get("main").and_then(|sha| history.find(sha)).ok_or("no main")?;
     let (patches, failed) = (SamePatch::new(), BTreeSet::new());

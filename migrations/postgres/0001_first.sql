@@ -83,6 +83,8 @@ CREATE TABLE issues (
     is_regressed BOOLEAN NOT NULL,
     revision BIGINT NOT NULL,
     n_events BIGINT NOT NULL,
+    n_suppressed BIGINT NOT NULL,
+    n_undetermined BIGINT NOT NULL,
     first_seen BIGINT NOT NULL,
     last_seen BIGINT NOT NULL,
     last_seen_minute BIGINT NOT NULL,
@@ -95,6 +97,10 @@ CREATE TABLE issues (
     merged_into UUID,
     unconfirmed_since BIGINT,
     discarded_at BIGINT,
+    baseline_id UUID,
+    fix_id UUID,
+    fix_state TEXT,
+    fix_is_complete BOOLEAN NOT NULL,
     PRIMARY KEY (project_id, id)
 );
 CREATE UNIQUE INDEX issues_project_number_idx ON issues (project_id, number);
@@ -102,6 +108,7 @@ CREATE INDEX issues_project_last_seen_idx ON issues (project_id, last_seen_minut
 CREATE INDEX issues_project_merged_into_idx ON issues (project_id, merged_into)
     WHERE merged_into IS NOT NULL;
 CREATE INDEX issues_project_mute_until_idx ON issues (project_id, mute_until) WHERE mute_until IS NOT NULL;
+CREATE INDEX issues_project_fix_idx ON issues (project_id, fix_id) WHERE fix_id IS NOT NULL;
 
 CREATE TABLE issue_hashes (
     project_id BIGINT NOT NULL,
@@ -147,6 +154,8 @@ CREATE INDEX events_project_hash_occurred_idx ON events (project_id, hash, occur
 CREATE INDEX events_project_received_idx ON events (project_id, received_at);
 CREATE INDEX events_project_hash_body_idx ON events (project_id, hash, occurred_at)
     WHERE body IS NOT NULL;
+CREATE INDEX events_project_undetermined_idx ON events (project_id, hash, occurred_at, id)
+    WHERE verdict = 'undetermined';
 
 -- What bodies of a project are compressed with.
 CREATE TABLE dictionaries (
@@ -223,6 +232,193 @@ CREATE TABLE repositories (
     PRIMARY KEY (project_id, id)
 );
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
+
+-- What a release is: its commits by repository, as JSON, and what such a build is found by.
+CREATE TABLE releases (
+    project_id BIGINT NOT NULL,
+    version TEXT NOT NULL,
+    commits TEXT,
+    build BYTEA,
+    rule TEXT,
+    is_ambiguous BOOLEAN NOT NULL,
+    bound_by TEXT,
+    bound_at BIGINT,
+    first_event BIGINT,
+    last_event BIGINT,
+    PRIMARY KEY (project_id, version)
+);
+
+-- What releases were before they were registered anew.
+CREATE TABLE release_history (
+    project_id BIGINT NOT NULL,
+    version TEXT NOT NULL,
+    until BIGINT NOT NULL,
+    commits TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    bound_by TEXT,
+    PRIMARY KEY (project_id, version, until)
+);
+
+-- Fixes of issues, and what was deployed when issues were resolved for the next deploy. Never changed
+-- but for their problem: other commits are another fix.
+CREATE TABLE fixes (
+    project_id BIGINT NOT NULL,
+    id UUID NOT NULL,
+    issue_id UUID NOT NULL,
+    kind TEXT NOT NULL,
+    commits TEXT NOT NULL,
+    named_by TEXT NOT NULL,
+    named_at BIGINT NOT NULL,
+    source TEXT NOT NULL,
+    problem TEXT,
+    failed_at BIGINT,
+    looked_at BIGINT,
+    PRIMARY KEY (project_id, id)
+);
+CREATE INDEX fixes_project_issue_idx ON fixes (project_id, issue_id);
+CREATE INDEX fixes_project_failed_idx ON fixes (project_id, id) WHERE failed_at IS NOT NULL;
+CREATE INDEX fixes_unlooked_idx ON fixes (project_id, id) WHERE looked_at IS NULL;
+CREATE INDEX fixes_project_problem_idx ON fixes (project_id, id) WHERE problem IS NOT NULL;
+
+-- Where fixes are deployed.
+CREATE TABLE fix_landings (
+    project_id BIGINT NOT NULL,
+    fix_id UUID NOT NULL,
+    environment TEXT NOT NULL,
+    deploy_id UUID NOT NULL,
+    sha BYTEA NOT NULL,
+    landed_at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, fix_id, environment)
+);
+CREATE INDEX fix_landings_project_environment_idx ON fix_landings (project_id, environment);
+
+-- What builds say of fixes; only what stays so.
+CREATE TABLE fix_answers (
+    project_id BIGINT NOT NULL,
+    fix_id UUID NOT NULL,
+    build BYTEA NOT NULL,
+    answer TEXT NOT NULL,
+    PRIMARY KEY (project_id, fix_id, build)
+);
+
+-- Issues with undetermined events, by what must be known of the build that reported them.
+CREATE TABLE unsettled (
+    project_id BIGINT NOT NULL,
+    issue_id UUID NOT NULL,
+    release TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    try_at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, issue_id, release)
+);
+CREATE INDEX unsettled_try_idx ON unsettled (try_at);
+
+-- Commits with the same patch as those of fixes, and how much of the history was looked through.
+CREATE TABLE same_patches (
+    project_id BIGINT NOT NULL,
+    repository_id UUID NOT NULL,
+    sha BYTEA NOT NULL,
+    n_looked BIGINT NOT NULL,
+    last_looked BYTEA NOT NULL,
+    same TEXT NOT NULL,
+    PRIMARY KEY (project_id, repository_id, sha)
+);
+
+CREATE TABLE deploys (
+    project_id BIGINT NOT NULL,
+    id UUID NOT NULL,
+    number BIGINT NOT NULL,
+    environment TEXT NOT NULL,
+    repository_id UUID,
+    sha BYTEA NOT NULL,
+    version TEXT,
+    url TEXT,
+    run_by TEXT NOT NULL,
+    status TEXT NOT NULL,
+    is_gated BOOLEAN NOT NULL,
+    override_reason TEXT,
+    gate TEXT,
+    lease_seconds BIGINT NOT NULL,
+    lease_until BIGINT,
+    started_at BIGINT NOT NULL,
+    finished_at BIGINT,
+    exit_code BIGINT,
+    n_output BIGINT NOT NULL,
+    outcome TEXT,
+    settle_at BIGINT,
+    PRIMARY KEY (project_id, id)
+);
+CREATE UNIQUE INDEX deploys_project_number_idx ON deploys (project_id, number);
+CREATE UNIQUE INDEX deploys_project_running_idx ON deploys (project_id, environment)
+    WHERE status = 'running';
+CREATE INDEX deploys_project_environment_idx ON deploys (project_id, environment, number);
+CREATE INDEX deploys_project_deployed_idx
+    ON deploys (project_id, environment, repository_id, finished_at, number)
+    WHERE status = 'succeeded';
+CREATE INDEX deploys_project_started_idx ON deploys (project_id, environment, started_at);
+CREATE INDEX deploys_settle_idx ON deploys (settle_at) WHERE settle_at IS NOT NULL;
+CREATE INDEX deploys_lease_idx ON deploys (lease_until) WHERE status = 'running';
+
+CREATE TABLE deploy_output (
+    project_id BIGINT NOT NULL,
+    deploy_id UUID NOT NULL,
+    start BIGINT NOT NULL,
+    output TEXT NOT NULL,
+    PRIMARY KEY (project_id, deploy_id, start)
+);
+
+CREATE TABLE locks (
+    project_id BIGINT NOT NULL,
+    id UUID NOT NULL,
+    environment TEXT NOT NULL,
+    issue_id UUID,
+    reason TEXT,
+    assignee TEXT,
+    key TEXT,
+    expires_at BIGINT,
+    owner TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    released_at BIGINT,
+    released_by TEXT,
+    release_reason TEXT,
+    released_fix_id UUID,
+    PRIMARY KEY (project_id, id)
+);
+CREATE INDEX locks_project_environment_idx ON locks (project_id, environment, id);
+CREATE INDEX locks_project_active_idx ON locks (project_id, environment, id)
+    WHERE released_at IS NULL;
+CREATE UNIQUE INDEX locks_project_key_idx ON locks (project_id, environment, key)
+    WHERE released_at IS NULL;
+CREATE INDEX locks_project_issue_idx ON locks (project_id, issue_id) WHERE issue_id IS NOT NULL;
+
+CREATE TABLE lock_comments (
+    project_id BIGINT NOT NULL,
+    lock_id UUID NOT NULL,
+    id UUID NOT NULL,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (project_id, lock_id, id)
+);
+
+CREATE TABLE freezes (
+    project_id BIGINT NOT NULL,
+    id UUID NOT NULL,
+    environment TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, id)
+);
+CREATE INDEX freezes_project_environment_idx ON freezes (project_id, environment, id);
+
+-- What a verdict on an environment was made on: raised by every change of its locks, freezes and
+-- deploys, and of issues that lock it.
+CREATE TABLE gates (
+    project_id BIGINT NOT NULL,
+    environment TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (project_id, environment)
+);
 
 CREATE TABLE project_rules (
     project_id BIGINT NOT NULL,

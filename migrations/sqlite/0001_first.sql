@@ -83,6 +83,8 @@ CREATE TABLE issues (
     is_regressed INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     n_events INTEGER NOT NULL,
+    n_suppressed INTEGER NOT NULL,
+    n_undetermined INTEGER NOT NULL,
     first_seen INTEGER NOT NULL,
     last_seen INTEGER NOT NULL,
     last_seen_minute INTEGER NOT NULL,
@@ -95,6 +97,10 @@ CREATE TABLE issues (
     merged_into BLOB,
     unconfirmed_since INTEGER,
     discarded_at INTEGER,
+    baseline_id BLOB,
+    fix_id BLOB,
+    fix_state TEXT,
+    fix_is_complete INTEGER NOT NULL,
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX issues_project_number_idx ON issues (project_id, number);
@@ -102,6 +108,7 @@ CREATE INDEX issues_project_last_seen_idx ON issues (project_id, last_seen_minut
 CREATE INDEX issues_project_merged_into_idx ON issues (project_id, merged_into)
     WHERE merged_into IS NOT NULL;
 CREATE INDEX issues_project_mute_until_idx ON issues (project_id, mute_until) WHERE mute_until IS NOT NULL;
+CREATE INDEX issues_project_fix_idx ON issues (project_id, fix_id) WHERE fix_id IS NOT NULL;
 
 CREATE TABLE issue_hashes (
     project_id INTEGER NOT NULL,
@@ -147,6 +154,8 @@ CREATE INDEX events_project_hash_occurred_idx ON events (project_id, hash, occur
 CREATE INDEX events_project_received_idx ON events (project_id, received_at);
 CREATE INDEX events_project_hash_body_idx ON events (project_id, hash, occurred_at)
     WHERE body IS NOT NULL;
+CREATE INDEX events_project_undetermined_idx ON events (project_id, hash, occurred_at, id)
+    WHERE verdict = 'undetermined';
 
 -- What bodies of a project are compressed with.
 CREATE TABLE dictionaries (
@@ -223,6 +232,193 @@ CREATE TABLE repositories (
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
+
+-- What a release is: its commits by repository, as JSON, and what such a build is found by.
+CREATE TABLE releases (
+    project_id INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    commits TEXT,
+    build BLOB,
+    rule TEXT,
+    is_ambiguous INTEGER NOT NULL,
+    bound_by TEXT,
+    bound_at INTEGER,
+    first_event INTEGER,
+    last_event INTEGER,
+    PRIMARY KEY (project_id, version)
+) STRICT;
+
+-- What releases were before they were registered anew.
+CREATE TABLE release_history (
+    project_id INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    commits TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    bound_by TEXT,
+    PRIMARY KEY (project_id, version, until)
+) STRICT;
+
+-- Fixes of issues, and what was deployed when issues were resolved for the next deploy. Never changed
+-- but for their problem: other commits are another fix.
+CREATE TABLE fixes (
+    project_id INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    issue_id BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    commits TEXT NOT NULL,
+    named_by TEXT NOT NULL,
+    named_at INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    problem TEXT,
+    failed_at INTEGER,
+    looked_at INTEGER,
+    PRIMARY KEY (project_id, id)
+) STRICT;
+CREATE INDEX fixes_project_issue_idx ON fixes (project_id, issue_id);
+CREATE INDEX fixes_project_failed_idx ON fixes (project_id, id) WHERE failed_at IS NOT NULL;
+CREATE INDEX fixes_unlooked_idx ON fixes (project_id, id) WHERE looked_at IS NULL;
+CREATE INDEX fixes_project_problem_idx ON fixes (project_id, id) WHERE problem IS NOT NULL;
+
+-- Where fixes are deployed.
+CREATE TABLE fix_landings (
+    project_id INTEGER NOT NULL,
+    fix_id BLOB NOT NULL,
+    environment TEXT NOT NULL,
+    deploy_id BLOB NOT NULL,
+    sha BLOB NOT NULL,
+    landed_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, fix_id, environment)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fix_landings_project_environment_idx ON fix_landings (project_id, environment);
+
+-- What builds say of fixes; only what stays so.
+CREATE TABLE fix_answers (
+    project_id INTEGER NOT NULL,
+    fix_id BLOB NOT NULL,
+    build BLOB NOT NULL,
+    answer TEXT NOT NULL,
+    PRIMARY KEY (project_id, fix_id, build)
+) STRICT, WITHOUT ROWID;
+
+-- Issues with undetermined events, by what must be known of the build that reported them.
+CREATE TABLE unsettled (
+    project_id INTEGER NOT NULL,
+    issue_id BLOB NOT NULL,
+    release TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    try_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, issue_id, release)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX unsettled_try_idx ON unsettled (try_at);
+
+-- Commits with the same patch as those of fixes, and how much of the history was looked through.
+CREATE TABLE same_patches (
+    project_id INTEGER NOT NULL,
+    repository_id BLOB NOT NULL,
+    sha BLOB NOT NULL,
+    n_looked INTEGER NOT NULL,
+    last_looked BLOB NOT NULL,
+    same TEXT NOT NULL,
+    PRIMARY KEY (project_id, repository_id, sha)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE deploys (
+    project_id INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    environment TEXT NOT NULL,
+    repository_id BLOB,
+    sha BLOB NOT NULL,
+    version TEXT,
+    url TEXT,
+    run_by TEXT NOT NULL,
+    status TEXT NOT NULL,
+    is_gated INTEGER NOT NULL,
+    override_reason TEXT,
+    gate TEXT,
+    lease_seconds INTEGER NOT NULL,
+    lease_until INTEGER,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    exit_code INTEGER,
+    n_output INTEGER NOT NULL,
+    outcome TEXT,
+    settle_at INTEGER,
+    PRIMARY KEY (project_id, id)
+) STRICT;
+CREATE UNIQUE INDEX deploys_project_number_idx ON deploys (project_id, number);
+CREATE UNIQUE INDEX deploys_project_running_idx ON deploys (project_id, environment)
+    WHERE status = 'running';
+CREATE INDEX deploys_project_environment_idx ON deploys (project_id, environment, number);
+CREATE INDEX deploys_project_deployed_idx
+    ON deploys (project_id, environment, repository_id, finished_at, number)
+    WHERE status = 'succeeded';
+CREATE INDEX deploys_project_started_idx ON deploys (project_id, environment, started_at);
+CREATE INDEX deploys_settle_idx ON deploys (settle_at) WHERE settle_at IS NOT NULL;
+CREATE INDEX deploys_lease_idx ON deploys (lease_until) WHERE status = 'running';
+
+CREATE TABLE deploy_output (
+    project_id INTEGER NOT NULL,
+    deploy_id BLOB NOT NULL,
+    start INTEGER NOT NULL,
+    output TEXT NOT NULL,
+    PRIMARY KEY (project_id, deploy_id, start)
+) STRICT;
+
+CREATE TABLE locks (
+    project_id INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    environment TEXT NOT NULL,
+    issue_id BLOB,
+    reason TEXT,
+    assignee TEXT,
+    key TEXT,
+    expires_at INTEGER,
+    owner TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    released_at INTEGER,
+    released_by TEXT,
+    release_reason TEXT,
+    released_fix_id BLOB,
+    PRIMARY KEY (project_id, id)
+) STRICT;
+CREATE INDEX locks_project_environment_idx ON locks (project_id, environment, id);
+CREATE INDEX locks_project_active_idx ON locks (project_id, environment, id)
+    WHERE released_at IS NULL;
+CREATE UNIQUE INDEX locks_project_key_idx ON locks (project_id, environment, key)
+    WHERE released_at IS NULL;
+CREATE INDEX locks_project_issue_idx ON locks (project_id, issue_id) WHERE issue_id IS NOT NULL;
+
+CREATE TABLE lock_comments (
+    project_id INTEGER NOT NULL,
+    lock_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (project_id, lock_id, id)
+) STRICT;
+
+CREATE TABLE freezes (
+    project_id INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    environment TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, id)
+) STRICT;
+CREATE INDEX freezes_project_environment_idx ON freezes (project_id, environment, id);
+
+-- What a verdict on an environment was made on: raised by every change of its locks, freezes and
+-- deploys, and of issues that lock it.
+CREATE TABLE gates (
+    project_id INTEGER NOT NULL,
+    environment TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (project_id, environment)
+) STRICT;
 
 CREATE TABLE project_rules (
     project_id INTEGER NOT NULL,

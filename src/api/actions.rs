@@ -16,6 +16,7 @@ use crate::domain::id::ShortId;
 use crate::domain::lifecycle::Order;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
+use crate::release::fixes::resolve_in_next;
 use crate::triage::unmerge::unmerge as give_away;
 use crate::triage::{self, MOST_ASSIGNEE_CHARS, MOST_COMMENT_CHARS, Wish};
 
@@ -83,7 +84,7 @@ async fn carry_out(
     answer(api, bearer, request, id).await
 }
 
-async fn answer(
+pub(super) async fn answer(
     api: &Api,
     bearer: &Bearer,
     request: &HttpRequest,
@@ -109,13 +110,24 @@ pub(super) async fn resolve(
     match body.0.r#in.as_deref() {
         None | Some("now") => {}
         Some("next_deploy") => {
-            let detail = "no deploy of the project is recorded, so there is no next one to wait \
-                for; resolve it in \"now\"";
-            return Err(ApiError::invalid(detail));
+            bearer.require(Scope::Triage)?;
+            let (project, issue) = {
+                let mut tx = api.store.read().await?;
+                bearer.issue(&mut tx, &request, &id).await?
+            };
+            let number = issue.short_id.number;
+            let is_done =
+                resolve_in_next(&api.repositories, &project, number, bearer.actor()).await?;
+            if !is_done {
+                let detail = "no deploy of a known commit is recorded, so there is no next one to \
+                    wait for; resolve it in \"now\"";
+                return Err(ApiError::invalid(detail));
+            }
+            return answer(&api, &bearer, &request, &id).await;
         }
         Some(_) => return Err(ApiError::invalid("in is neither now nor next_deploy")),
     }
-    carry_out(&api, &bearer, &request, &id, Wish::Order(Order::Resolve)).await
+    carry_out(&api, &bearer, &request, &id, Wish::Order(Order::Resolve { baseline: None })).await
 }
 
 /// It is not done.

@@ -53,6 +53,16 @@ impl Bearer {
         }
     }
 
+    /// Goes on only with one of these scopes.
+    pub(super) fn require_any(&self, scopes: &[Scope]) -> Result<(), ApiError> {
+        if scopes.iter().any(|scope| self.0.token.allows(*scope)) {
+            return Ok(());
+        }
+        let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let detail = format!("the token lacks the scopes {}", names.join(" and "));
+        Err(ApiError::new(Code::Forbidden, detail))
+    }
+
     /// Goes on only with this scope and a token that is not bound to projects.
     pub(super) fn require_everywhere(&self, scope: Scope) -> Result<(), ApiError> {
         self.require(scope)?;

@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 use super::request_id;
 use crate::domain::lifecycle::InvalidTransition;
 use crate::project::ProjectError;
+use crate::release::deploys::DeployError;
+use crate::release::fixes::FixError;
+use crate::release::locks::LockError;
 use crate::release::repositories::RepositoryError;
 use crate::store::StoreError;
 use crate::triage::TriageError;
@@ -39,6 +42,16 @@ pub enum Code {
     Invalid,
     /// A repository cannot be fetched.
     FetchFailed,
+    /// The gate says no.
+    GateBlocked,
+    /// The gate cannot tell.
+    GateUnknown,
+    /// Another deploy has the environment.
+    DeployRunning,
+    /// The deploy has ended otherwise.
+    DeployEnded,
+    /// Output before this is missing.
+    OutputGap,
     /// The store does not answer.
     StoreAway,
     /// A defect.
@@ -47,7 +60,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, for the docs.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Unauthorized,
         Self::Forbidden,
@@ -59,6 +72,11 @@ impl Code {
         Self::TooLarge,
         Self::Invalid,
         Self::FetchFailed,
+        Self::GateBlocked,
+        Self::GateUnknown,
+        Self::DeployRunning,
+        Self::DeployEnded,
+        Self::OutputGap,
         Self::StoreAway,
         Self::Internal,
     ];
@@ -78,6 +96,11 @@ impl Code {
             Self::TooLarge => "too-large",
             Self::Invalid => "invalid",
             Self::FetchFailed => "fetch-failed",
+            Self::GateBlocked => "gate-blocked",
+            Self::GateUnknown => "gate-unknown",
+            Self::DeployRunning => "deploy-running",
+            Self::DeployEnded => "deploy-ended",
+            Self::OutputGap => "output-gap",
             Self::StoreAway => "store-away",
             Self::Internal => "internal",
         }
@@ -92,7 +115,14 @@ impl Code {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Moved => StatusCode::TEMPORARY_REDIRECT,
-            Self::Taken | Self::InvalidTransition | Self::Raced => StatusCode::CONFLICT,
+            Self::Taken
+            | Self::InvalidTransition
+            | Self::Raced
+            | Self::GateBlocked
+            | Self::GateUnknown
+            | Self::DeployRunning
+            | Self::DeployEnded
+            | Self::OutputGap => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::FetchFailed => StatusCode::BAD_GATEWAY,
@@ -114,6 +144,11 @@ impl Code {
             Self::TooLarge => "The body is too large",
             Self::Invalid => "This makes no sense",
             Self::FetchFailed => "The repository cannot be fetched",
+            Self::GateBlocked => "The gate says no",
+            Self::GateUnknown => "The gate cannot tell",
+            Self::DeployRunning => "Another deploy is running",
+            Self::DeployEnded => "The deploy has ended",
+            Self::OutputGap => "Output is missing",
             Self::StoreAway => "The store does not answer",
             Self::Internal => "Something went wrong here",
         }
@@ -127,6 +162,7 @@ pub struct ApiError {
     code: Code,
     detail: String,
     location: Option<String>,
+    more: Option<(&'static str, serde_json::Value)>,
 }
 
 /// The body of an error.
@@ -150,7 +186,7 @@ impl ApiError {
     /// An error with a code and what is wrong.
     #[must_use]
     pub fn new(code: Code, detail: impl ToString) -> Self {
-        Self { code, detail: detail.to_string(), location: None }
+        Self { code, detail: detail.to_string(), location: None, more: None }
     }
 
     /// What makes no sense, and why.
@@ -166,7 +202,25 @@ impl ApiError {
     /// It is at another address.
     pub(super) fn moved(location: String) -> Self {
         let detail = format!("it was merged; see {location}");
-        Self { code: Code::Moved, detail, location: Some(location) }
+        Self { code: Code::Moved, detail, location: Some(location), more: None }
+    }
+
+    /// The same with something more in its body.
+    pub(super) fn with(self, name: &'static str, value: serde_json::Value) -> Self {
+        Self { more: Some((name, value)), ..self }
+    }
+}
+
+impl ApiError {
+    fn body(&self, problem: &Problem) -> String {
+        let Some((name, value)) = &self.more else {
+            return serde_json::to_string(problem).unwrap_or_default();
+        };
+        let mut body = serde_json::to_value(problem).unwrap_or_default();
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert((*name).to_owned(), value.clone());
+        }
+        body.to_string()
     }
 }
 
@@ -211,6 +265,44 @@ impl From<RepositoryError> for ApiError {
     }
 }
 
+impl From<FixError> for ApiError {
+    fn from(error: FixError) -> Self {
+        match error {
+            FixError::NotFound => Self::new(Code::NotFound, error),
+            FixError::Transition(invalid) => TriageError::Transition(invalid).into(),
+            FixError::NoCommit(_)
+            | FixError::Unknown(_)
+            | FixError::Ambiguous(_)
+            | FixError::NoRepository(_)
+            | FixError::NCommits => Self::invalid(error),
+            FixError::Repository(error) => error.into(),
+        }
+    }
+}
+
+impl From<LockError> for ApiError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Invalid(invalid) => Self::invalid(invalid),
+            LockError::NoIssue(_) => Self::invalid(error),
+            LockError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeployError> for ApiError {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::Invalid(invalid) => Self::invalid(invalid),
+            // Whoever asks for a start shows the verdict as well.
+            DeployError::Refused(_) => Self::new(Code::GateBlocked, error),
+            DeployError::Ended(_) => Self::new(Code::DeployEnded, error),
+            DeployError::Gap(_) => Self::new(Code::OutputGap, error),
+            DeployError::Commit(error) => error.into(),
+        }
+    }
+}
+
 impl From<TryError> for ApiError {
     fn from(error: TryError) -> Self {
         match error {
@@ -225,7 +317,9 @@ impl From<TriageError> for ApiError {
         match error {
             TriageError::NotFound => Self::new(Code::NotFound, error),
             TriageError::Transition(invalid) => match invalid {
-                InvalidTransition::NotMuted => Self::new(Code::InvalidTransition, invalid),
+                InvalidTransition::NotMuted | InvalidTransition::NoFix => {
+                    Self::new(Code::InvalidTransition, invalid)
+                }
                 InvalidTransition::MuteEndsInThePast | InvalidTransition::MuteForNoEvents => {
                     Self::invalid(invalid)
                 }
@@ -264,8 +358,6 @@ impl ResponseError for ApiError {
             code: self.code.as_str(),
             request_id: request_id::current(),
         };
-        response
-            .content_type("application/problem+json")
-            .body(serde_json::to_string(&problem).unwrap_or_default())
+        response.content_type("application/problem+json").body(self.body(&problem))
     }
 }

@@ -15,6 +15,28 @@ const MOST_BODY_BYTES: usize = 1024 * 1024;
 /// A client must send its body within this time.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
 
+/// A body, at most so many bytes.
+///
+/// # Errors
+/// [`ApiError`]: it is too large, too slow, or breaks off.
+pub(super) async fn bytes(mut payload: Payload, most: usize) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
+    let until = tokio::time::Instant::now() + BODY_TIMEOUT;
+    loop {
+        let next = tokio::time::timeout_at(until, payload.next()).await;
+        let next =
+            next.map_err(|_| ApiError::new(Code::Malformed, "the body took too long to arrive"))?;
+        let Some(bytes) = next else { return Ok(body) };
+        let bytes = bytes
+            .map_err(|cause| ApiError::new(Code::Malformed, JsonPayloadError::Payload(cause)))?;
+        if body.len() + bytes.len() > most {
+            let detail = format!("the body is larger than {most} bytes");
+            return Err(ApiError::new(Code::TooLarge, detail));
+        }
+        body.extend_from_slice(&bytes);
+    }
+}
+
 /// A JSON body; an empty one is `{}`.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
@@ -24,25 +46,9 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let mut payload = payload.take();
+        let payload = payload.take();
         async move {
-            let mut body = Vec::new();
-            let until = tokio::time::Instant::now() + BODY_TIMEOUT;
-            loop {
-                let next = tokio::time::timeout_at(until, payload.next()).await;
-                let next = next.map_err(|_| {
-                    ApiError::new(Code::Malformed, "the body took too long to arrive")
-                })?;
-                let Some(bytes) = next else { break };
-                let bytes = bytes.map_err(|cause| {
-                    ApiError::new(Code::Malformed, JsonPayloadError::Payload(cause))
-                })?;
-                if body.len() + bytes.len() > MOST_BODY_BYTES {
-                    let detail = format!("the body is larger than {MOST_BODY_BYTES} bytes");
-                    return Err(ApiError::new(Code::TooLarge, detail));
-                }
-                body.extend_from_slice(&bytes);
-            }
+            let body = bytes(payload, MOST_BODY_BYTES).await?;
             let body =
                 if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body.as_slice() };
             // All of it first: a body that makes no sense and then breaks off is malformed.

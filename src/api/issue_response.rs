@@ -1,16 +1,27 @@
 //! An issue as the API shows it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::locks::of_issue;
+use super::releases::{CommitOfBuild, names};
 use super::{Api, ApiError};
+use crate::domain::commit::Sha;
+use crate::domain::fix::{FixCommit, Problem};
+use crate::domain::flag::{Facts, Flag, flags};
 use crate::domain::id::IssueId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Status;
+use crate::domain::lock::ProjectItemId;
 use crate::domain::project::Project;
+use crate::domain::repository::RepositoryId;
 use crate::domain::time::Timestamp;
+use crate::release::landing::reverted_on;
 use crate::store::Tx;
 use crate::store::event::StoredHash;
+use crate::store::fix::{Current, Landed};
 
 /// An issue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,7 +47,7 @@ pub(super) struct IssueResponse {
     mute: Option<MuteResponse>,
     /// What a person should look at.
     #[schema(value_type = Vec<Object>)]
-    flags: Vec<serde_json::Value>,
+    flags: Vec<Flag>,
     /// Every accepted report counts.
     events: u64,
     suppressed: u64,
@@ -50,8 +61,7 @@ pub(super) struct IssueResponse {
     /// Where it was seen, most frequent first.
     environments: Vec<String>,
     releases: Releases,
-    #[schema(value_type = Option<Object>)]
-    fix: Option<serde_json::Value>,
+    fix: Option<FixResponse>,
     #[schema(value_type = Vec<Object>)]
     locks: Vec<serde_json::Value>,
     #[schema(value_type = Option<Object>)]
@@ -69,6 +79,64 @@ pub(super) struct IssueResponse {
 pub(super) struct Releases {
     first: Option<String>,
     last: Option<String>,
+}
+
+/// The commits that fix an issue.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FixResponse {
+    /// `standing`, `reverted` or `failed`.
+    state: &'static str,
+    commits: Vec<CommitOfBuild>,
+    by: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// `api`, `cli`, `page`, `trailer`, `tracker` or `merge`.
+    source: &'static str,
+    /// Where it is deployed; in lists empty.
+    deployed: Vec<LandedResponse>,
+    /// `unknown-commit`, `seen-in-release` or `conflicted`.
+    problem: Option<&'static str>,
+}
+
+/// That a fix is deployed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LandedResponse {
+    environment: String,
+    deploy: String,
+    #[schema(value_type = String)]
+    commit: Sha,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+impl FixResponse {
+    fn new(
+        project: &Project,
+        current: &Current,
+        landed: Vec<Landed>,
+        names: &BTreeMap<RepositoryId, String>,
+    ) -> Self {
+        let fix = &current.fix;
+        let commit = |one: &FixCommit| CommitOfBuild {
+            repository: one.repository.and_then(|id| names.get(&id).cloned()),
+            commit: one.sha,
+        };
+        let landed = landed.into_iter().map(|one| LandedResponse {
+            environment: one.environment,
+            deploy: ProjectItemId { project: project.id, id: one.deploy }.to_string(),
+            commit: one.sha,
+            at: one.at,
+        });
+        Self {
+            state: current.state.as_str(),
+            commits: fix.commits.iter().map(commit).collect(),
+            by: fix.by.clone(),
+            at: fix.at,
+            source: fix.source.as_str(),
+            deployed: landed.collect(),
+            problem: fix.problem.map(Problem::as_str),
+        }
+    }
 }
 
 /// What ends a mute; nothing when it is for ever.
@@ -104,10 +172,14 @@ impl IssueResponse {
         let ids: Vec<IssueId> = issues.iter().map(|issue| issue.id).collect();
         let mut environments = tx.list_environments_of(project.id, &ids).await?;
         let mut hashes = tx.list_hashes_of(project.id, &ids).await?;
+        let fixes = tx.list_fixes_of(project.id, &ids).await?;
+        let names = if fixes.is_empty() { BTreeMap::new() } else { names(tx, project).await? };
         let response = |issue: Issue| {
             let environments = environments.remove(&issue.id).unwrap_or_default();
             let hashes = hashes.remove(&issue.id).unwrap_or_default();
-            Self::new(api, project, issue, environments, hashes)
+            let fix = fixes.get(&issue.id);
+            let fix = fix.map(|fix| FixResponse::new(project, fix, Vec::new(), &names));
+            Self { fix, ..Self::new(api, project, issue, environments, hashes) }
         };
         Ok(issues.into_iter().map(response).collect())
     }
@@ -123,7 +195,31 @@ impl IssueResponse {
         let mut environments = tx.list_environments_of(project.id, &[id]).await?;
         let environments = environments.remove(&id).unwrap_or_default();
         let hashes = tx.list_hashes(project.id, id).await?;
-        Ok(Self::new(api, project, issue, environments, hashes))
+        let locks = of_issue(tx, project, id).await?;
+        let current = tx.list_fixes_of(project.id, &[id]).await?.remove(&id);
+        let landed = match &current {
+            Some(current) => tx.list_landings(project.id, current.fix.id).await?,
+            None => Vec::new(),
+        };
+        let unsettled = if issue.n_undetermined > 0 {
+            tx.list_unsettled_of(project.id, id).await?
+        } else {
+            Vec::new()
+        };
+        let reverted = match &current {
+            Some(current) => reverted_on(&api.repositories, project, current).await?,
+            None => None,
+        };
+        let facts = Facts {
+            fix: current.as_ref().map(|current| (&current.fix, current.state)),
+            is_deployed: !landed.is_empty(),
+            unsettled: &unsettled,
+            reverted_on: reverted.as_ref().map(|(branch, by)| (branch.as_str(), by.as_str())),
+        };
+        let flags = flags(&issue, &facts, api.clock.now());
+        let names = if current.is_some() { names(tx, project).await? } else { BTreeMap::new() };
+        let fix = current.map(|current| FixResponse::new(project, &current, landed, &names));
+        Ok(Self { fix, flags, locks, ..Self::new(api, project, issue, environments, hashes) })
     }
 
     fn new(
@@ -144,8 +240,8 @@ impl IssueResponse {
         };
         let mut fingerprints = hashes.into_iter().map(fingerprint);
         let (resolved_at, mute) = match &issue.state.status {
-            Status::Open => (None, None),
-            Status::Resolved { at } => (Some(*at), None),
+            Status::Open | Status::FixPending => (None, None),
+            Status::Resolved { at, .. } => (Some(*at), None),
             Status::Muted { until, until_n_events } => {
                 let events = until_n_events.map(|most| most.saturating_sub(issue.n_events));
                 (None, Some(MuteResponse { until: *until, events }))
@@ -167,8 +263,8 @@ impl IssueResponse {
             mute,
             flags: Vec::new(),
             events: issue.n_events,
-            suppressed: 0,
-            undetermined: 0,
+            suppressed: issue.n_suppressed,
+            undetermined: issue.n_undetermined,
             users: issue.n_users,
             first_seen: issue.first_seen,
             last_seen: issue.last_seen,

@@ -10,13 +10,17 @@ use utoipa::ToSchema;
 use super::auth::Bearer;
 use super::extract::{Json, Query};
 use super::page::{Page, PageQuery, page};
+use super::releases::{CommitOfBuild, commits_of, names};
 use super::{Api, ApiError};
 use crate::domain::project::{
     Environment, EnvironmentWish, Project, ProjectKey, Settings, check_slug,
 };
+use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::project::{self, NewProject, ProjectChange};
 use crate::protocol::dsn::Dsn;
+use crate::release::landing::deployed;
+use crate::store::Tx;
 
 /// A project that is to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -102,11 +106,50 @@ pub(super) struct EnvironmentResponse {
     complete: bool,
     aliases: Vec<String>,
     /// What is deployed there; null while no deploy is recorded.
-    #[schema(value_type = Option<Object>)]
-    deployed: Option<serde_json::Value>,
+    deployed: Option<DeployedResponse>,
+}
+
+/// What is deployed on an environment.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeployedResponse {
+    /// Of each repository, the one that was deployed last.
+    commits: Vec<CommitOfBuild>,
+    /// The deploy that ended last.
+    deploy: String,
+    /// When it ended.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
 }
 
 impl ProjectResponse {
+    async fn load(
+        api: &Api,
+        tx: &mut Tx,
+        project: Project,
+        keys: &[ProjectKey],
+    ) -> Result<Self, ApiError> {
+        let names = names(tx, &project).await?;
+        let mut shown = Vec::new();
+        for environment in &project.environments {
+            let there = deployed(tx, &project, &environment.name, api.clock.now()).await?;
+            let Some(last) = there.last else {
+                shown.push(None);
+                continue;
+            };
+            let mut commits = commits_of(&there.build, &names);
+            if commits.is_empty() {
+                commits.push(CommitOfBuild { repository: None, commit: last.sha });
+            }
+            let at = last.finished_at.unwrap_or(last.started_at);
+            shown.push(Some(DeployedResponse { commits, deploy: last.id.to_string(), at }));
+        }
+        let mut response = Self::new(api, project, keys);
+        for (environment, deployed) in response.environments.iter_mut().zip(shown) {
+            environment.deployed = deployed;
+        }
+        Ok(response)
+    }
+
     fn new(api: &Api, project: Project, keys: &[ProjectKey]) -> Self {
         let key = keys.iter().find(|key| key.is_active);
         let dsn = key.and_then(|key| Dsn::at(&api.public_url, &key.public_key, project.id));
@@ -179,11 +222,13 @@ pub(super) async fn list(
     for project in &projects {
         keys.insert(project.id, tx.list_keys(project.id).await?);
     }
-    let response = |project: Project| {
+    let page = page(projects, limit, |project| project.slug.clone(), |project| project);
+    let mut items = Vec::new();
+    for project in page.items {
         let keys = keys.get(&project.id).map(Vec::as_slice).unwrap_or_default();
-        ProjectResponse::new(&api, project, keys)
-    };
-    Ok(HttpResponse::Ok().json(page(projects, limit, |project| project.slug.clone(), response)))
+        items.push(ProjectResponse::load(&api, &mut tx, project, keys).await?);
+    }
+    Ok(HttpResponse::Ok().json(Page { items, next: page.next }))
 }
 
 /// One project.
@@ -198,7 +243,8 @@ pub(super) async fn show(
     let mut tx = api.store.read().await?;
     let project = bearer.project(&mut tx, &slug).await?;
     let keys = tx.list_keys(project.id).await?;
-    Ok(HttpResponse::Ok().json(ProjectResponse::new(&api, project, &keys)))
+    let response = ProjectResponse::load(&api, &mut tx, project, &keys).await?;
+    Ok(HttpResponse::Ok().json(response))
 }
 
 /// Changes a project.
@@ -225,7 +271,9 @@ pub(super) async fn update(
     let project = project::update(&api.store, &api.keys, project.id, change).await?;
     let project =
         project.ok_or_else(|| ApiError::not_found(format!("project {:?}", slug.as_str())))?;
-    Ok(HttpResponse::Ok().json(ProjectResponse::new(&api, project, &keys)))
+    let mut tx = api.store.read().await?;
+    let response = ProjectResponse::load(&api, &mut tx, project, &keys).await?;
+    Ok(HttpResponse::Ok().json(response))
 }
 
 /// Deletes a project with everything in it.

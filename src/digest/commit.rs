@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 
+use super::builds;
 use super::fold::{self, IssuePlan, Plan};
 use super::prepare::Prepared;
 use super::resolve::{self, Facts};
@@ -10,9 +11,8 @@ use crate::clock::Clock;
 use crate::domain::effect::Effect;
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
-use crate::domain::lifecycle::Change;
+use crate::domain::lifecycle::{ACTOR, Change};
 use crate::domain::outcome::Outcome;
-use crate::domain::project::Project;
 use crate::domain::tag_counts::KnownTags;
 use crate::domain::time::Timestamp;
 use crate::domain::user_sketch::MOST_KEPT;
@@ -23,9 +23,6 @@ use crate::store::{Store, StoreError, Tx};
 
 /// A batch is decided anew this often when somebody else changes its issues meanwhile.
 pub(super) const MOST_RACES: usize = 10;
-
-/// The actor of what happens by itself.
-pub const ACTOR: &str = "airlock";
 
 /// What a batch came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,7 +80,7 @@ pub async fn write(
     known_tags: &mut KnownTags,
 ) -> Result<Committed, StoreError> {
     let now = clock.now();
-    let Some(Project { settings, prefix, .. }) = tx.find_project_by_id(project).await? else {
+    let Some(found) = tx.find_project_by_id(project).await? else {
         let n_orphans = prepared.len() as u64;
         let outcome = Outcome::Refused("project_gone".to_owned());
         tx.add_outcome(ProjectId(0), now.hour(), &outcome, n_orphans).await?;
@@ -91,9 +88,9 @@ pub async fn write(
     };
     let ids: Vec<EventId> = prepared.iter().map(|report| report.meta.event_id).collect();
     let known = tx.list_known_events(project, &ids).await?;
-    let facts = Facts { prefix, ..facts_of(tx, project, prepared).await? };
-    let believes_all = settings.untrusted_keys_rearm_locks;
-    let plan = fold::fold(prepared, &known, &facts, (believes_all, now), || clock.id());
+    let facts = Facts { prefix: found.prefix.clone(), ..facts_of(tx, project, prepared).await? };
+    let builds = builds::load(tx, &found, prepared, &facts.issues).await?;
+    let plan = fold::fold(prepared, &known, &facts, (&builds, &found, now), || clock.id());
     let committed = Committed {
         n_accepted: plan.events.len() as u64,
         n_duplicates: plan.n_duplicates,
@@ -171,6 +168,11 @@ async fn write_plan(
     }
     let counts = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.counts)));
     tx.add_counts(project, &counts.collect()).await?;
+    tx.insert_unsettled(project, &plan.unsettled, now).await?;
+    builds::note_releases(tx, project, &plan.events, known_tags).await?;
+    for issue in &plan.issues {
+        builds::came_back(tx, clock, project, issue, now).await?;
+    }
     let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
     tx.add_tags(project, &tags.collect(), known_tags).await?;
     write_changes(tx, clock, project, (plan.issues, plan.changes), now).await?;

@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::builds::sighting;
 use super::prepare::Prepared;
 use super::resolve::{Facts, Resolved, Resolver};
 use crate::domain::event_counts::{CountKey, EventCounts};
 use crate::domain::id::{EventId, IssueId};
 use crate::domain::issue::handled_of_both;
-use crate::domain::lifecycle::{Change, Occurrence, observe};
+use crate::domain::lifecycle::{Change, Fact, Occurrence, Verdict, observe};
+use crate::domain::project::Project;
 use crate::domain::tag_counts::TagCounts;
 use crate::domain::time::Timestamp;
+use crate::release::facts::Facts as Builds;
 use crate::store::batch::{IssueDelta, IssueFacts, NewEvent, NewHash};
 use crate::store::similar::SimilarHash;
+use crate::store::unsettled::Unsettled;
 
 /// What a batch makes of a project.
 #[derive(Debug, Default)]
@@ -36,6 +40,8 @@ pub struct Plan {
     pub n_dropped: u64,
     /// What issues learn that may have no event in the batch. Some of it may be said already.
     pub changes: Vec<(IssueId, Change)>,
+    /// Issues with undetermined events, by release.
+    pub unsettled: BTreeSet<Unsettled>,
 }
 
 /// What a batch makes of one issue.
@@ -53,18 +59,20 @@ pub struct IssuePlan {
     pub n_users: u64,
     /// What changed.
     pub changes: Vec<Change>,
+    /// Whether locks that a deploy released are active again.
+    pub rearms_locks: bool,
 }
 
 /// Folds a batch.
 ///
 /// `prepared` are the reports in spool order; `known` the ids that are stored already; `facts` what
-/// is stored of their hashes; `believes_all` whether a regression needs no trusted key; `new_id`
-/// gives an id for each new issue.
+/// is stored of their hashes; `builds` what is known of the builds that report them; `new_id` gives an
+/// id for each new issue.
 pub fn fold(
     prepared: &[Prepared],
     known: &BTreeSet<EventId>,
     facts: &Facts,
-    (believes_all, now): (bool, Timestamp),
+    (builds, project, now): (&Builds, &Project, Timestamp),
     mut new_id: impl FnMut() -> Uuid,
 ) -> Plan {
     let mut plan = Plan::default();
@@ -102,7 +110,8 @@ pub fn fold(
     plan.similar = similar;
     for (issue_id, reports) in groups {
         let facts = by_issue.get(&issue_id).copied();
-        let (issue, events) = fold_issue(issue_id, facts, &reports, (believes_all, now));
+        let (issue, events) = fold_issue(issue_id, facts, &reports, (builds, project, now));
+        plan.unsettled.extend(unsettled(issue_id, &events));
         let learnt = changes.remove(&issue_id).unwrap_or_default();
         plan.issues.extend(issue.map(|mut issue| {
             // Nothing happens to an issue before it is opened.
@@ -120,23 +129,41 @@ pub fn fold(
     plan
 }
 
+/// The undetermined ones among events of an issue, by release.
+fn unsettled(issue: IssueId, events: &[NewEvent]) -> impl Iterator<Item = Unsettled> {
+    let undetermined = events.iter().filter(|event| event.verdict == Verdict::Undetermined);
+    undetermined
+        .map(move |event| Unsettled { issue, release: event.release.clone().unwrap_or_default() })
+}
+
 fn fold_issue(
     id: IssueId,
     facts: Option<&IssueFacts>,
     reports: &[&Prepared],
-    (believes_all, now): (bool, Timestamp),
+    (builds, project, now): (&Builds, &Project, Timestamp),
 ) -> (Option<IssuePlan>, Vec<NewEvent>) {
+    let believes_all = project.settings.untrusted_keys_rearm_locks;
+    let known: Vec<Option<Fact>> = reports
+        .iter()
+        .map(|report| {
+            let sighting = sighting(report, &facts?.state)?;
+            Some(builds.of(project, &sighting))
+        })
+        .collect();
     let occurrences: Vec<Occurrence<'_>> = reports
         .iter()
-        .map(|report| Occurrence {
+        .zip(&known)
+        .map(|(report, fact)| Occurrence {
             at: report.occurred_at,
             release: report.release.as_deref(),
             is_trusted: report.meta.is_trusted,
             is_enough: report.meta.is_trusted || believes_all,
+            fact: fact.as_ref(),
         })
         .collect();
     let before = facts.map(|facts| (facts.state.clone(), facts.n_events));
     let observed = observe(before, &occurrences, now);
+    let rearms_locks = observed.rearms_locks();
     let events: Vec<NewEvent> = reports
         .iter()
         .zip(observed.verdicts)
@@ -160,12 +187,16 @@ fn fold_issue(
         return (None, events);
     };
     let is_changed = facts.is_none_or(|facts| facts.state != observed.state);
+    let of = |verdict| events.iter().filter(|event| event.verdict == verdict).count() as u64;
+    let (n_suppressed, n_undetermined) = (of(Verdict::Suppressed), of(Verdict::Undetermined));
     let delta = IssueDelta {
         id,
         revision: facts.map(|facts| facts.revision),
         state: observed.state,
         is_state_changed: is_changed,
         n_events: reports.len() as u64,
+        n_suppressed,
+        n_undetermined,
         n_users: 0,
         n_bodies: events.iter().filter(|event| event.body.is_some()).count() as u64,
         first_seen: first.occurred_at,
@@ -191,6 +222,7 @@ fn fold_issue(
         users: BTreeSet::new(),
         n_users: facts.map_or(0, |facts| facts.n_users),
         changes: observed.changes,
+        rearms_locks,
     };
     let below = facts.and_then(|facts| facts.users_below).unwrap_or(i64::MAX);
     for (report, event) in reports.iter().zip(&events) {

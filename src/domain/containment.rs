@@ -7,7 +7,6 @@
 //! long as it lives itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +25,8 @@ pub enum Rule {
     SamePatch,
     /// It has its author or subject, and the patch of the branch that ends with it.
     Squashed,
+    /// It says itself that it fixes the same issue.
+    Named,
 }
 
 /// Commits that have the same patch as others: from a commit to what stands for it.
@@ -68,45 +69,17 @@ impl Containment {
     pub fn is_contained(&self) -> bool {
         matches!(self, Self::Contained { .. })
     }
-}
 
-/// The answer for a fix of several commits: all of them must be part of it.
-///
-/// One that certainly is not decides; after that one that nobody can tell.
-#[must_use]
-pub fn of_all(answers: impl IntoIterator<Item = Containment>) -> Containment {
-    let weight = |answer: &Containment| match answer {
-        Containment::Reverted { .. } => 0,
-        Containment::Absent => 1,
-        Containment::Conflicted { .. } => 2,
-        Containment::Unknown => 3,
-        Containment::Contained { .. } => 4,
-    };
-    answers.into_iter().min_by_key(weight).unwrap_or(Containment::Unknown)
-}
-
-impl fmt::Display for Containment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Of several that all must be part of it, the least decides: what certainly is not; after that
+    /// what nobody can tell.
+    #[must_use]
+    pub fn weight(&self) -> u8 {
         match self {
-            Self::Contained { commit, rule } => match rule {
-                Rule::Same => write!(f, "{} is part of it", commit.short()),
-                Rule::Picked => write!(f, "{}, picked from it, is part of it", commit.short()),
-                Rule::SamePatch => write!(f, "{}, the same change, is part of it", commit.short()),
-                Rule::Squashed => {
-                    write!(f, "{}, its branch in one commit, is part of it", commit.short())
-                }
-            },
-            Self::Absent => write!(f, "it is not part of it"),
-            Self::Reverted { commit, by } => {
-                write!(f, "{} was taken back by {}", commit.short(), by.short())
-            }
-            Self::Conflicted { commit, by } => write!(
-                f,
-                "{} is part of it and so is {}, which takes it back on another line",
-                commit.short(),
-                by.short()
-            ),
-            Self::Unknown => write!(f, "the history does not go back far enough"),
+            Self::Reverted { .. } => 0,
+            Self::Absent => 1,
+            Self::Conflicted { .. } => 2,
+            Self::Unknown => 3,
+            Self::Contained { .. } => 4,
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Effect {
     IssueMerged,
     /// Its task is completed: nobody wants to hear of it.
     IssueDiscarded,
+    /// Its task hears of its fix, of deploys of it and of its locks.
+    FixNoted,
 }
 
 impl Effect {
@@ -39,6 +41,7 @@ impl Effect {
             Self::IssueCommented => "issue_commented",
             Self::IssueMerged => "issue_merged",
             Self::IssueDiscarded => "issue_discarded",
+            Self::FixNoted => "fix_noted",
         }
     }
 
@@ -48,13 +51,22 @@ impl Effect {
         match change {
             Change::Opened | Change::SplitFrom { is_back: false, .. } => Some(Self::IssueOpened),
             Change::Regressed { .. } => Some(Self::IssueRegressed),
-            Change::Resolved => Some(Self::IssueResolved),
-            Change::Reopened | Change::Restored | Change::SplitFrom { is_back: true, .. } => {
-                Some(Self::IssueReopened)
-            }
+            Change::Resolved | Change::ResolvedByDeploy { .. } => Some(Self::IssueResolved),
+            Change::Reopened
+            | Change::FixRemoved
+            | Change::FixTakenBack { is_reverted: true, .. }
+            | Change::Restored
+            | Change::SplitFrom { is_back: true, .. } => Some(Self::IssueReopened),
             Change::Assigned { .. } => Some(Self::IssueAssigned),
             Change::Commented { .. } => Some(Self::IssueCommented),
             Change::MergedInto { .. } => Some(Self::IssueMerged),
+            Change::FixTagged { .. }
+            | Change::FixProblem { .. }
+            | Change::FixDeployed { .. }
+            | Change::FixTakenBack { is_reverted: false, .. }
+            | Change::Locked { .. }
+            | Change::Unlocked { .. }
+            | Change::LocksRearmed { .. } => Some(Self::FixNoted),
             Change::RegressionConfirmed { .. }
             | Change::Muted { .. }
             | Change::Unmuted { .. }

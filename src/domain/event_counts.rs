@@ -7,8 +7,8 @@ use super::lifecycle::Verdict;
 /// A batch counts an issue's events of so many different releases and environments by name.
 const MOST_NAMES: usize = 100;
 
-/// Stands for the names beyond [`MOST_NAMES`].
-const OTHER: &str = "(other)";
+/// Stands for names beyond those that are counted one by one.
+pub const OTHER: &str = "(other)";
 
 /// What events are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

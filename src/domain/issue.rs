@@ -30,6 +30,10 @@ pub struct Issue {
     pub revision: i64,
     /// Every accepted report counts.
     pub n_events: u64,
+    /// Those of them that its fix explains.
+    pub n_suppressed: u64,
+    /// Those of them for which nobody can tell yet.
+    pub n_undetermined: u64,
     /// Different users, exact below 1,024.
     pub n_users: u64,
     /// When the first event happened.

@@ -112,6 +112,26 @@ pub struct Project {
     pub environments: Vec<Environment>,
 }
 
+impl Project {
+    /// The environment that is called so, in small letters or large, or has it as an alias.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<&Environment> {
+        let is_called = |one: &&Environment| one.name.eq_ignore_ascii_case(name);
+        let has_alias =
+            |one: &&Environment| one.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name));
+        let environments = || self.environments.iter();
+        environments().find(is_called).or_else(|| environments().find(has_alias))
+    }
+
+    /// Whether fixes that are deployed there complete their issues: that environment and those after
+    /// it.
+    #[must_use]
+    pub fn completes_in(&self, environment: &str) -> bool {
+        let mut from = self.environments.iter().skip_while(|one| !one.completes);
+        from.any(|one| one.name == environment)
+    }
+}
+
 /// What can be set for a project. Unknown names are an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -131,6 +151,8 @@ pub struct Settings {
     /// Whether a regression counts as certain when only untrusted keys have seen it; false by
     /// default.
     pub untrusted_keys_rearm_locks: bool,
+    /// Whether the gate cannot tell while reports wait to be understood; else it only warns.
+    pub gate_waits_for_reports: bool,
     /// Events are kept for so many days; 90 by default.
     pub retention_days: u32,
     /// Events beyond so many are given up earlier, the oldest first, though none before it is
@@ -151,6 +173,7 @@ impl Default for Settings {
             security_daily_quota: None,
             security_monthly_quota: None,
             untrusted_keys_rearm_locks: false,
+            gate_waits_for_reports: false,
             retention_days: 90,
             most_events: None,
             most_bodies_per_issue: 200,
@@ -303,6 +326,17 @@ pub fn changed_environments(
         first.completes = true;
     }
     Ok(environments)
+}
+
+/// The environments that go on under another name: the old one and the new one.
+#[must_use]
+pub fn renamed(current: &[Environment], wishes: &[EnvironmentWish]) -> Vec<(String, String)> {
+    let before = |wish: &EnvironmentWish| {
+        let was = wish.was.as_ref().unwrap_or(&wish.name);
+        current.iter().find(|one| one.name.eq_ignore_ascii_case(was))
+    };
+    let pair = |wish: &EnvironmentWish| Some((before(wish)?.name.clone(), wish.name.clone()));
+    wishes.iter().filter_map(pair).filter(|(old, new)| old != new).collect()
 }
 
 fn wished(

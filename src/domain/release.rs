@@ -26,6 +26,27 @@ pub enum Rule {
     Tag,
 }
 
+impl Rule {
+    /// Its name in the API and in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Field => "field",
+            Self::Sha => "sha",
+            Self::ShortSha => "short_sha",
+            Self::Tag => "tag",
+        }
+    }
+
+    /// The rule of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Registered, Self::Field, Self::Sha, Self::ShortSha, Self::Tag];
+        all.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
 /// The commits of a release, by repository, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
@@ -56,7 +77,7 @@ fn parts(version: &str) -> impl Iterator<Item = &str> + Clone {
 }
 
 /// The names of tags that a release may mean.
-fn tags(version: &str) -> impl Iterator<Item = String> {
+pub fn tags(version: &str) -> impl Iterator<Item = String> {
     let package = version.rsplit_once('@').map(|(_, part)| part).filter(|part| !part.is_empty());
     let names = [Some(version), package].into_iter().flatten();
     names.flat_map(|name| [name.to_owned(), format!("v{name}")])

@@ -169,6 +169,23 @@ impl Scrubber {
         self.names.has_defaults() && cards::is_card(number)
     }
 
+    /// A text with asterisks instead of what is to be taken out of it. It keeps its length in bytes.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        if self.is_off {
+            return text.to_owned();
+        }
+        let mut masked = String::with_capacity(text.len());
+        let mut done = 0;
+        for found in self.texts.find(&self.names, text, text::Kind::Prose) {
+            masked.push_str(text.get(done..found.at.start).unwrap_or_default());
+            masked.extend(std::iter::repeat_n('*', found.at.end.saturating_sub(found.at.start)));
+            done = found.at.end;
+        }
+        masked.push_str(text.get(done..).unwrap_or_default());
+        masked
+    }
+
     /// Scrubs JSON as if it were what an application attached to an event: for trying rules out.
     pub fn scrub_json(&self, value: &mut Value) -> Vec<Scrubbed> {
         let mut walk = Walk::new(self);

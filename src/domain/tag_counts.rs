@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::event::Event;
-use super::id::IssueId;
+use super::id::{IssueId, ProjectId};
 
 /// An issue keeps counts of this many different tags.
 pub const MOST_TAGS: usize = 100;
@@ -46,7 +46,8 @@ pub type TagSizes = BTreeMap<String, usize>;
 /// Of this many tag values up to twice as many it is remembered that they are counted.
 const MOST_REMEMBERED: usize = 100_000;
 
-/// Tag values of issues that are counted already. Whoever remembers them need not look them up.
+/// Tag values of issues that are counted already, and releases that were seen. Whoever remembers them
+/// need not look them up.
 ///
 /// It may be wrong about some (those of an issue that was merged, or of another node), and then an
 /// issue has a few values more than its bound.
@@ -71,6 +72,18 @@ impl KnownTags {
         self.pending.push(hash_of(issue, key));
     }
 
+    /// Whether it is noted already that a release was seen in these minutes.
+    #[must_use]
+    pub fn has_release(&self, project: ProjectId, release: &str, minutes: (i64, i64)) -> bool {
+        let hash = hash_of_release(project, release, minutes);
+        self.recent.contains(&hash) || self.older.contains(&hash)
+    }
+
+    /// Notes that a release was seen, once the transaction is committed.
+    pub fn add_release(&mut self, project: ProjectId, release: &str, minutes: (i64, i64)) {
+        self.pending.push(hash_of_release(project, release, minutes));
+    }
+
     /// A transaction begins: whatever another one noted came to nothing.
     pub fn begin(&mut self) {
         self.pending.clear();
@@ -90,6 +103,12 @@ impl KnownTags {
 fn hash_of(issue: IssueId, key: &(String, String)) -> u64 {
     let mut hasher = DefaultHasher::new();
     (issue.0, key).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn hash_of_release(project: ProjectId, release: &str, minutes: (i64, i64)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (project.0, release, minutes).hash(&mut hasher);
     hasher.finish()
 }
 

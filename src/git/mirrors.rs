@@ -1,6 +1,6 @@
 //! The mirrors of this process: what they hold is read by many and fetched by one at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use super::command::{Credential, Limits};
 use super::graph_file::Commits;
 use super::mirror::{FetchError, Mirror, Writing};
+use super::patches::{Looked, Patches};
 use crate::domain::commit::Sha;
 use crate::domain::remote::{InvalidUrl, RemoteUrl};
 use crate::domain::repository::{Repository, RepositoryId};
@@ -137,6 +138,38 @@ impl Mirrors {
             shared.n_answered = answered;
             shared.failure = fetched.as_ref().err().map(ToString::to_string);
             fetched
+        })
+        .await
+    }
+
+    /// What stands for commits by its patch, in a mirror that held `snapshot`.
+    ///
+    /// # Errors
+    /// [`FetchError`] when what is on disk cannot be read.
+    pub async fn same_patches(
+        &self,
+        id: RepositoryId,
+        snapshot: &Snapshot,
+        commits: BTreeSet<Sha>,
+        known: BTreeMap<Sha, Looked>,
+    ) -> Result<BTreeMap<Sha, Looked>, FetchError> {
+        let (opened, commits_there) = (self.opened(id), Arc::clone(&snapshot.commits));
+        blocking(move || {
+            let repository = opened.mirror.open()?;
+            Patches::new(&repository, &commits_there.history).same(commits, &known)
+        })
+        .await
+    }
+
+    /// Keeps commits in a mirror, whatever becomes of their branches.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn keep(&self, id: RepositoryId, commits: BTreeSet<Sha>) -> Result<(), FetchError> {
+        let (opened, limits) = (self.opened(id), self.limits.clone());
+        blocking(move || {
+            let writing = wait_for(&opened.mirror, &limits)?;
+            opened.mirror.keep(&writing, &commits)
         })
         .await
     }

@@ -17,6 +17,15 @@ use crate::domain::history::{History, Place};
 /// A branch of more commits was not squashed.
 const MOST_OF_BRANCH: usize = 300;
 
+/// What stands for a commit by its patch, as far as was looked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// How many commits were looked at, in the order of their places.
+    pub until: usize,
+    /// What stands for it.
+    pub same: Vec<(Sha, Rule)>,
+}
+
 /// Finds commits with the same patch in one repository.
 pub struct Patches<'a> {
     repository: &'a Repository,
@@ -37,24 +46,41 @@ impl<'a> Patches<'a> {
         Self { repository, history, ids: HashMap::new() }
     }
 
-    /// What stands for these commits by its patch, among those from the place `since` on. Commits
-    /// that take one of them back, or what stands for it, are looked for in the same way.
+    /// What stands for these commits by its patch. Commits that take one of them back, or what stands
+    /// for it, are looked for in the same way. What is `known` is not looked for again.
     ///
     /// # Errors
     /// [`FetchError::Damaged`].
     pub fn same(
         &mut self,
         commits: impl IntoIterator<Item = Sha>,
-        since: usize,
-    ) -> Result<SamePatch, FetchError> {
-        let mut found = SamePatch::new();
+        known: &BTreeMap<Sha, Looked>,
+    ) -> Result<BTreeMap<Sha, Looked>, FetchError> {
+        let mut found = BTreeMap::new();
         let mut seen: BTreeSet<Sha> = commits.into_iter().collect();
         let mut unseen: Vec<Sha> = seen.iter().copied().collect();
         while !unseen.is_empty() {
-            let fresh = self.same_as(&unseen, since)?;
-            let mut members: Vec<Sha> = std::mem::take(&mut unseen);
-            members.extend(fresh.values().flatten().map(|(same, _)| *same));
-            found.extend(fresh);
+            let mut by_since: BTreeMap<usize, Vec<Sha>> = BTreeMap::new();
+            for sha in unseen.drain(..) {
+                let known = known.get(&sha).cloned().unwrap_or_default();
+                // What is not there yet is looked for once it is.
+                if self.history.find(&sha).is_some() {
+                    by_since.entry(known.until).or_default().push(sha);
+                    found.insert(sha, Looked { until: self.history.len(), same: known.same });
+                }
+            }
+            let mut members = Vec::new();
+            for (since, commits) in by_since {
+                let fresh = self.same_as(&commits, since)?;
+                for (sha, same) in fresh {
+                    found.entry(sha).or_default().same.extend(same);
+                }
+                for sha in commits {
+                    let same = found.get(&sha).into_iter().flat_map(|looked| &looked.same);
+                    members.extend(same.map(|(same, _)| *same));
+                    members.push(sha);
+                }
+            }
             let reverting = members.iter().flat_map(|sha| self.history.reverting(sha));
             let reverting = reverting.map(|place| self.history.sha(place));
             unseen.extend(reverting.filter(|sha| seen.insert(*sha)));
@@ -63,6 +89,9 @@ impl<'a> Patches<'a> {
     }
 
     fn same_as(&mut self, commits: &[Sha], since: usize) -> Result<SamePatch, FetchError> {
+        if since >= self.history.len() {
+            return Ok(SamePatch::new());
+        }
         let (mut of_author, mut of_subject) = (HashMap::new(), HashMap::new());
         let mut sought = Vec::new();
         for sha in commits {

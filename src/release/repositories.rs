@@ -1,18 +1,24 @@
 //! The repositories of a project: added, changed and fetched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::auth::secrets::{Secrets, Unreadable};
 use crate::clock::Clock;
+use crate::domain::commit::Sha;
 use crate::domain::id::ProjectId;
 use crate::domain::remote::InvalidUrl;
 use crate::domain::repository::{
     Branches, Failure, Fetched, InvalidRepository, MOST_REPOSITORIES, Repository, RepositoryId,
     check_branches, check_credential, check_name,
 };
+use crate::domain::time::Timestamp;
 use crate::git::command::Credential;
 use crate::git::mirror::FetchError;
 use crate::git::mirrors::{Mirrors, Snapshot};
+use crate::git::patches::Looked;
 use crate::store::{Store, StoreError};
 
 /// What repositories are worked on with. Cheap to clone.
@@ -22,6 +28,7 @@ pub struct Repositories {
     clock: Clock,
     mirrors: Mirrors,
     secrets: Secrets,
+    hint: Arc<Notify>,
 }
 
 /// Why it was not done.
@@ -64,7 +71,69 @@ impl Repositories {
     /// With everything that is needed.
     #[must_use]
     pub fn new(store: Store, clock: Clock, mirrors: Mirrors, secrets: Secrets) -> Self {
-        Self { store, clock, mirrors, secrets }
+        Self { store, clock, mirrors, secrets, hint: Arc::default() }
+    }
+
+    /// Where everything is.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The time and new ids.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// More is known than a moment ago: what waits for it is looked at now.
+    pub fn hint(&self) {
+        self.hint.notify_one();
+    }
+
+    /// Waits until more is known.
+    pub async fn hinted(&self) {
+        self.hint.notified().await;
+    }
+
+    /// The repositories of a project, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list(&self, project: ProjectId) -> Result<Vec<Repository>, StoreError> {
+        self.store.read().await?.list_repositories(project).await
+    }
+
+    /// What the mirror of a repository held when it was last fetched.
+    ///
+    /// # Errors
+    /// [`FetchError`] when what is on disk cannot be read.
+    pub(super) async fn snapshot(&self, id: RepositoryId) -> Result<Snapshot, FetchError> {
+        self.mirrors.snapshot(id).await
+    }
+
+    /// What stands for commits by its patch; nothing where there is no mirror.
+    ///
+    /// # Errors
+    /// [`FetchError`] when what is on disk cannot be read.
+    pub(super) async fn same_patches(
+        &self,
+        id: RepositoryId,
+        snapshot: &Snapshot,
+        commits: BTreeSet<Sha>,
+        known: BTreeMap<Sha, Looked>,
+    ) -> Result<BTreeMap<Sha, Looked>, FetchError> {
+        self.mirrors.same_patches(id, snapshot, commits, known).await
+    }
+
+    /// Keeps commits that people named, whatever becomes of their branches.
+    pub(super) async fn keep(&self, id: RepositoryId, commits: BTreeSet<Sha>) {
+        if let Err(cause) = self.mirrors.keep(id, commits).await {
+            tracing::warn!(%cause, "commits cannot be kept in their mirror");
+        }
     }
 
     /// Adds a repository.
@@ -183,7 +252,9 @@ impl Repositories {
         };
         let mut tx = self.store.write().await?;
         tx.repository_fetched(repository, &fetched).await?;
+        tx.settle_soon(repository.project_id, self.clock.now()).await?;
         tx.commit().await?;
+        self.hint();
         Ok(fetched)
     }
 

@@ -99,6 +99,10 @@ pub struct IssueDelta {
     pub is_state_changed: bool,
     /// Added events.
     pub n_events: u64,
+    /// Those of them that a fix explains.
+    pub n_suppressed: u64,
+    /// Those of them for which nobody can tell yet.
+    pub n_undetermined: u64,
     /// Added users.
     pub n_users: u64,
     /// Added events whose body is kept.

@@ -30,7 +30,13 @@ struct DeltaRow<'a> {
     mute_until_n_events: Option<i64>,
     is_regressed: bool,
     unconfirmed_since: Option<i64>,
+    baseline_id: Option<Uuid>,
+    fix_id: Option<Uuid>,
+    fix_state: Option<&'static str>,
+    fix_is_complete: bool,
     n_events: i64,
+    n_suppressed: i64,
+    n_undetermined: i64,
     n_users: i64,
     n_bodies: i64,
     first_seen: i64,
@@ -60,7 +66,13 @@ impl<'a> From<&'a IssueDelta> for DeltaRow<'a> {
             mute_until_n_events: state.mute_until_n_events,
             is_regressed: state.is_regressed,
             unconfirmed_since: state.unconfirmed_since,
+            baseline_id: state.baseline_id,
+            fix_id: state.fix_id,
+            fix_state: state.fix_state,
+            fix_is_complete: state.fix_is_complete,
             n_events: count(delta.n_events),
+            n_suppressed: count(delta.n_suppressed),
+            n_undetermined: count(delta.n_undetermined),
             n_users: count(delta.n_users),
             n_bodies: count(delta.n_bodies),
             first_seen: delta.first_seen.as_micros(),
@@ -84,17 +96,21 @@ macro_rules! upsert_issues {
         concat!(
             "INSERT INTO issues (project_id, id, revision, title, culprit, search_text, level,
                 platform, handled, status, resolved_at, mute_until, mute_until_n_events, is_regressed,
-                unconfirmed_since, n_events, n_users, n_bodies, first_seen, last_seen,
+                unconfirmed_since, baseline_id, fix_id, fix_state, fix_is_complete, n_events,
+                n_suppressed, n_undetermined, n_users, n_bodies, first_seen, last_seen,
                 last_seen_minute, first_release, last_release)
             SELECT $1, id, revision, title, culprit, search_text, level, platform, handled, status,
                 resolved_at, mute_until, mute_until_n_events, is_regressed, unconfirmed_since,
-                n_events, n_users, n_bodies, first_seen, last_seen, last_seen_minute,
+                baseline_id, fix_id, fix_state, fix_is_complete, n_events, n_suppressed,
+                n_undetermined, n_users, n_bodies, first_seen, last_seen, last_seen_minute,
                 first_release, last_release
             FROM ",
             new_rows!(
                 $engine, uuid id, int revision, text title, text culprit, text search_text, text level,
                 text platform, bool handled, text status, int resolved_at, int mute_until,
-                int mute_until_n_events, bool is_regressed, int unconfirmed_since, int n_events,
+                int mute_until_n_events, bool is_regressed, int unconfirmed_since,
+                uuid baseline_id, uuid fix_id, text fix_state, bool fix_is_complete, int n_events,
+                int n_suppressed, int n_undetermined,
                 int n_users, int n_bodies, int first_seen, int last_seen, int last_seen_minute,
                 text first_release, text last_release
             ),
@@ -123,6 +139,8 @@ macro_rules! upsert_issues {
             handled = CASE WHEN EXCLUDED.handled IS NULL OR issues.handled IS FALSE
                 THEN issues.handled ELSE EXCLUDED.handled END,
             n_events = issues.n_events + EXCLUDED.n_events,
+            n_suppressed = issues.n_suppressed + EXCLUDED.n_suppressed,
+            n_undetermined = issues.n_undetermined + EXCLUDED.n_undetermined,
             n_users = CASE WHEN issues.users_below IS NULL
                 THEN issues.n_users + EXCLUDED.n_users ELSE issues.n_users END,
             n_bodies = issues.n_bodies + EXCLUDED.n_bodies,
@@ -130,7 +148,10 @@ macro_rules! upsert_issues {
             mute_until = EXCLUDED.mute_until,
             mute_until_n_events = EXCLUDED.mute_until_n_events,
             is_regressed = EXCLUDED.is_regressed,
-            unconfirmed_since = EXCLUDED.unconfirmed_since, revision = EXCLUDED.revision"
+            unconfirmed_since = EXCLUDED.unconfirmed_since,
+            baseline_id = EXCLUDED.baseline_id, fix_id = EXCLUDED.fix_id,
+            fix_state = EXCLUDED.fix_state, fix_is_complete = EXCLUDED.fix_is_complete,
+            revision = EXCLUDED.revision"
         )
     };
 }

@@ -78,8 +78,13 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// What databases call what people choose and must be unique, and what people call it.
-const TAKEN: [(&str, &str); 3] =
-    [("slug", "slug"), ("prefix", "prefix"), ("repositories", "the name of the repository")];
+const TAKEN: [(&str, &str); 5] = [
+    ("slug", "slug"),
+    ("prefix", "prefix"),
+    ("repositories", "the name of the repository"),
+    ("deploys", "the environment's slot"),
+    ("locks", "the key"),
+];
 
 /// SQLite's primary result codes that pass: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
 const SQLITE_TRANSIENT: [i64; 7] = [5, 6, 7, 8, 10, 13, 14];

@@ -1,14 +1,18 @@
 //! Issues: finding, listing and changing them one at a time.
 
+use std::collections::BTreeMap;
+
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::rows::of_issues;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::event::Level;
+use crate::domain::fix::{FixId, FixState};
 use crate::domain::id::{IssueId, ProjectId, ShortId};
 use crate::domain::issue::Issue;
-use crate::domain::lifecycle::{State, Status};
+use crate::domain::lifecycle::{CurrentFix, State, Status};
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
 
@@ -22,6 +26,10 @@ pub(super) struct StateRow {
     mute_until_n_events: Option<i64>,
     is_regressed: bool,
     unconfirmed_since: Option<i64>,
+    baseline_id: Option<Uuid>,
+    fix_id: Option<Uuid>,
+    fix_state: Option<String>,
+    fix_is_complete: bool,
     pub(super) revision: i64,
     pub(super) n_events: i64,
 }
@@ -36,6 +44,8 @@ struct IssueRow {
     level: String,
     platform: String,
     handled: Option<bool>,
+    n_suppressed: i64,
+    n_undetermined: i64,
     n_users: i64,
     first_seen: i64,
     last_seen: i64,
@@ -50,8 +60,9 @@ struct IssueRow {
 macro_rules! state_columns {
     () => {
         "issues.id, issues.status, issues.resolved_at, issues.mute_until,
-        issues.mute_until_n_events, issues.is_regressed, issues.unconfirmed_since, issues.revision,
-        issues.n_events"
+        issues.mute_until_n_events, issues.is_regressed, issues.unconfirmed_since,
+        issues.baseline_id, issues.fix_id, issues.fix_state, issues.fix_is_complete,
+        issues.revision, issues.n_events"
     };
 }
 /// The columns of an [`IssueRow`].
@@ -60,7 +71,8 @@ macro_rules! columns {
         concat!(
             state_columns!(),
             ", issues.number, issues.title, issues.culprit, issues.level, issues.platform,
-            issues.handled, issues.n_users, issues.first_seen,
+            issues.handled, issues.n_suppressed, issues.n_undetermined, issues.n_users,
+            issues.first_seen,
             issues.last_seen, issues.first_release, issues.last_release, issues.assignee,
             issues.merged_into, issues.discarded_at"
         )
@@ -72,7 +84,11 @@ impl StateRow {
     pub(super) fn state(&self) -> Result<State, StoreError> {
         let status = match (self.status.as_str(), self.resolved_at) {
             ("open", _) => Status::Open,
-            ("resolved", Some(at)) => Status::Resolved { at: Timestamp::from_micros(at) },
+            ("fix_pending", _) => Status::FixPending,
+            ("resolved", Some(at)) => Status::Resolved {
+                at: Timestamp::from_micros(at),
+                baseline: self.baseline_id.map(FixId),
+            },
             ("muted", _) => Status::Muted {
                 until: self.mute_until.map(Timestamp::from_micros),
                 until_n_events: self.mute_until_n_events.map(i64::unsigned_abs),
@@ -80,7 +96,14 @@ impl StateRow {
             _ => return Err(StoreError::corrupt("issues", "status", self.id)),
         };
         let unconfirmed_since = self.unconfirmed_since.map(Timestamp::from_micros);
-        Ok(State { status, is_regressed: self.is_regressed, unconfirmed_since })
+        let fix = match (self.fix_id, self.fix_state.as_deref().and_then(FixState::parse)) {
+            (Some(id), Some(state)) => {
+                Some(CurrentFix { id: FixId(id), state, is_complete: self.fix_is_complete })
+            }
+            (None, None) => None,
+            _ => return Err(StoreError::corrupt("issues", "fix_state", self.id)),
+        };
+        Ok(State { status, is_regressed: self.is_regressed, unconfirmed_since, fix })
     }
 }
 
@@ -103,6 +126,8 @@ impl IssueRow {
             state,
             revision: self.state.revision,
             n_events: self.state.n_events.unsigned_abs(),
+            n_suppressed: self.n_suppressed.unsigned_abs(),
+            n_undetermined: self.n_undetermined.unsigned_abs(),
             n_users: self.n_users.unsigned_abs(),
             first_seen: Timestamp::from_micros(self.first_seen),
             last_seen: Timestamp::from_micros(self.last_seen),
@@ -123,13 +148,17 @@ pub(super) struct StateColumns {
     pub(super) mute_until_n_events: Option<i64>,
     pub(super) is_regressed: bool,
     pub(super) unconfirmed_since: Option<i64>,
+    pub(super) baseline_id: Option<Uuid>,
+    pub(super) fix_id: Option<Uuid>,
+    pub(super) fix_state: Option<&'static str>,
+    pub(super) fix_is_complete: bool,
 }
 
 impl From<&State> for StateColumns {
     fn from(state: &State) -> Self {
         let (resolved_at, mute_until, mute_until_n_events) = match &state.status {
-            Status::Open => (None, None, None),
-            Status::Resolved { at } => (Some(at.as_micros()), None, None),
+            Status::Open | Status::FixPending => (None, None, None),
+            Status::Resolved { at, .. } => (Some(at.as_micros()), None, None),
             Status::Muted { until, until_n_events } => {
                 let events = until_n_events.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
                 (None, until.map(Timestamp::as_micros), events)
@@ -142,6 +171,13 @@ impl From<&State> for StateColumns {
             mute_until_n_events,
             is_regressed: state.is_regressed,
             unconfirmed_since: state.unconfirmed_since.map(Timestamp::as_micros),
+            baseline_id: match state.status {
+                Status::Resolved { baseline, .. } => baseline.map(|id| id.0),
+                Status::Open | Status::FixPending | Status::Muted { .. } => None,
+            },
+            fix_id: state.fix.map(|fix| fix.id.0),
+            fix_state: state.fix.map(|fix| fix.state.as_str()),
+            fix_is_complete: state.fix.is_some_and(|fix| fix.is_complete),
         }
     }
 }
@@ -219,6 +255,17 @@ const FIND_BY_NUMBER: &str = concat!(
     columns!(),
     " FROM issues WHERE issues.project_id = $1 AND issues.number = $2"
 );
+const LIST_BY_ID_SQLITE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM issues WHERE issues.project_id = $1
+    AND issues.id IN (SELECT unhex(value, '-') FROM json_each($2))"
+);
+const LIST_BY_ID_POSTGRES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM issues WHERE issues.project_id = $1 AND issues.id = ANY (CAST($2 AS UUID[]))"
+);
 const FIND_BY_ID: &str =
     concat!("SELECT ", columns!(), " FROM issues WHERE issues.project_id = $1 AND issues.id = $2");
 
@@ -270,7 +317,8 @@ const LIST_MUTES_OVER: &str = "SELECT project_id, id FROM issues
     ORDER BY project_id, mute_until, id LIMIT 100";
 const UPDATE_STATE: &str = "UPDATE issues SET status = $4, resolved_at = $5, mute_until = $6,
     mute_until_n_events = $7, is_regressed = $8, assignee = $9, unconfirmed_since = $10,
-    discarded_at = $11, revision = revision + 1
+    discarded_at = $11, baseline_id = $12, fix_id = $13, fix_state = $14, fix_is_complete = $15,
+    revision = revision + 1
     WHERE project_id = $1 AND id = $2 AND revision = $3";
 
 /// What a search looks into. Databases differ in what they take for a small letter, and are slow at
@@ -289,6 +337,8 @@ fn like(text: &str) -> String {
 statements!(
     FIND_BY_NUMBER,
     FIND_BY_ID,
+    LIST_BY_ID_SQLITE,
+    LIST_BY_ID_POSTGRES,
     LIST_BY_LAST_SEEN,
     LIST_BY_FIRST_SEEN,
     LIST_BY_EVENTS,
@@ -332,6 +382,25 @@ impl Tx {
             .bind(id.0)
             .fetch_optional(c))?;
         row.map(|row| row.issue(project.id, &project.prefix)).transpose()
+    }
+
+    /// The issues with these inner ids, merged ones too.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_issues_by_id(
+        &mut self,
+        project: &Project,
+        ids: &[IssueId],
+    ) -> Result<BTreeMap<IssueId, Issue>, StoreError> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows: Vec<IssueRow> =
+            of_issues!(self, LIST_BY_ID_SQLITE, LIST_BY_ID_POSTGRES, project.id, ids)?;
+        let issue =
+            |row: IssueRow| row.issue(project.id, &project.prefix).map(|issue| (issue.id, issue));
+        rows.into_iter().map(issue).collect()
     }
 
     /// Up to `limit` issues of a project.
@@ -393,6 +462,10 @@ impl Tx {
                 .bind(&issue.assignee)
                 .bind(columns.unconfirmed_since)
                 .bind(issue.discarded_at.map(Timestamp::as_micros))
+                .bind(columns.baseline_id)
+                .bind(columns.fix_id)
+                .bind(columns.fix_state)
+                .bind(columns.fix_is_complete)
         )?;
         if n_rows == 1 { Ok(()) } else { Err(StoreError::Raced) }
     }

@@ -19,6 +19,10 @@ const MARK_MERGED: &str = "UPDATE issues SET merged_into = $3, mute_until = NULL
 const ABSORB: &str = "UPDATE issues SET
     n_events = n_events + (SELECT other.n_events FROM issues AS other
         WHERE other.project_id = $1 AND other.id = $2),
+    n_suppressed = n_suppressed + (SELECT other.n_suppressed FROM issues AS other
+        WHERE other.project_id = $1 AND other.id = $2),
+    n_undetermined = n_undetermined + (SELECT other.n_undetermined FROM issues AS other
+        WHERE other.project_id = $1 AND other.id = $2),
     n_bodies = n_bodies + (SELECT other.n_bodies FROM issues AS other
         WHERE other.project_id = $1 AND other.id = $2),
     first_seen = $5, last_seen = $6, last_seen_minute = $7, first_release = $8, last_release = $9,

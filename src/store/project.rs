@@ -114,7 +114,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 17] = [
+pub(super) const CLEAR: [&str; 30] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -126,6 +126,19 @@ pub(super) const CLEAR: [&str; 17] = [
     clear!("issues", "id"),
     clear!("outbox", "id"),
     clear!("buried", "id"),
+    clear!("unsettled", "issue_id"),
+    clear!("fix_answers", "fix_id"),
+    clear!("fix_landings", "fix_id"),
+    clear!("fixes", "id"),
+    clear!("release_history", "version"),
+    clear!("releases", "version"),
+    clear!("same_patches", "sha"),
+    clear!("deploy_output", "deploy_id"),
+    clear!("deploys", "id"),
+    clear!("lock_comments", "lock_id"),
+    clear!("locks", "id"),
+    clear!("freezes", "id"),
+    clear!("gates", "environment"),
     clear!("outcomes", "hour"),
     clear!("project_counters", "name"),
     clear!("environments", "name"),

@@ -74,10 +74,10 @@ const FIRST_OF_HASH: &str = "SELECT occurred_at, release FROM events
 const LAST_OF_HASH: &str = "SELECT occurred_at, release FROM events
     WHERE project_id = $1 AND hash = $2 ORDER BY occurred_at DESC, id DESC LIMIT 1";
 const INSERT: &str = "INSERT INTO issues (project_id, id, revision, title, culprit, search_text,
-        level, platform, status, is_regressed, n_events, n_users, n_bodies, first_seen, last_seen,
-        last_seen_minute)
-    SELECT project_id, $3, 1, title, culprit, search_text, level, platform, 'open', FALSE, 0, 0,
-        0, first_seen, last_seen, last_seen_minute
+        level, platform, status, is_regressed, fix_is_complete, n_events,
+        n_suppressed, n_undetermined, n_users, n_bodies, first_seen, last_seen, last_seen_minute)
+    SELECT project_id, $3, 1, title, culprit, search_text, level, platform, 'open', FALSE, FALSE, 0, 0,
+        0, 0, 0, first_seen, last_seen, last_seen_minute
     FROM issues WHERE project_id = $1 AND id = $2";
 const REVIVE: &str = "UPDATE issues SET merged_into = NULL, n_bodies = 0, revision = revision + 1
     WHERE project_id = $1 AND id = $2 AND merged_into = $3";
@@ -85,7 +85,7 @@ const UPDATE: &str = "UPDATE issues SET n_events = $3,
         n_bodies = CASE WHEN n_bodies + $4 > 0 THEN n_bodies + $4 ELSE 0 END, first_seen = $5,
         last_seen = $6, last_seen_minute = $7, first_release = $8, last_release = $9, title = $10,
         culprit = $11, search_text = $12, level = $13, platform = $14, handled = $15,
-        discarded_at = $16, revision = revision + 1
+        discarded_at = $16, n_suppressed = $17, n_undetermined = $18, revision = revision + 1
     WHERE project_id = $1 AND id = $2";
 
 macro_rules! add_counts {
@@ -274,6 +274,8 @@ impl Tx {
                 .bind(&issue.platform)
                 .bind(issue.handled)
                 .bind(issue.discarded_at.map(Timestamp::as_micros))
+                .bind(count(issue.n_suppressed))
+                .bind(count(issue.n_undetermined))
         )?;
         Ok(())
     }

@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MOST_RACES, TriageError, note};
+use super::TriageError;
 use crate::clock::Clock;
 use crate::domain::event::{Event, Level, User};
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::IssueId;
 use crate::domain::issue::{Issue, handled_of_both};
-use crate::domain::lifecycle::{Change, State};
+use crate::domain::lifecycle::{Change, State, Verdict};
 use crate::domain::project::Project;
 use crate::domain::tag_counts::{KnownTags, MOST_VALUE_CHARS, TagCounts, tags_of};
 use crate::domain::text::bounded;
 use crate::domain::time::Timestamp;
 use crate::domain::title;
 use crate::domain::user_sketch::user_hash;
+use crate::journal::{MOST_RACES, note};
 use crate::store::body::Decoded;
 use crate::store::unmerge::{HashCount, Seen};
 use crate::store::{Store, StoreError, Tx};
@@ -218,6 +219,14 @@ impl Split<'_> {
         let n_bodies = sum(|one| one.n_bodies);
         split.n_events = sum(|one| one.n_events).unsigned_abs();
         survivor.n_events = survivor.n_events.saturating_sub(split.n_events);
+        let of = |verdict: Verdict| {
+            let counted = counts.iter().filter(|one| one.verdict == verdict.as_str());
+            counted.map(|one| one.n_events.unsigned_abs()).sum::<u64>()
+        };
+        split.n_suppressed = of(Verdict::Suppressed);
+        split.n_undetermined = of(Verdict::Undetermined);
+        survivor.n_suppressed = survivor.n_suppressed.saturating_sub(split.n_suppressed);
+        survivor.n_undetermined = survivor.n_undetermined.saturating_sub(split.n_undetermined);
         if let Some(name) = &self.told.name {
             name.give(&mut split);
         }

@@ -19,6 +19,11 @@ fn codes_keep_their_status() {
     413 too-large
     422 invalid
     502 fetch-failed
+    409 gate-blocked
+    409 gate-unknown
+    409 deploy-running
+    409 deploy-ended
+    409 output-gap
     503 store-away
     500 internal
     ");

@@ -22,7 +22,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// A repository that a script made, and a mirror of it.
-struct Repository {
+pub(crate) struct Repository {
     dir: tempfile::TempDir,
     mirror: Mirror,
     limits: Limits,
@@ -30,7 +30,7 @@ struct Repository {
 
 impl Repository {
     /// An empty one, on the branch `main`.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let limits = Limits {
             protocols: "file,https,ssh".parse().expect("protocols"),
@@ -44,14 +44,14 @@ impl Repository {
     }
 
     /// Its working copy.
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         let path = self.dir.path().join("work");
         std::fs::create_dir_all(&path).expect("a folder");
         path
     }
 
     /// Runs a script in it; see `prelude.sh` for its words.
-    fn run(&self, script: &str) {
+    pub(crate) fn run(&self, script: &str) {
         let prelude = fixture("prelude.sh");
         let output = Command::new("bash")
             .arg("-c")
@@ -70,7 +70,7 @@ impl Repository {
     }
 
     /// The commits that the scripts named.
-    fn names(&self) -> BTreeMap<String, Sha> {
+    pub(crate) fn names(&self) -> BTreeMap<String, Sha> {
         let text = std::fs::read_to_string(self.names_file()).unwrap_or_default();
         let named = text.lines().filter_map(|line| line.split_once(' '));
         named.map(|(name, sha)| (name.to_owned(), sha.parse().expect("a name"))).collect()

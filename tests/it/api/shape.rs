@@ -216,7 +216,7 @@ fn routes_of_the_source() -> Vec<String> {
                 let begin = format!("#[{method}(\"");
                 let paths = text.lines().filter_map(|line| line.trim().strip_prefix(&begin));
                 routes.extend(paths.map(|rest| {
-                    let path = rest.split('"').next().expect("a path");
+                    let path = rest.split('"').next().expect("a path").replace(":.*", "");
                     format!("{} {path}", method.to_uppercase())
                 }));
             }
@@ -278,6 +278,14 @@ async fn whatever_is_described_needs_a_token() {
     let app = TestApp::start(Engine::Sqlite).await;
     let shop = app.create_project("shop").await;
     let event = app.crashed(&shop, "KeyError").await;
+    app.post("/api/v1/projects/shop/repositories", &json!({"name": "web"})).await.ok();
+    let commit = "4f2c91a0b1c2d3e4f5061728394a5b6c7d8e9f00";
+    let release = json!({"version": "1.4.2", "commit": commit});
+    app.post("/api/v1/projects/shop/releases", &release).await.ok();
+    let beta = "/api/v1/projects/shop/environments/beta";
+    let lock = app.post(&format!("{beta}/locks"), &json!({"reason": "a reason"})).await.ok();
+    let over = json!({"commit": commit, "status": "failed"});
+    let deploy = app.post(&format!("{beta}/deploys"), &over).await.ok();
     let open = ["/healthz", "/readyz", "/status", "/status.json"];
     let mut n_closed = 0;
     for route in routes_of_the_source() {
@@ -289,8 +297,15 @@ async fn whatever_is_described_needs_a_token() {
             .replace("{a}/compare/{b}", "SHOP-1/compare/SHOP-1")
             .replace("{name}", "web")
             .replace("{public_key}", &shop.key);
-        let is_issue = path.starts_with("/api/v1/issues/");
-        let path = path.replace("{id}", if is_issue { "SHOP-1" } else { "1" });
+        let id = match path.split('/').nth(3) {
+            Some("issues") => "SHOP-1",
+            Some("locks") => lock["id"].as_str().unwrap(),
+            Some("deploys") => deploy["id"].as_str().unwrap(),
+            _ => "1",
+        };
+        let path = path.replace("{id}", id);
+        let path = path.replace("{environment}", "beta").replace("{version}", "1.4.2");
+        let path = path.replace("/gate", &format!("/gate?commit={commit}"));
         assert!(!path.contains('{'), "say what stands in {path}");
         let answer = Answer::of(app.request(method.clone(), &path)).await;
         if open.contains(&path.as_str()) {

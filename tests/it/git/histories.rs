@@ -1,10 +1,10 @@
 //! Whether a fix is contained, in histories that git made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::panic::catch_unwind;
 
-use airlock::domain::containment::{Containment, Deployed, Rule};
+use airlock::domain::containment::{Containment, Deployed, Rule, SamePatch};
 use airlock::git::graph_file::Commits;
 use airlock::git::patches::Patches;
 
@@ -54,7 +54,9 @@ fn wrong(history: &History) -> String {
             panic!("{question:?}")
         };
         let fix_sha = names[fix];
-        let same_patch = patches.same([fix_sha], 0).expect("patches");
+        let looked = patches.same([fix_sha], &BTreeMap::new()).expect("patches");
+        let same_patch: SamePatch =
+            looked.into_iter().map(|(sha, looked)| (sha, looked.same)).collect();
         let tip = commits.history.find(&names[deployed]).expect("a commit");
         let failed = BTreeSet::new();
         let answer = Deployed::new(&commits.history, tip, &same_patch, &failed).contains(&fix_sha);
@@ -65,6 +67,7 @@ fn wrong(history: &History) -> String {
                     Rule::Picked => "picked",
                     Rule::SamePatch => "same_patch",
                     Rule::Squashed => "squashed",
+                    Rule::Named => "named",
                 };
                 (rule, Some(commit))
             }

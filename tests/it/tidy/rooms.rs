@@ -11,6 +11,7 @@ use super::source::{Placed, Source, Token, tokens};
 const USE_CASES: &[&str] = &[
     "auth",
     "digest",
+    "journal",
     "outbox",
     "outcomes",
     "project",

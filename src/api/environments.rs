@@ -1,0 +1,34 @@
+//! What environments, deploys and locks share: finding them.
+
+use super::auth::Bearer;
+use super::{Api, ApiError};
+use crate::domain::lock::ProjectItemId;
+use crate::domain::project::{Environment, Project};
+
+/// A project and one of its environments, by name or alias.
+pub(super) async fn environment_of(
+    api: &Api,
+    bearer: &Bearer,
+    (slug, name): &(String, String),
+) -> Result<(Project, Environment), ApiError> {
+    let mut tx = api.store.read().await?;
+    let project = bearer.project(&mut tx, slug).await?;
+    let environment = project.environment(name).cloned();
+    let environment =
+        environment.ok_or_else(|| ApiError::not_found(format!("environment {name:?}")))?;
+    Ok((project, environment))
+}
+
+/// An id that carries its project, and that project.
+pub(super) async fn item_of(
+    api: &Api,
+    bearer: &Bearer,
+    what: &str,
+    id: &str,
+) -> Result<(Project, ProjectItemId), ApiError> {
+    let missing = || ApiError::not_found(format!("{what} {id:?}"));
+    let id = ProjectItemId::parse(id).ok_or_else(missing)?;
+    let mut tx = api.store.read().await?;
+    let project = bearer.project(&mut tx, &id.project.0.to_string()).await;
+    Ok((project.map_err(|_| missing())?, id))
+}

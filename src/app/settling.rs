@@ -1,0 +1,50 @@
+//! Sees to what waits for git: undetermined events, fixes that were named, deploys.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::health::{Health, PartState};
+use crate::release::deploys::lose_silent;
+use crate::release::repositories::Repositories;
+use crate::release::settle::settle_due;
+
+/// How often it is looked what is due, when nobody gives a hint.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Sees to what is due.
+pub(super) struct Settler {
+    pub(super) repositories: Repositories,
+    pub(super) clock: Clock,
+    pub(super) health: Health,
+}
+
+impl Settler {
+    /// Sees to what is due until told to stop.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+                () = self.repositories.hinted() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            let step = async {
+                lose_silent(&self.repositories).await?;
+                settle_due(&self.repositories).await
+            };
+            let done = tokio::select! {
+                biased;
+                // What is not committed is undone, and done again after the start.
+                _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+                done = step => done,
+            };
+            if let Err(cause) = done {
+                tracing::warn!(%cause, "what waits for git cannot be settled");
+                self.health.failed(PartState::Degraded, cause, self.clock.now());
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A run that puts a commit on an environment.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::commit::Sha;
+use super::gate::Judgement;
+use super::lock::ProjectItemId;
+use super::repository::RepositoryId;
+use super::time::Timestamp;
+
+/// How long a deploy may be silent, if nobody says otherwise.
+pub const LEASE: Duration = Duration::from_mins(10);
+
+/// The least and the most such time, in seconds.
+pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 60..=86_400;
+
+/// Of the output of a deploy so much is kept, in bytes.
+pub const MOST_OUTPUT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// So much output is taken at a time, in bytes.
+pub const MOST_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// The longest url, version or name of who runs it, in characters.
+pub const MOST_TEXT_CHARS: usize = 500;
+
+/// The longest reason for an override, in characters.
+pub const MOST_REASON_CHARS: usize = 2_000;
+
+/// What became of a deploy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeployStatus {
+    /// It is under way.
+    Running,
+    /// Its commit is what is deployed.
+    Succeeded,
+    /// It is not.
+    Failed,
+    /// Nobody heard of it for longer than its lease.
+    Lost,
+}
+
+impl DeployStatus {
+    /// Its name in the API and in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// The status of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Running, Self::Succeeded, Self::Failed, Self::Lost];
+        all.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// What a deploy that succeeded did to issues and locks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Short ids of issues it resolved.
+    pub resolved: Vec<String>,
+    /// Ids of locks it released.
+    pub released_locks: Vec<String>,
+    /// Short ids of issues whose fixes it took back.
+    #[serde(default)]
+    pub taken_back: Vec<String>,
+}
+
+/// A run that puts a commit on an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deploy {
+    /// Its id.
+    pub id: ProjectItemId,
+    /// Its number within the project.
+    pub number: i64,
+    /// Where to.
+    pub environment: String,
+    /// Where its commit is; `None` when no repository of the project has it.
+    pub repository: Option<RepositoryId>,
+    /// What.
+    pub sha: Sha,
+    /// The release it is called.
+    pub version: Option<String>,
+    /// Where there is more about it.
+    pub url: Option<String>,
+    /// Who runs it.
+    pub by: String,
+    /// What became of it.
+    pub status: DeployStatus,
+    /// Whether the gate was asked.
+    pub is_gated: bool,
+    /// Why the gate was overridden.
+    pub override_reason: Option<String>,
+    /// What the gate said.
+    pub gate: Option<Judgement>,
+    /// How long it may be silent, in seconds.
+    pub lease_seconds: u32,
+    /// When it counts as lost unless it is heard of.
+    pub lease_until: Option<Timestamp>,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What its command said at its end.
+    pub exit_code: Option<i32>,
+    /// How many bytes it put out.
+    pub n_output: u64,
+    /// What it did, once that is done.
+    pub outcome: Option<Outcome>,
+}
+
+impl Deploy {
+    /// Whether it holds its environment's slot at `now`.
+    #[must_use]
+    pub fn is_holding(&self, now: Timestamp) -> bool {
+        self.status == DeployStatus::Running && self.lease_until.is_none_or(|until| until > now)
+    }
+}
+
+/// Why a deploy makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDeploy {
+    /// Too long a text.
+    #[error("{0} must have 1 to {MOST_TEXT_CHARS} characters")]
+    Text(&'static str),
+    /// Too short or too long.
+    #[error("lease_seconds must be 60 to 86400")]
+    Lease,
+    /// Nobody could tell why.
+    #[error("override must have 1 to {MOST_REASON_CHARS} characters: the reason")]
+    Override,
+    /// Times that cannot be.
+    #[error("finished_at must not be before started_at, and neither may be in the future")]
+    Times,
+    /// It names no end.
+    #[error("status must be succeeded or failed; a deploy that starts now has none")]
+    Status,
+    /// Only a deploy that is over has them.
+    #[error("started_at and finished_at are for deploys that are over, with a status")]
+    TimesWithoutStatus,
+}
+
+/// So far a client's clock may be ahead of ours.
+pub const CLOCK_SKEW: Duration = Duration::from_mins(5);
+
+/// When a deploy that is over ran, by what its client says: a client's clock may be ahead a little.
+///
+/// # Errors
+/// [`InvalidDeploy::Times`].
+pub fn times(
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), InvalidDeploy> {
+    let most = now.plus(CLOCK_SKEW);
+    let finished = finished_at.unwrap_or(now);
+    let started = started_at.unwrap_or(finished.min(now));
+    if finished > most || started > most || (finished_at.is_some() && started > finished) {
+        return Err(InvalidDeploy::Times);
+    }
+    Ok((started.min(now), finished.min(now).max(started.min(now))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_micros(minute * 60_000_000)
+    }
+
+    #[test]
+    fn times_of_what_is_over() {
+        for (started, finished, expected) in [
+            (None, None, Ok((at(60), at(60)))),
+            (Some(at(50)), None, Ok((at(50), at(60)))),
+            (Some(at(50)), Some(at(55)), Ok((at(50), at(55)))),
+            (None, Some(at(55)), Ok((at(55), at(55)))),
+            // A clock that is ahead.
+            (Some(at(58)), Some(at(63)), Ok((at(58), at(60)))),
+            (Some(at(62)), Some(at(63)), Ok((at(60), at(60)))),
+            (Some(at(58)), Some(at(66)), Err(InvalidDeploy::Times)),
+            (Some(at(55)), Some(at(50)), Err(InvalidDeploy::Times)),
+        ] {
+            assert_eq!(times(started, finished, at(60)), expected, "{started:?} {finished:?}");
+        }
+    }
+}

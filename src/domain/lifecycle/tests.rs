@@ -1,0 +1,173 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_micros(minute * 60_000_000)
+}
+
+fn resolved(minute: i64) -> State {
+    State { status: Status::Resolved { at: at(minute), baseline: None }, ..State::OPEN }
+}
+
+fn occurrence(minute: i64, is_trusted: bool, believes_all: bool) -> Occurrence<'static> {
+    let is_enough = is_trusted || believes_all;
+    Occurrence { at: at(minute), release: Some("1.2"), is_trusted, is_enough, fact: None }
+}
+
+fn seen(
+    before: Option<(State, u64)>,
+    minutes: &[i64],
+    now: i64,
+) -> (State, Vec<Verdict>, Vec<Change>) {
+    let occurrences: Vec<_> =
+        minutes.iter().map(|minute| occurrence(*minute, *minute % 3 != 0, false)).collect();
+    let observed = observe(before, &occurrences, at(now));
+    (
+        observed.state,
+        observed.verdicts.iter().map(|judged| judged.verdict).collect(),
+        observed.changes,
+    )
+}
+
+#[test]
+fn a_new_fingerprint_opens_an_issue_and_the_rest_is_known() {
+    let (state, verdicts, changes) = seen(None, &[1, 2, 3], 4);
+    assert_eq!(state, State::OPEN);
+    assert_eq!(verdicts, [Verdict::New, Verdict::Known, Verdict::Known]);
+    assert_eq!(changes, [Change::Opened]);
+}
+
+#[test]
+fn only_what_happened_after_the_resolution_is_a_regression() {
+    let (state, verdicts, changes) = seen(Some((resolved(10), 5)), &[9, 10, 11, 12], 13);
+    assert_eq!(verdicts, [Verdict::Known, Verdict::Known, Verdict::Regression, Verdict::Known]);
+    assert_eq!(state, State { is_regressed: true, ..State::OPEN });
+    let release = Some("1.2".to_owned());
+    let reason = "it happened after the issue was resolved at 1970-01-01T00:10:00Z".to_owned();
+    let event_at = at(11);
+    let regressed = Change::Regressed { event_at, release, trusted: true, fix: None, reason };
+    assert_eq!(changes, [regressed]);
+}
+
+#[test]
+fn what_untrusted_keys_say_is_confirmed_by_the_first_trusted_event_after_the_resolution() {
+    let by = |occurrences: &[(i64, bool)], believes_all: bool| {
+        let occurrences: Vec<_> = occurrences
+            .iter()
+            .map(|(minute, is_trusted)| occurrence(*minute, *is_trusted, believes_all))
+            .collect();
+        let observed = observe(Some((resolved(10), 5)), &occurrences, at(50));
+        (observed.state.unconfirmed_since, observed.changes)
+    };
+    let release = || Some("1.2".to_owned());
+    let regressed = |minute, trusted| Change::Regressed {
+        event_at: at(minute),
+        release: release(),
+        trusted,
+        fix: None,
+        reason: "it happened after the issue was resolved at 1970-01-01T00:10:00Z".to_owned(),
+    };
+    let confirmed =
+        |minute| Change::RegressionConfirmed { event_at: at(minute), release: release() };
+    for (occurrences, believes_all, expected) in [
+        (&[(11, false), (12, false)][..], false, (Some(at(10)), vec![regressed(11, false)])),
+        // A trusted event from before the resolution says nothing.
+        (&[(11, false), (9, true)], false, (Some(at(10)), vec![regressed(11, false)])),
+        (
+            &[(11, false), (12, true), (13, true)],
+            false,
+            (None, vec![regressed(11, false), confirmed(12)]),
+        ),
+        (&[(11, true), (12, false)], false, (None, vec![regressed(11, true)])),
+        (&[(11, false), (12, true)], true, (None, vec![regressed(11, false)])),
+    ] {
+        assert_eq!(by(occurrences, believes_all), expected, "{occurrences:?}");
+    }
+    // Resolving begins anew.
+    let open = State { unconfirmed_since: Some(at(1)), ..State::OPEN };
+    let (state, _) = open.order(Order::Resolve { baseline: None }, 1, at(20)).expect("an order");
+    assert_eq!(state, resolved(20));
+}
+
+#[test]
+fn a_mute_for_two_events_ends_with_the_third() {
+    let (muted, _) = State::OPEN
+        .order(Order::Mute { until: None, events: Some(2) }, 7, at(1))
+        .expect("a valid mute");
+    let (state, verdicts, changes) = seen(Some((muted, 7)), &[2, 3, 4], 5);
+    assert_eq!(verdicts, [Verdict::Muted, Verdict::Muted, Verdict::Known]);
+    assert_eq!(state, State::OPEN);
+    assert_eq!(changes, [Change::Unmuted { ended_by: MuteEnd::Events }]);
+}
+
+#[test]
+fn a_mute_ends_with_its_time_and_lasts_until_then() {
+    let mute = Order::Mute { until: Some(at(10)), events: None };
+    let (muted, change) = State::OPEN.order(mute, 0, at(1)).expect("a valid mute");
+    assert_eq!(change, Some(Change::Muted { until: Some(at(10)), events: None }));
+    assert_eq!(seen(Some((muted.clone(), 1)), &[5], 9).1, [Verdict::Muted]);
+    assert_eq!(end_mute(muted.clone(), 1, at(9)), (muted.clone(), None));
+    let ended = (State::OPEN, Some(Change::Unmuted { ended_by: MuteEnd::Time }));
+    assert_eq!(end_mute(muted, 1, at(10)), ended);
+}
+
+#[test]
+fn a_mute_without_condition_lasts() {
+    let mute = Order::Mute { until: None, events: None };
+    let (muted, _) = State::OPEN.order(mute, 0, at(1)).expect("a valid mute");
+    assert_eq!(seen(Some((muted.clone(), 900)), &[5], 999_999).0, muted);
+}
+
+#[test]
+fn asking_for_what_already_is_changes_nothing() {
+    assert_eq!(
+        resolved(3).order(Order::Resolve { baseline: None }, 1, at(9)),
+        Ok((resolved(3), None))
+    );
+    assert_eq!(State::OPEN.order(Order::Reopen, 1, at(9)), Ok((State::OPEN, None)));
+}
+
+#[test]
+fn orders_that_make_no_sense() {
+    for (order, expected) in [
+        (Order::Unmute, InvalidTransition::NotMuted),
+        (Order::Mute { until: Some(at(5)), events: None }, InvalidTransition::MuteEndsInThePast),
+        (Order::Mute { until: None, events: Some(0) }, InvalidTransition::MuteForNoEvents),
+    ] {
+        assert_eq!(State::OPEN.order(order, 1, at(5)), Err(expected));
+    }
+}
+
+#[test]
+fn the_survivor_of_a_merge_is_open_if_either_was() {
+    assert_eq!(resolved(3).merged_with(&State::OPEN), State::OPEN);
+    assert_eq!(State::OPEN.merged_with(&resolved(3)), State::OPEN);
+    assert_eq!(resolved(3).merged_with(&resolved(9)), resolved(3));
+}
+
+proptest! {
+    /// However a row of occurrences is cut into batches, the result is the same.
+    #[test]
+    fn batches_do_not_matter(
+        minutes in prop::collection::vec(0i64..40, 1..20),
+        cut in 0usize..20,
+        start in prop::sample::select(vec![
+            None,
+            Some(State::OPEN),
+            Some(resolved(20)),
+            Some(State { status: Status::Muted { until: None, until_n_events: Some(5) }, is_regressed: true, unconfirmed_since: Some(at(7)), fix: None }),
+        ]),
+    ) {
+        let before = start.map(|state| (state, 0));
+        let whole = seen(before.clone(), &minutes, 50);
+        let (first, second) = minutes.split_at(cut.min(minutes.len()));
+        if !first.is_empty() {
+            let (state, mut verdicts, mut changes) = seen(before, first, 50);
+            let rest = seen(Some((state, first.len() as u64)), second, 50);
+            verdicts.extend(rest.1);
+            changes.extend(rest.2);
+            prop_assert_eq!((rest.0, verdicts, changes), whole);
+        }
+    }
+}

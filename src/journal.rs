@@ -1,0 +1,34 @@
+//! What happens to issues is written down with what follows from it outside, in one transaction.
+//!
+//! *Invariant*: no change of an issue without its line in the activity and its effect in the outbox.
+
+use crate::clock::Clock;
+use crate::domain::effect::Effect;
+use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::lifecycle::Change;
+use crate::store::activity::Activity;
+use crate::store::outbox::NewEffect;
+use crate::store::{StoreError, Tx};
+
+/// A decision is made anew this often when somebody else changes the issue meanwhile.
+pub const MOST_RACES: usize = 10;
+
+/// Writes down a change of an issue, with what follows outside.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn note(
+    tx: &mut Tx,
+    clock: &Clock,
+    project: ProjectId,
+    issue: IssueId,
+    change: Change,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    if let Some(effect) = Effect::of(&change) {
+        tx.insert_effects(project, &[NewEffect { id: clock.id(), issue, effect }], now).await?;
+    }
+    let activity = Activity { id: clock.id(), at: now, actor: actor.to_owned(), change };
+    tx.insert_activity(project, &[(issue, activity)]).await
+}

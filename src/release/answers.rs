@@ -1,0 +1,232 @@
+//! What builds say of fixes: rows where it was asked before, else the history.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::task::spawn_blocking;
+
+use super::histories::Histories;
+use super::repositories::{Repositories, RepositoryError};
+use crate::domain::build::Build;
+use crate::domain::commit::Sha;
+use crate::domain::containment::{Containment, Deployed, Rule, SamePatch};
+use crate::domain::fix::{Answer, Fix, FixCommit, FixId, Unknown};
+use crate::domain::history::Reach;
+use crate::domain::id::ProjectId;
+use crate::domain::repository::RepositoryId;
+use crate::git::patches::Looked;
+use crate::store::fix::Kind;
+use crate::store::patch::LookedThrough;
+
+/// A fix or a baseline that is asked about.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Which.
+    pub id: FixId,
+    /// Which of the two.
+    pub kind: Kind,
+    /// Its commits.
+    pub commits: Vec<FixCommit>,
+}
+
+impl Question {
+    /// About a fix.
+    #[must_use]
+    pub fn of(fix: &Fix, kind: Kind) -> Self {
+        Self { id: fix.id, kind, commits: fix.commits.clone() }
+    }
+}
+
+/// What a build says of fixes, as known by these histories. What stays so is kept for ever.
+///
+/// # Errors
+/// [`RepositoryError`] of the store, or of a mirror that cannot be read.
+pub async fn answers(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: ProjectId,
+    build: &Build,
+    questions: &[Question],
+) -> Result<BTreeMap<FixId, Answer>, RepositoryError> {
+    let key = build.key();
+    let wanted = questions.iter().map(|question| (question.id, key)).collect();
+    let (known, failed) = {
+        let mut tx = repositories.store().read().await?;
+        let known = tx.list_answers(project, &wanted).await?;
+        let is_all = known.len() == wanted.len();
+        let failed = if is_all { BTreeSet::new() } else { tx.list_failed_commits(project).await? };
+        (known, failed)
+    };
+    let mut answers: BTreeMap<FixId, Answer> =
+        known.into_iter().map(|((fix, _), answer)| (fix, answer)).collect();
+    let open: Vec<Question> =
+        questions.iter().filter(|one| !answers.contains_key(&one.id)).cloned().collect();
+    if open.is_empty() {
+        return Ok(answers);
+    }
+    let patches = same_patches(repositories, histories, project, &open).await?;
+    let fresh = {
+        let (histories, build) = (histories.clone(), build.clone());
+        let asked = spawn_blocking(move || ask(&histories, &build, &open, &patches, &failed)).await;
+        asked.map_err(|panic| RepositoryError::Fetch(damaged(panic)))?
+    };
+    let keep: BTreeMap<_, _> = fresh
+        .iter()
+        .filter(|(_, answer)| answer.is_final())
+        .map(|(fix, answer)| ((*fix, key), answer.clone()))
+        .collect();
+    if !keep.is_empty() {
+        let mut tx = repositories.store().write().await?;
+        tx.insert_answers(project, &keep).await?;
+        tx.commit().await?;
+    }
+    answers.extend(fresh);
+    Ok(answers)
+}
+
+fn damaged(panic: tokio::task::JoinError) -> crate::git::mirror::FetchError {
+    crate::git::mirror::FetchError::Damaged(panic.to_string())
+}
+
+/// Commits with the same patch as those of fixes, by repository. Looked for in what is new since the
+/// last time, and kept.
+async fn same_patches(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: ProjectId,
+    questions: &[Question],
+) -> Result<BTreeMap<RepositoryId, SamePatch>, RepositoryError> {
+    let mut wanted: BTreeMap<RepositoryId, BTreeSet<Sha>> = BTreeMap::new();
+    let fixes = questions.iter().filter(|question| question.kind == Kind::Fix);
+    for commit in fixes.flat_map(|question| &question.commits) {
+        let Some(repository) = commit.repository else { continue };
+        if histories.place(repository, &commit.sha).is_some() {
+            wanted.entry(repository).or_default().insert(commit.sha);
+        }
+    }
+    let mut patches = BTreeMap::new();
+    for (repository, shas) in wanted {
+        let Some(snapshot) = histories.snapshot(repository) else { continue };
+        let history = &snapshot.commits.history;
+        let rows = repositories.store().read().await?.list_looked(project, repository).await?;
+        let known: BTreeMap<Sha, Looked> = rows
+            .into_iter()
+            .filter_map(|(sha, row)| {
+                // Elsewhere the same commits may stand in another order.
+                let until = usize::try_from(row.n_looked).ok()?;
+                let last = history.places_from(until.checked_sub(1)?).next()?;
+                let is_same = history.sha(last) == row.last_looked;
+                let same = serde_json::from_str(&row.same).ok()?;
+                is_same.then_some((sha, Looked { until, same }))
+            })
+            .collect();
+        let looked = repositories.same_patches(repository, snapshot, shas, known.clone()).await?;
+        let fresh: BTreeMap<Sha, LookedThrough> = looked
+            .iter()
+            .filter(|(sha, looked)| known.get(sha) != Some(looked))
+            .filter_map(|(sha, looked)| {
+                let last = history.places_from(looked.until.checked_sub(1)?).next()?;
+                let row = LookedThrough {
+                    n_looked: looked.until as u64,
+                    last_looked: history.sha(last),
+                    same: serde_json::to_string(&looked.same).ok()?,
+                };
+                Some((*sha, row))
+            })
+            .collect();
+        if !fresh.is_empty() {
+            let mut tx = repositories.store().write().await?;
+            tx.upsert_looked(project, repository, &fresh).await?;
+            tx.commit().await?;
+        }
+        let same = looked.into_iter().map(|(sha, looked)| (sha, looked.same));
+        patches.insert(repository, same.filter(|(_, same)| !same.is_empty()).collect());
+    }
+    Ok(patches)
+}
+
+/// One build and all fixes, in one pass over each history.
+fn ask(
+    histories: &Histories,
+    build: &Build,
+    questions: &[Question],
+    patches: &BTreeMap<RepositoryId, SamePatch>,
+    failed: &BTreeSet<Sha>,
+) -> BTreeMap<FixId, Answer> {
+    let nothing = SamePatch::new();
+    let mut deployed = BTreeMap::new();
+    for (repository, sha) in &build.0 {
+        let Some(history) = histories.history(*repository) else { continue };
+        let Some(tip) = history.find(sha) else { continue };
+        let same = patches.get(repository).unwrap_or(&nothing);
+        deployed.insert(*repository, Deployed::new(history, tip, same, failed));
+    }
+    let answer = |question: &Question| match question.kind {
+        Kind::Fix => {
+            let each = question
+                .commits
+                .iter()
+                .map(|commit| answer_of(histories, build, &deployed, commit));
+            Answer::of_all(each)
+        }
+        Kind::Baseline => newer(histories, build, &question.commits),
+    };
+    questions.iter().map(|question| (question.id, answer(question))).collect()
+}
+
+fn answer_of(
+    histories: &Histories,
+    build: &Build,
+    deployed: &BTreeMap<RepositoryId, Deployed<'_>>,
+    commit: &FixCommit,
+) -> Answer {
+    let unknown = |why| Answer::unknown(Some(commit.sha), why);
+    let Some(repository) = commit.repository else { return unknown(Unknown::FixNotPushed) };
+    if !build.0.contains_key(&repository) {
+        return unknown(Unknown::RepositoryMissing);
+    }
+    let Some(deployed) = deployed.get(&repository) else {
+        return unknown(Unknown::BuildNotPushed);
+    };
+    let said = |containment| Answer { commit: Some(commit.sha), containment, unknown: None };
+    let is_known = |sha: &Sha| histories.place(repository, sha).is_some();
+    let first = if is_known(&commit.sha) {
+        said(deployed.contains(&commit.sha))
+    } else {
+        unknown(Unknown::FixNotPushed)
+    };
+    if first.containment.is_contained() {
+        return first;
+    }
+    // What says itself that it fixes the same is as good.
+    for other in commit.alternatives.iter().filter(|sha| is_known(sha)) {
+        if deployed.contains(other).is_contained() {
+            return said(Containment::Contained { commit: *other, rule: Rule::Named });
+        }
+    }
+    first
+}
+
+/// Whether a build is newer than a baseline: some commit of it is not part of that.
+fn newer(histories: &Histories, build: &Build, baseline: &[FixCommit]) -> Answer {
+    let mut is_unknown = false;
+    for (repository, sha) in &build.0 {
+        let base = baseline.iter().find(|one| one.repository == Some(*repository));
+        let Some(base) = base else {
+            is_unknown = true;
+            continue;
+        };
+        let history = histories.history(*repository);
+        let places = history
+            .and_then(|history| Some((history, history.find(sha)?, history.find(&base.sha)?)));
+        match places.map(|(history, it, base)| history.reach(it, base)) {
+            Some(Reach::Yes) => {}
+            Some(Reach::No) => {
+                let containment = Containment::Contained { commit: *sha, rule: Rule::Same };
+                return Answer { commit: Some(*sha), containment, unknown: None };
+            }
+            Some(Reach::Unknown) | None => is_unknown = true,
+        }
+    }
+    let containment = if is_unknown { Containment::Unknown } else { Containment::Absent };
+    Answer { commit: None, containment, unknown: None }
+}

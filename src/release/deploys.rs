@@ -1,0 +1,484 @@
+//! Deploys: started through the gate, or recorded when they are over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::fixes::{FixError, NamedCommit, locate};
+use super::gate::{Answered, Asked, Pass, ask};
+use super::histories::Histories;
+use super::repositories::{Repositories, RepositoryError};
+use super::{landing, releases};
+use crate::domain::build::Build;
+use crate::domain::commit::Sha;
+use crate::domain::deploy::{
+    Deploy, DeployStatus, InvalidDeploy, LEASE, LEASE_SECONDS, MOST_OUTPUT_BYTES,
+    MOST_REASON_CHARS, MOST_TEXT_CHARS, Outcome, times,
+};
+use crate::domain::gate::Kind;
+use crate::domain::id::ProjectId;
+use crate::domain::lock::{LockFilter, ProjectItemId};
+use crate::domain::project::{Environment, Project};
+use crate::domain::repository::RepositoryId;
+use crate::domain::scrub::Scrubber;
+use crate::domain::time::Timestamp;
+use crate::store::lock::LockComment;
+use crate::store::{StoreError, Tx};
+
+/// A verdict is made anew this often when what it was made on changes meanwhile.
+const MOST_JUDGEMENTS: usize = 3;
+
+/// So many locks are told of a deploy that passed them.
+const MOST_TOLD: i64 = 100;
+
+/// What a client says of its deploy.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The release it is called.
+    pub version: Option<String>,
+    /// Where there is more about it.
+    pub url: Option<String>,
+    /// Who runs it.
+    pub by: Option<String>,
+    /// How long it may be silent, in seconds.
+    pub lease_seconds: Option<u32>,
+    /// Why the gate is overridden.
+    pub override_reason: Option<String>,
+}
+
+/// A deploy that is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Over {
+    /// Whether its commit is what is deployed.
+    pub has_succeeded: bool,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What its command said.
+    pub exit_code: Option<i32>,
+}
+
+/// Why there is no deploy.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// What is wanted makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] InvalidDeploy),
+    /// The gate says no, or cannot tell.
+    #[error("{}", refusal(.0))]
+    Refused(Box<Answered>),
+    /// It ended otherwise.
+    #[error("the deploy has ended as {}", .0.as_str())]
+    Ended(DeployStatus),
+    /// Output between what is there and this is missing.
+    #[error("the deploy has {0} bytes of output: send what follows")]
+    Gap(u64),
+    /// The commit.
+    #[error(transparent)]
+    Commit(#[from] FixError),
+}
+
+impl From<StoreError> for DeployError {
+    fn from(error: StoreError) -> Self {
+        Self::Commit(error.into())
+    }
+}
+
+impl From<RepositoryError> for DeployError {
+    fn from(error: RepositoryError) -> Self {
+        Self::Commit(error.into())
+    }
+}
+
+fn refusal(answered: &Answered) -> String {
+    let judgement = &answered.judgement;
+    let reasons: Vec<&str> =
+        judgement.blockers.iter().take(3).map(|blocker| blocker.reason.as_str()).collect();
+    let more = judgement.blockers.len().saturating_sub(reasons.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let verdict = match judgement.verdict {
+        Kind::Unknown => "nobody can tell whether it may go",
+        Kind::Clear | Kind::Blocked => "it may not go",
+    };
+    format!("{verdict}: {}{more}", reasons.join("; "))
+}
+
+fn check(wish: &Wish) -> Result<(), InvalidDeploy> {
+    let is_text = |text: &str, most| (1..=most).contains(&text.trim().chars().count());
+    for (name, text) in [("version", &wish.version), ("url", &wish.url), ("by", &wish.by)] {
+        if text.as_deref().is_some_and(|text| !is_text(text, MOST_TEXT_CHARS)) {
+            return Err(InvalidDeploy::Text(name));
+        }
+    }
+    if wish.lease_seconds.is_some_and(|seconds| !LEASE_SECONDS.contains(&seconds)) {
+        return Err(InvalidDeploy::Lease);
+    }
+    let reason = wish.override_reason.as_deref();
+    if reason.is_some_and(|reason| !is_text(reason, MOST_REASON_CHARS)) {
+        return Err(InvalidDeploy::Override);
+    }
+    Ok(())
+}
+
+/// The environments whose gates change with a deploy: its own, and those with freezes that wait for
+/// it. In the order in which everybody takes them.
+async fn gates(
+    tx: &mut Tx,
+    project: ProjectId,
+    environment: &str,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut names: BTreeSet<String> =
+        tx.list_frozen_for(project, environment).await?.into_iter().collect();
+    names.insert(environment.to_owned());
+    Ok(names)
+}
+
+/// Raises the gates that change with a deploy; gives the version of its own.
+async fn raise(tx: &mut Tx, project: ProjectId, environment: &str) -> Result<i64, StoreError> {
+    let mut own = 0;
+    for name in gates(tx, project, environment).await? {
+        let version = tx.raise_gate(project, &name).await?;
+        if name == environment {
+            own = version;
+        }
+    }
+    Ok(own)
+}
+
+/// Starts a deploy, if the gate lets it.
+///
+/// # Errors
+/// [`DeployError::Refused`] with the verdict.
+pub async fn start(
+    repositories: &Repositories,
+    asked: &Asked<'_>,
+    wish: Wish,
+    actor: &str,
+) -> Result<Deploy, DeployError> {
+    check(&wish)?;
+    let mut last = None;
+    for _ in 0..MOST_JUDGEMENTS {
+        let answered = ask(repositories, asked).await?;
+        let unsure = answered.clone();
+        let pass = answered.pass(wish.override_reason.clone()).map_err(DeployError::Refused)?;
+        match take(repositories, asked, &wish, pass, actor).await {
+            Ok(deploy) => return Ok(deploy),
+            Err(StoreError::Raced) => last = Some(unsure),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let Some(mut answered) = last else { return Err(StoreError::Raced.into()) };
+    let reason = "locks, freezes and deploys of the environment keep changing; try again";
+    let blocker = crate::domain::gate::Blocker::locks_unreadable(reason.to_owned());
+    answered.judgement.blockers.push(blocker);
+    answered.judgement.verdict = Kind::Unknown;
+    Err(DeployError::Refused(Box::new(answered)))
+}
+
+/// Takes the slot, if nothing changed since the gate was asked.
+async fn take(
+    repositories: &Repositories,
+    asked: &Asked<'_>,
+    wish: &Wish,
+    pass: Pass,
+    actor: &str,
+) -> Result<Deploy, StoreError> {
+    let (project, environment) = (asked.project.id, asked.environment.name.as_str());
+    let now = repositories.now();
+    let mut tx = repositories.store().write().await?;
+    if raise(&mut tx, project, environment).await? != pass.gate_version() + 1 {
+        return Err(StoreError::Raced);
+    }
+    if let Some(running) = tx.find_running_deploy(project, environment).await? {
+        if running.is_holding(now) {
+            return Err(StoreError::Raced);
+        }
+        tx.lose_deploy(running.id, now).await?;
+    }
+    let lease_seconds = wish.lease_seconds.unwrap_or(u32::try_from(LEASE.as_secs()).unwrap_or(600));
+    let deploy = Deploy {
+        id: ProjectItemId { project, id: repositories.clock().id() },
+        number: tx.take_deploy_number(project).await?,
+        environment: environment.to_owned(),
+        repository: pass.repository,
+        sha: pass.sha,
+        version: wish.version.clone(),
+        url: wish.url.clone(),
+        by: wish.by.clone().unwrap_or_else(|| actor.to_owned()),
+        status: DeployStatus::Running,
+        is_gated: true,
+        override_reason: pass.override_reason.clone(),
+        gate: Some(pass.judgement.clone()),
+        lease_seconds,
+        lease_until: Some(now.plus(Duration::from_secs(lease_seconds.into()))),
+        started_at: now,
+        finished_at: None,
+        exit_code: None,
+        n_output: 0,
+        outcome: None,
+    };
+    tx.insert_deploy(&deploy).await?;
+    if let Some(reason) = &pass.override_reason {
+        let text =
+            format!("{} overrode the gate for deploy {}: {reason}", deploy.by, deploy.number);
+        tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
+    }
+    tx.commit().await?;
+    keep(repositories, deploy.repository, deploy.sha).await;
+    Ok(deploy)
+}
+
+async fn keep(repositories: &Repositories, repository: Option<RepositoryId>, sha: Sha) {
+    if let Some(repository) = repository {
+        repositories.keep(repository, BTreeSet::from([sha])).await;
+    }
+}
+
+/// Notes something on every lock that a deploy passed.
+async fn tell_locks(
+    tx: &mut Tx,
+    repositories: &Repositories,
+    deploy: &Deploy,
+    text: &str,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let now = repositories.now();
+    let (project, page) = (deploy.id.project, (uuid::Uuid::nil(), MOST_TOLD));
+    let filter = (LockFilter::Active, now);
+    for lock in tx.list_locks(project, &deploy.environment, filter, page).await? {
+        let comment = LockComment { at: now, actor: actor.to_owned(), text: text.to_owned() };
+        tx.insert_lock_comment(lock.id, repositories.clock().id(), &comment).await?;
+    }
+    Ok(())
+}
+
+/// Records a deploy that is over, without asking the gate.
+///
+/// # Errors
+/// [`DeployError`].
+pub async fn record(
+    repositories: &Repositories,
+    (project, environment): (&Project, &Environment),
+    commit: &NamedCommit,
+    wish: Wish,
+    over: Over,
+    actor: &str,
+) -> Result<Deploy, DeployError> {
+    check(&wish)?;
+    let now = repositories.now();
+    let (started_at, finished_at) = times(over.started_at, over.finished_at, now)?;
+    let mut histories = Histories::load(repositories, project.id).await?;
+    let (repository, sha) = locate(repositories, &mut histories, project, commit).await?;
+    let status = if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
+    let mut tx = repositories.store().write().await?;
+    raise(&mut tx, project.id, &environment.name).await?;
+    let deploy = Deploy {
+        id: ProjectItemId { project: project.id, id: repositories.clock().id() },
+        number: tx.take_deploy_number(project.id).await?,
+        environment: environment.name.clone(),
+        repository,
+        sha,
+        version: wish.version,
+        url: wish.url,
+        by: wish.by.unwrap_or_else(|| actor.to_owned()),
+        status,
+        is_gated: false,
+        override_reason: None,
+        gate: None,
+        lease_seconds: 0,
+        lease_until: None,
+        started_at,
+        finished_at: Some(finished_at),
+        exit_code: over.exit_code,
+        n_output: 0,
+        outcome: None,
+    };
+    tx.insert_deploy(&deploy).await?;
+    let text = format!("deploy {} was recorded without asking the gate", deploy.number);
+    tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
+    tx.settle_soon(project.id, now).await?;
+    tx.commit().await?;
+    keep(repositories, deploy.repository, deploy.sha).await;
+    ended(repositories, project, deploy, actor).await
+}
+
+/// Ends a deploy. The same again gives the same answer.
+///
+/// # Errors
+/// [`DeployError::Ended`] when it ended otherwise.
+pub async fn finish(
+    repositories: &Repositories,
+    project: &Project,
+    id: ProjectItemId,
+    over: Over,
+    actor: &str,
+) -> Result<Option<Deploy>, DeployError> {
+    let status = if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
+    let mut tx = repositories.store().write().await?;
+    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    match deploy.status {
+        DeployStatus::Running | DeployStatus::Lost => {}
+        ended if ended != status => return Err(DeployError::Ended(ended)),
+        DeployStatus::Succeeded | DeployStatus::Failed => {
+            drop(tx);
+            // Whoever ended it may have been cut off before it was seen to.
+            return ended_again(repositories, project, deploy, actor).await.map(Some);
+        }
+    }
+    let now = repositories.now();
+    let (_, finished_at) = times(Some(deploy.started_at), over.finished_at, now)?;
+    let deploy = Deploy {
+        status,
+        exit_code: over.exit_code,
+        finished_at: Some(finished_at),
+        lease_until: None,
+        ..deploy
+    };
+    if !tx.finish_deploy(&deploy, now).await? {
+        return Err(StoreError::Raced.into());
+    }
+    raise(&mut tx, id.project, &deploy.environment).await?;
+    tx.settle_soon(id.project, now).await?;
+    tx.commit().await?;
+    ended(repositories, project, deploy, actor).await.map(Some)
+}
+
+async fn ended_again(
+    repositories: &Repositories,
+    project: &Project,
+    deploy: Deploy,
+    actor: &str,
+) -> Result<Deploy, DeployError> {
+    if deploy.outcome.is_some() || deploy.status != DeployStatus::Succeeded {
+        return Ok(deploy);
+    }
+    ended(repositories, project, deploy, actor).await
+}
+
+/// What follows when a deploy has ended.
+async fn ended(
+    repositories: &Repositories,
+    project: &Project,
+    deploy: Deploy,
+    actor: &str,
+) -> Result<Deploy, DeployError> {
+    if deploy.status != DeployStatus::Succeeded {
+        return Ok(Deploy { outcome: Some(Outcome::default()), ..deploy });
+    }
+    if let (Some(version), Some(repository)) = (&deploy.version, deploy.repository) {
+        let build = Build::default().with(repository, deploy.sha);
+        releases::register(repositories, project.id, version, build, actor).await?;
+    }
+    let outcome = landing::settle_deploy(repositories, project, &deploy).await?;
+    repositories.hint();
+    Ok(Deploy { outcome: Some(outcome), ..deploy })
+}
+
+/// Gives a deploy up: its slot is free.
+///
+/// # Errors
+/// [`DeployError::Ended`] when it has ended.
+pub async fn abandon(
+    repositories: &Repositories,
+    id: ProjectItemId,
+) -> Result<Option<Deploy>, DeployError> {
+    let mut tx = repositories.store().write().await?;
+    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    match deploy.status {
+        DeployStatus::Lost => return Ok(Some(deploy)),
+        DeployStatus::Succeeded | DeployStatus::Failed => {
+            return Err(DeployError::Ended(deploy.status));
+        }
+        DeployStatus::Running => {}
+    }
+    tx.lose_deploy(id, repositories.now()).await?;
+    raise(&mut tx, id.project, &deploy.environment).await?;
+    tx.commit().await?;
+    Ok(repositories.store().read().await?.find_deploy(id).await?)
+}
+
+/// Notes which deploys were not heard of for too long.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn lose_silent(repositories: &Repositories) -> Result<usize, StoreError> {
+    let now = repositories.now();
+    let silent = repositories.store().read().await?.list_lost_deploys(now).await?;
+    let n_silent = silent.len();
+    for deploy in silent {
+        let mut tx = repositories.store().write().await?;
+        // As it is now: it may have been heard of.
+        let current = tx.find_deploy(deploy.id).await?;
+        if current
+            .is_some_and(|deploy| deploy.status == DeployStatus::Running && !deploy.is_holding(now))
+        {
+            tx.lose_deploy(deploy.id, now).await?;
+            raise(&mut tx, deploy.id.project, &deploy.environment).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(n_silent)
+}
+
+/// Renews the lease of a deploy.
+///
+/// # Errors
+/// [`DeployError::Ended`] when it does not run any more: another may have its slot.
+pub async fn heartbeat(
+    repositories: &Repositories,
+    id: ProjectItemId,
+) -> Result<Option<Deploy>, DeployError> {
+    let mut tx = repositories.store().write().await?;
+    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    if deploy.status != DeployStatus::Running {
+        return Err(DeployError::Ended(deploy.status));
+    }
+    let until = repositories.now().plus(Duration::from_secs(deploy.lease_seconds.into()));
+    if !tx.renew_deploy(id, until).await? {
+        return Err(StoreError::Raced.into());
+    }
+    tx.commit().await?;
+    Ok(Some(Deploy { lease_until: Some(until), ..deploy }))
+}
+
+/// Appends output at an offset; what is there already is not added again. Secrets in it are masked.
+///
+/// # Errors
+/// [`DeployError::Gap`] when output before it is missing.
+pub async fn output(
+    repositories: &Repositories,
+    id: ProjectItemId,
+    (offset, text): (Option<u64>, &str),
+) -> Result<Option<Deploy>, DeployError> {
+    let rules = repositories.store().read().await?.find_scrub_rules(id.project).await?;
+    let scrubber = Scrubber::new(&rules.unwrap_or_default()).unwrap_or_default();
+    let mut tx = repositories.store().write().await?;
+    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    let there = deploy.n_output;
+    let offset = offset.unwrap_or(there);
+    if offset > there {
+        return Err(DeployError::Gap(there));
+    }
+    let known = usize::try_from(there - offset).unwrap_or(usize::MAX);
+    let new = text.get(known..).unwrap_or_default();
+    let room = MOST_OUTPUT_BYTES.saturating_sub(there);
+    let new = bounded(new, usize::try_from(room).unwrap_or(usize::MAX));
+    let until = repositories.now().plus(Duration::from_secs(deploy.lease_seconds.into()));
+    if deploy.status == DeployStatus::Running {
+        tx.renew_deploy(id, until).await?;
+    }
+    if !new.is_empty() {
+        tx.append_output(id, there, &scrubber.masked(new)).await?;
+    }
+    tx.commit().await?;
+    Ok(repositories.store().read().await?.find_deploy(id).await?)
+}
+
+/// The beginning of a text, at most so many bytes.
+fn bounded(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}

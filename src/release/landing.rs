@@ -1,0 +1,364 @@
+//! What is deployed, and what that means for issues with fixes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::answers::{Question, answers};
+use super::histories::Histories;
+use super::rearm;
+use super::repositories::{Repositories, RepositoryError};
+use crate::domain::build::Build;
+use crate::domain::containment::Containment;
+use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
+use crate::domain::fix::{Answer, FixId, FixState, Problem, Unknown};
+use crate::domain::id::IssueId;
+use crate::domain::lifecycle::{ACTOR, Change, Landing, Note};
+use crate::domain::lock::{LockFilter, Released};
+use crate::domain::project::{Environment, Project};
+use crate::domain::repository::RepositoryId;
+use crate::domain::time::Timestamp;
+use crate::journal::{MOST_RACES, note};
+use crate::store::deploy::Deployed;
+use crate::store::fix::{Current, Kind, Landed};
+use crate::store::{StoreError, Tx};
+
+/// What a deploy means for fixes that nobody can tell of yet is looked at again after this.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// What a deploy means is looked at again for so long.
+const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
+
+/// What is deployed on an environment now.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn deployed(
+    tx: &mut Tx,
+    project: &Project,
+    environment: &str,
+    now: Timestamp,
+) -> Result<Deployed, StoreError> {
+    let repositories: Vec<RepositoryId> =
+        tx.list_repositories(project.id).await?.into_iter().map(|one| one.id).collect();
+    tx.deployed_at(project.id, environment, &repositories, now).await
+}
+
+/// Looks at all that is deployed for one issue, as if it had just been deployed.
+///
+/// # Errors
+/// [`RepositoryError`].
+pub async fn look_at(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: &Project,
+    issue: IssueId,
+) -> Result<(), RepositoryError> {
+    let current = {
+        let mut tx = repositories.store().read().await?;
+        tx.list_fixes_of(project.id, &[issue]).await?.remove(&issue)
+    };
+    let Some(current) = current else { return Ok(()) };
+    let mut is_all = true;
+    for environment in &project.environments {
+        let (deployed, current) = {
+            let mut tx = repositories.store().read().await?;
+            let now = repositories.now();
+            let deployed = deployed(&mut tx, project, &environment.name, now).await?;
+            // The environment before may have changed it.
+            (deployed, tx.list_fixes_of(project.id, &[issue]).await?)
+        };
+        let fixes: Vec<Current> = current.into_values().collect();
+        is_all &=
+            land(repositories, histories, project, environment, &deployed, fixes).await?.is_all;
+    }
+    if is_all {
+        let mut tx = repositories.store().write().await?;
+        tx.fix_looked(project.id, current.fix.id, repositories.now()).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Sees to what a deploy means for issues, and notes what it did.
+///
+/// # Errors
+/// [`RepositoryError`]; it is tried again then.
+pub async fn settle_deploy(
+    repositories: &Repositories,
+    project: &Project,
+    deploy: &Deploy,
+) -> Result<Outcome, RepositoryError> {
+    let mut outcome = deploy.outcome.clone().unwrap_or_default();
+    let mut again_at = None;
+    if let Some(environment) = project.environment(&deploy.environment)
+        && deploy.status == DeployStatus::Succeeded
+    {
+        let mut histories = Histories::load(repositories, project.id).await?;
+        let (deployed, fixes) = {
+            let mut tx = repositories.store().read().await?;
+            let now = repositories.now();
+            let deployed = deployed(&mut tx, project, &environment.name, now).await?;
+            (deployed, tx.list_fixes(project.id).await?)
+        };
+        if !fixes.is_empty() && !histories.knows(&deployed.build) {
+            histories.refresh(repositories, project.id).await?;
+        }
+        let done = land(repositories, &histories, project, environment, &deployed, fixes).await?;
+        outcome.resolved.extend(done.outcome.resolved);
+        outcome.released_locks.extend(done.outcome.released_locks);
+        outcome.taken_back.extend(done.outcome.taken_back);
+        let now = repositories.now();
+        let is_hopeful = now.since(deploy.started_at) < GIVE_UP_AFTER;
+        again_at = (!done.is_all && is_hopeful).then(|| now.plus(AGAIN));
+    }
+    let mut tx = repositories.store().write().await?;
+    tx.set_outcome(deploy.id, &outcome, again_at).await?;
+    tx.commit().await?;
+    Ok(outcome)
+}
+
+/// What was done, and whether all of it could be.
+#[derive(Debug, Default)]
+struct Done {
+    outcome: Outcome,
+    is_all: bool,
+}
+
+/// Lands fixes on an environment.
+async fn land(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: &Project,
+    environment: &Environment,
+    deployed: &Deployed,
+    fixes: Vec<Current>,
+) -> Result<Done, RepositoryError> {
+    let mut done = Done { is_all: true, ..Done::default() };
+    let Some(last) = &deployed.last else { return Ok(done) };
+    let counts = |one: &Current| {
+        let is_proven =
+            one.fix.problem != Some(Problem::SeenInRelease) || last.started_at > one.fix.at;
+        one.state != FixState::Failed && is_proven
+    };
+    let fixes: Vec<Current> = fixes.into_iter().filter(counts).collect();
+    if fixes.is_empty() {
+        return Ok(done);
+    }
+    let (landed, locked) = {
+        let mut tx = repositories.store().read().await?;
+        let landed = tx.list_landed(project.id, &environment.name).await?;
+        let filter = (LockFilter::Active, repositories.now());
+        let most = (uuid::Uuid::nil(), i64::MAX);
+        let locks = tx.list_locks(project.id, &environment.name, filter, most).await?;
+        let locked: BTreeSet<IssueId> = locks.iter().filter_map(|lock| lock.issue()).collect();
+        (landed, locked)
+    };
+    let questions: Vec<Question> =
+        fixes.iter().map(|one| Question::of(&one.fix, Kind::Fix)).collect();
+    let said = answers(repositories, histories, project.id, &deployed.build, &questions).await?;
+    let completes = project.completes_in(&environment.name);
+    for one in fixes {
+        let Some(answer) = said.get(&one.fix.id) else { continue };
+        let was_there = landed.contains(&one.fix.id);
+        let is_due = match answer.containment {
+            Containment::Contained { .. } => {
+                let is_complete = one.is_complete && one.state == FixState::Standing;
+                !was_there || (completes && !is_complete) || locked.contains(&one.fix.issue)
+            }
+            Containment::Absent | Containment::Reverted { .. } => was_there,
+            Containment::Conflicted { .. } => one.fix.problem != Some(Problem::Conflicted),
+            Containment::Unknown => {
+                // The rest is known with another deploy, or once the fix is pushed.
+                done.is_all &= answer.unknown != Some(Unknown::BuildNotPushed);
+                false
+            }
+        };
+        if is_due {
+            let site = Site { project, environment: &environment.name, completes, last };
+            site.land_one(repositories, one, answer, &mut done.outcome).await?;
+        }
+    }
+    Ok(done)
+}
+
+/// Where fixes land.
+struct Site<'a> {
+    project: &'a Project,
+    environment: &'a str,
+    completes: bool,
+    last: &'a Deploy,
+}
+
+impl Site<'_> {
+    async fn land_one(
+        &self,
+        repositories: &Repositories,
+        current: Current,
+        answer: &Answer,
+        outcome: &mut Outcome,
+    ) -> Result<(), RepositoryError> {
+        for _ in 0..MOST_RACES {
+            let mut tx = repositories.store().write().await?;
+            let mut did = outcome.clone();
+            match self.write(&mut tx, repositories, &current, answer, &mut did).await {
+                Ok(()) => {
+                    tx.commit().await?;
+                    *outcome = did;
+                    return Ok(());
+                }
+                Err(StoreError::Raced) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Raced.into())
+    }
+
+    async fn write(
+        &self,
+        tx: &mut Tx,
+        repositories: &Repositories,
+        current: &Current,
+        answer: &Answer,
+        outcome: &mut Outcome,
+    ) -> Result<(), StoreError> {
+        let (project, clock) = (self.project.id, repositories.clock());
+        let found = tx.find_issue_by_id(self.project, current.fix.issue).await?;
+        let Some(mut issue) = found else { return Ok(()) };
+        // Another fix by now is another question.
+        if issue.state.fix.is_none_or(|fix| fix.id != current.fix.id) {
+            return Ok(());
+        }
+        let landings = tx.list_landings(project, current.fix.id).await?;
+        let deploy = self.last.id.to_string();
+        let landing = Landing {
+            environment: self.environment,
+            deploy: &deploy,
+            at: self.last.finished_at.unwrap_or(self.last.started_at),
+            completes: self.completes,
+            was_there: landings.iter().any(|one| one.environment == self.environment),
+            answer,
+        };
+        let before = issue.state.clone();
+        let (state, noted, changes) = issue.state.clone().land(&landing);
+        issue.state = state;
+        if issue.state == before {
+            // Digest must not add an event to an issue whose locks change.
+            tx.lock_issue(project, issue.id).await?;
+        } else {
+            tx.update_issue_state(&issue).await?;
+        }
+        self.write_note(tx, current.fix.id, landing.at, noted).await?;
+        for change in changes {
+            if matches!(change, Change::ResolvedByDeploy { .. }) {
+                outcome.resolved.push(issue.short_id.to_string());
+            }
+            if matches!(change, Change::FixTakenBack { .. }) {
+                outcome.taken_back.push(issue.short_id.to_string());
+            }
+            note(tx, clock, project, issue.id, change, ACTOR).await?;
+        }
+        self.write_problem(tx, repositories, current, answer).await?;
+        if answer.containment.is_contained() {
+            for lock in tx.list_locks_of(project, issue.id).await? {
+                if lock.environment != self.environment || lock.released.is_some() {
+                    continue;
+                }
+                let reason = answer.about(self.environment).to_string();
+                let released = Released {
+                    at: clock.now(),
+                    by: ACTOR.to_owned(),
+                    reason: reason.clone(),
+                    fix: Some(current.fix.id),
+                };
+                tx.release_lock(lock.id, &released).await?;
+                let id = lock.id.to_string();
+                let environment = lock.environment;
+                let change = Change::Unlocked { environment, lock: id.clone(), reason };
+                note(tx, clock, project, issue.id, change, ACTOR).await?;
+                outcome.released_locks.push(id);
+            }
+        }
+        if noted == Note::Ends {
+            rearm::locks(tx, clock, project, issue.id, Some(self.environment)).await?;
+        }
+        tx.raise_gates_of(project, issue.id).await
+    }
+
+    async fn write_note(
+        &self,
+        tx: &mut Tx,
+        fix: FixId,
+        at: Timestamp,
+        noted: Note,
+    ) -> Result<(), StoreError> {
+        let project = self.project.id;
+        match noted {
+            Note::Stays => Ok(()),
+            Note::Ends => tx.delete_landing(project, fix, self.environment).await,
+            Note::Begins => {
+                let environment = self.environment.to_owned();
+                let deploy = self.last.id.id;
+                let landed = Landed { environment, deploy, sha: self.last.sha, at };
+                tx.insert_landing(project, fix, &landed).await
+            }
+        }
+    }
+
+    /// A conflict is noted, and forgotten once there is none; so is that a fix was seen in a release,
+    /// once a later deploy has it.
+    async fn write_problem(
+        &self,
+        tx: &mut Tx,
+        repositories: &Repositories,
+        current: &Current,
+        answer: &Answer,
+    ) -> Result<(), StoreError> {
+        let problem = match answer.containment {
+            Containment::Conflicted { .. } => Some(Problem::Conflicted),
+            Containment::Contained { .. } => None,
+            Containment::Absent | Containment::Reverted { .. } | Containment::Unknown => {
+                return Ok(());
+            }
+        };
+        if problem == current.fix.problem {
+            return Ok(());
+        }
+        let fix = crate::domain::fix::Fix { problem, ..current.fix.clone() };
+        tx.update_fix(self.project.id, &fix).await?;
+        let change = Change::FixProblem { problem };
+        note(tx, repositories.clock(), self.project.id, fix.issue, change, ACTOR).await
+    }
+}
+
+/// The first branch that counts, and the commit on it, if that takes a standing fix back.
+///
+/// # Errors
+/// [`RepositoryError`].
+pub async fn reverted_on(
+    repositories: &Repositories,
+    project: &Project,
+    current: &Current,
+) -> Result<Option<(String, String)>, RepositoryError> {
+    if current.state != FixState::Standing {
+        return Ok(None);
+    }
+    let histories = Histories::load(repositories, project.id).await?;
+    let question = [Question::of(&current.fix, Kind::Fix)];
+    for commit in &current.fix.commits {
+        let Some(id) = commit.repository else { continue };
+        let repository = histories.repositories.iter().find(|one| one.id == id);
+        let (Some(repository), Some(snapshot)) = (repository, histories.snapshot(id)) else {
+            continue;
+        };
+        let names = snapshot.branches.keys().map(String::as_str);
+        let Some(branch) = repository.branches.first(names) else { continue };
+        let Some(tip) = snapshot.branches.get(branch) else { continue };
+        let build = Build::default().with(id, *tip);
+        let said = answers(repositories, &histories, project.id, &build, &question).await?;
+        let answer = said.get(&current.fix.id);
+        if let Some(Containment::Reverted { by, .. }) = answer.map(|answer| &answer.containment) {
+            return Ok(Some((branch.to_owned(), by.short())));
+        }
+    }
+    Ok(None)
+}

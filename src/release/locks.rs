@@ -1,0 +1,194 @@
+//! Locks of environments: made, refreshed, released.
+
+use super::repositories::Repositories;
+use crate::clock::Clock;
+use crate::domain::id::{IssueId, ProjectId, ShortId};
+use crate::domain::issue::Issue;
+use crate::domain::lifecycle::Change;
+use crate::domain::lock::{InvalidLock, Lock, MOST_LOCKS, ProjectItemId, Released, Subject, check};
+use crate::domain::project::{Environment, Project};
+use crate::journal::note;
+use crate::store::lock::LockComment;
+use crate::store::{StoreError, Tx};
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// What is wanted makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] InvalidLock),
+    /// There is no such issue.
+    #[error("there is no issue {0}")]
+    NoIssue(ShortId),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Locks an environment for a person or a script; false when a lock of the same key is refreshed.
+///
+/// # Errors
+/// [`LockError`].
+pub async fn lock(
+    repositories: &Repositories,
+    project: &Project,
+    environment: &Environment,
+    subject: Subject,
+    owner: &str,
+) -> Result<(Lock, bool), LockError> {
+    let now = repositories.now();
+    check(&subject, now)?;
+    let mut tx = repositories.store().write().await?;
+    // Whoever locks the same environment waits here.
+    tx.raise_gate(project.id, &environment.name).await?;
+    if let Some(mut known) = find(&mut tx, project, environment, &subject).await? {
+        if known.is_active(now) {
+            if matches!(subject, Subject::Manual { .. }) {
+                known.subject = subject;
+                tx.refresh_lock(&known).await?;
+            }
+            tx.commit().await?;
+            return Ok((known, false));
+        }
+        let released = Released {
+            at: known.expires_at().unwrap_or(now),
+            by: known.owner.clone(),
+            reason: "expired".to_owned(),
+            fix: None,
+        };
+        tx.release_lock(known.id, &released).await?;
+    }
+    if tx.count_locks(project.id, &environment.name).await? >= MOST_LOCKS {
+        return Err(InvalidLock::TooMany.into());
+    }
+    let lock = Lock {
+        id: ProjectItemId { project: project.id, id: repositories.clock().id() },
+        environment: environment.name.clone(),
+        subject,
+        owner: owner.to_owned(),
+        created_at: now,
+        released: None,
+    };
+    tx.insert_lock(&lock).await?;
+    if let Some(issue) = lock.issue() {
+        let (environment, lock) = (environment.name.clone(), lock.id.to_string());
+        let change = Change::Locked { environment, lock };
+        note(&mut tx, repositories.clock(), project.id, issue, change, owner).await?;
+    }
+    tx.commit().await?;
+    Ok((lock, true))
+}
+
+async fn find(
+    tx: &mut Tx,
+    project: &Project,
+    environment: &Environment,
+    subject: &Subject,
+) -> Result<Option<Lock>, StoreError> {
+    match subject {
+        Subject::Issue(issue) => tx.find_lock_by_issue(project.id, &environment.name, *issue).await,
+        Subject::Manual { key: Some(key), .. } => {
+            tx.find_lock_by_key(project.id, &environment.name, key).await
+        }
+        Subject::Manual { key: None, .. } => Ok(None),
+    }
+}
+
+/// The issue that is to lock an environment of its project.
+///
+/// # Errors
+/// [`LockError::NoIssue`], [`InvalidLock::OtherProject`].
+pub async fn issue_of(tx: &mut Tx, project: &Project, id: ShortId) -> Result<Issue, LockError> {
+    if id.prefix != project.prefix {
+        return Err(InvalidLock::OtherProject(id).into());
+    }
+    let found = tx.find_issue(project, id.number).await?;
+    let Some(issue) = found else { return Err(LockError::NoIssue(id)) };
+    let Some(survivor) = issue.merged_into else { return Ok(issue) };
+    let survivor = tx.find_issue_by_id(project, survivor).await?;
+    survivor.ok_or(LockError::NoIssue(id))
+}
+
+/// Releases a lock; whoever releases what is released changes nothing.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn release(
+    repositories: &Repositories,
+    lock: &Lock,
+    reason: &str,
+    by: &str,
+) -> Result<(), StoreError> {
+    let mut tx = repositories.store().write().await?;
+    let project = lock.id.project;
+    let at = repositories.now();
+    let released = Released { at, by: by.to_owned(), reason: reason.to_owned(), fix: None };
+    if tx.release_lock(lock.id, &released).await?
+        && let Some(issue) = lock.issue()
+    {
+        let (environment, lock) = (lock.environment.clone(), lock.id.to_string());
+        let change = Change::Unlocked { environment, lock, reason: reason.to_owned() };
+        note(&mut tx, repositories.clock(), project, issue, change, by).await?;
+    }
+    tx.raise_gate(project, &lock.environment).await?;
+    tx.commit().await
+}
+
+/// Releases all locks of an issue.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn release_all_of(
+    tx: &mut Tx,
+    clock: &Clock,
+    project: ProjectId,
+    issue: IssueId,
+    by: &str,
+) -> Result<(), StoreError> {
+    let reason = "the issue was resolved";
+    for lock in tx.list_locks_of(project, issue).await? {
+        let at = clock.now();
+        let released = Released { at, by: by.to_owned(), reason: reason.to_owned(), fix: None };
+        if tx.release_lock(lock.id, &released).await? {
+            let (environment, lock) = (lock.environment, lock.id.to_string());
+            let change = Change::Unlocked { environment, lock, reason: reason.to_owned() };
+            note(tx, clock, project, issue, change, by).await?;
+        }
+    }
+    tx.raise_gates_of(project, issue).await
+}
+
+/// Gives a lock to somebody.
+///
+/// # Errors
+/// [`StoreError::Raced`] when it is released.
+pub async fn assign(
+    repositories: &Repositories,
+    lock: &Lock,
+    to: Option<String>,
+) -> Result<(), StoreError> {
+    let Subject::Manual { reason, key, expires_at, .. } = lock.subject.clone() else {
+        return Ok(());
+    };
+    let subject = Subject::Manual { reason, key, expires_at, assignee: to };
+    let mut tx = repositories.store().write().await?;
+    tx.refresh_lock(&Lock { subject, ..lock.clone() }).await?;
+    tx.raise_gate(lock.id.project, &lock.environment).await?;
+    tx.commit().await
+}
+
+/// Says something about a lock.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn comment(
+    repositories: &Repositories,
+    lock: &Lock,
+    text: String,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let mut tx = repositories.store().write().await?;
+    let comment = LockComment { at: repositories.now(), actor: actor.to_owned(), text };
+    tx.insert_lock_comment(lock.id, repositories.clock().id(), &comment).await?;
+    tx.commit().await
+}

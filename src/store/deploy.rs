@@ -1,0 +1,548 @@
+//! Deploys, their output, and the gates of environments.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::counters::count;
+use super::error::StoreError;
+use super::fix::sha_of;
+use super::tx::{Tx, execute, on, statements};
+use crate::domain::build::Build;
+use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
+use crate::domain::freeze::DeployTimes;
+use crate::domain::id::ProjectId;
+use crate::domain::lock::ProjectItemId;
+use crate::domain::repository::RepositoryId;
+use crate::domain::time::Timestamp;
+
+#[derive(FromRow)]
+struct DeployRow {
+    project_id: i64,
+    id: Uuid,
+    number: i64,
+    environment: String,
+    repository_id: Option<Uuid>,
+    sha: Vec<u8>,
+    version: Option<String>,
+    url: Option<String>,
+    run_by: String,
+    status: String,
+    is_gated: bool,
+    override_reason: Option<String>,
+    gate: Option<String>,
+    lease_seconds: i64,
+    lease_until: Option<i64>,
+    started_at: i64,
+    finished_at: Option<i64>,
+    exit_code: Option<i64>,
+    n_output: i64,
+    outcome: Option<String>,
+}
+
+impl DeployRow {
+    fn deploy(self) -> Result<Deploy, StoreError> {
+        let id = self.id;
+        let corrupt = |column| StoreError::corrupt("deploys", column, id);
+        let gate = self.gate.map(|gate| serde_json::from_str(&gate)).transpose();
+        let outcome = self.outcome.map(|outcome| serde_json::from_str(&outcome)).transpose();
+        Ok(Deploy {
+            id: ProjectItemId { project: ProjectId(self.project_id), id },
+            number: self.number,
+            environment: self.environment,
+            repository: self.repository_id.map(RepositoryId),
+            sha: sha_of(&self.sha, "deploys", id)?,
+            version: self.version,
+            url: self.url,
+            by: self.run_by,
+            status: DeployStatus::parse(&self.status).ok_or_else(|| corrupt("status"))?,
+            is_gated: self.is_gated,
+            override_reason: self.override_reason,
+            gate: gate.map_err(|_| corrupt("gate"))?,
+            lease_seconds: u32::try_from(self.lease_seconds)
+                .map_err(|_| corrupt("lease_seconds"))?,
+            lease_until: self.lease_until.map(Timestamp::from_micros),
+            started_at: Timestamp::from_micros(self.started_at),
+            finished_at: self.finished_at.map(Timestamp::from_micros),
+            exit_code: self.exit_code.and_then(|code| i32::try_from(code).ok()),
+            n_output: self.n_output.unsigned_abs(),
+            outcome: outcome.map_err(|_| corrupt("outcome"))?,
+        })
+    }
+}
+
+/// What is deployed on an environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deployed {
+    /// Its commits.
+    pub build: Build,
+    /// The deploy that ended last.
+    pub last: Option<Deploy>,
+}
+
+macro_rules! columns {
+    () => {
+        "project_id, id, number, environment, repository_id, sha, version, url, run_by, status,
+        is_gated, override_reason, gate, lease_seconds, lease_until, started_at, finished_at,
+        exit_code, n_output, outcome"
+    };
+}
+macro_rules! select {
+    ($condition:literal) => {
+        concat!("SELECT ", columns!(), " FROM deploys WHERE project_id = $1 AND ", $condition)
+    };
+}
+const FIND: &str = select!("id = $2");
+const FIND_RUNNING: &str = select!("environment = $2 AND status = 'running'");
+const LIST: &str = select!("number < $2 ORDER BY number DESC LIMIT $3");
+const LIST_OF: &str = select!("environment = $4 AND number < $2 ORDER BY number DESC LIMIT $3");
+const FIND_DEPLOYED: &str = select!(
+    "environment = $2 AND repository_id = $3 AND status = 'succeeded' AND finished_at <= $4
+    ORDER BY finished_at DESC, number DESC LIMIT 1"
+);
+const FIND_LAST: &str = select!(
+    "environment = $2 AND status = 'succeeded' AND finished_at <= $3
+    ORDER BY finished_at DESC, number DESC LIMIT 1"
+);
+const LIST_TIMES: &str = "SELECT started_at, finished_at FROM deploys
+    WHERE project_id = $1 AND environment = $2 AND started_at >= $3 ORDER BY started_at";
+const LIST_ENDS: &str = "SELECT finished_at FROM deploys
+    WHERE project_id = $1 AND environment = $2 AND status = 'succeeded' AND finished_at > $3
+        AND finished_at <= $4 ORDER BY finished_at LIMIT $5";
+const INSERT: &str = "INSERT INTO deploys (project_id, id, number, environment, repository_id, sha,
+        version, url, run_by, status, is_gated, override_reason, gate, lease_seconds, lease_until,
+        started_at, finished_at, exit_code, n_output, settle_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, $19)";
+const TAKE_NUMBER: &str = "INSERT INTO project_counters (project_id, name, value)
+    VALUES ($1, 'deploy_number', 1) ON CONFLICT (project_id, name)
+    DO UPDATE SET value = project_counters.value + 1 RETURNING value";
+const FINISH: &str = "UPDATE deploys SET status = $3, exit_code = $4, finished_at = $5,
+        lease_until = NULL, settle_at = $6
+    WHERE project_id = $1 AND id = $2 AND status IN ('running', 'lost')";
+const LOSE: &str = "UPDATE deploys SET status = 'lost', lease_until = NULL, finished_at = $3
+    WHERE project_id = $1 AND id = $2 AND status = 'running'";
+const RENEW: &str = "UPDATE deploys SET lease_until = $3
+    WHERE project_id = $1 AND id = $2 AND status = 'running'";
+const SET_OUTPUT: &str = "UPDATE deploys SET n_output = $3
+    WHERE project_id = $1 AND id = $2 AND n_output = $4";
+const INSERT_OUTPUT: &str = "INSERT INTO deploy_output (project_id, deploy_id, start, output)
+    VALUES ($1, $2, $3, $4)";
+const LIST_OUTPUT: &str = "SELECT start, output FROM deploy_output
+    WHERE project_id = $1 AND deploy_id = $2
+        AND start >= COALESCE((SELECT MAX(start) FROM deploy_output
+            WHERE project_id = $1 AND deploy_id = $2 AND start <= $3), 0)
+    ORDER BY start LIMIT 64";
+const SET_OUTCOME: &str = "UPDATE deploys SET outcome = $3, settle_at = $4
+    WHERE project_id = $1 AND id = $2";
+const LIST_TO_SETTLE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM deploys WHERE settle_at IS NOT NULL AND settle_at <= $1
+    ORDER BY settle_at, project_id, number LIMIT 100"
+);
+const LIST_LOST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM deploys WHERE status = 'running' AND lease_until <= $1
+    ORDER BY project_id, id LIMIT 100"
+);
+const FIND_GATE: &str = "SELECT version FROM gates WHERE project_id = $1 AND environment = $2";
+const RAISE_GATE: &str = "INSERT INTO gates (project_id, environment, version) VALUES ($1, $2, 1)
+    ON CONFLICT (project_id, environment) DO UPDATE SET version = gates.version + 1
+    RETURNING version";
+const RAISE_GATES_OF_ISSUE: &str = "UPDATE gates SET version = version + 1
+    WHERE project_id = $1 AND environment IN (SELECT environment FROM locks
+        WHERE project_id = $1 AND issue_id = $2)";
+
+statements!(
+    FIND,
+    FIND_RUNNING,
+    LIST,
+    LIST_OF,
+    FIND_DEPLOYED,
+    FIND_LAST,
+    LIST_TIMES,
+    LIST_ENDS,
+    INSERT,
+    TAKE_NUMBER,
+    FINISH,
+    LOSE,
+    RENEW,
+    SET_OUTPUT,
+    INSERT_OUTPUT,
+    LIST_OUTPUT,
+    SET_OUTCOME,
+    LIST_TO_SETTLE,
+    LIST_LOST,
+    FIND_GATE,
+    RAISE_GATE,
+    RAISE_GATES_OF_ISSUE
+);
+
+impl Tx {
+    /// A deploy.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_deploy(&mut self, id: ProjectItemId) -> Result<Option<Deploy>, StoreError> {
+        let row: Option<DeployRow> =
+            on!(self, |c| sqlx::query_as(FIND).bind(id.project.0).bind(id.id).fetch_optional(c))?;
+        row.map(DeployRow::deploy).transpose()
+    }
+
+    /// The deploy that has the slot of an environment, even if its lease is over.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_running_deploy(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+    ) -> Result<Option<Deploy>, StoreError> {
+        let row: Option<DeployRow> = on!(self, |c| sqlx::query_as(FIND_RUNNING)
+            .bind(project.0)
+            .bind(environment)
+            .fetch_optional(c))?;
+        row.map(DeployRow::deploy).transpose()
+    }
+
+    /// Deploys of a project, or of one environment of it, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_deploys(
+        &mut self,
+        project: ProjectId,
+        environment: Option<&str>,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Deploy>, StoreError> {
+        let rows: Vec<DeployRow> = match environment {
+            Some(environment) => on!(self, |c| sqlx::query_as(LIST_OF)
+                .bind(project.0)
+                .bind(before)
+                .bind(limit)
+                .bind(environment)
+                .fetch_all(c))?,
+            None => on!(self, |c| sqlx::query_as(LIST)
+                .bind(project.0)
+                .bind(before)
+                .bind(limit)
+                .fetch_all(c))?,
+        };
+        rows.into_iter().map(DeployRow::deploy).collect()
+    }
+
+    /// What was deployed on an environment at a time, of these repositories.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn deployed_at(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+        repositories: &[RepositoryId],
+        at: Timestamp,
+    ) -> Result<Deployed, StoreError> {
+        let last: Option<DeployRow> = on!(self, |c| sqlx::query_as(FIND_LAST)
+            .bind(project.0)
+            .bind(environment)
+            .bind(at.as_micros())
+            .fetch_optional(c))?;
+        let Some(last) = last else { return Ok(Deployed::default()) };
+        let last = last.deploy()?;
+        let mut build = Build::default();
+        for repository in repositories {
+            if last.repository == Some(*repository) {
+                build.0.insert(*repository, last.sha);
+                continue;
+            }
+            let row: Option<DeployRow> = on!(self, |c| sqlx::query_as(FIND_DEPLOYED)
+                .bind(project.0)
+                .bind(environment)
+                .bind(repository.0)
+                .bind(at.as_micros())
+                .fetch_optional(c))?;
+            if let Some(row) = row {
+                build.0.insert(*repository, row.deploy()?.sha);
+            }
+        }
+        Ok(Deployed { build, last: Some(last) })
+    }
+
+    /// When deploys of an environment succeeded, after one time and not after another.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_deploy_ends(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+        (after, until): (Timestamp, Timestamp),
+        limit: i64,
+    ) -> Result<Vec<Timestamp>, StoreError> {
+        let rows: Vec<(i64,)> = on!(self, |c| sqlx::query_as(LIST_ENDS)
+            .bind(project.0)
+            .bind(environment)
+            .bind(after.as_micros())
+            .bind(until.as_micros())
+            .bind(limit)
+            .fetch_all(c))?;
+        Ok(rows.into_iter().map(|(at,)| Timestamp::from_micros(at)).collect())
+    }
+
+    /// When deploys of an environment ran that started at a time or later.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_deploy_times(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+        since: Timestamp,
+    ) -> Result<Vec<DeployTimes>, StoreError> {
+        let rows: Vec<(i64, Option<i64>)> = on!(self, |c| sqlx::query_as(LIST_TIMES)
+            .bind(project.0)
+            .bind(environment)
+            .bind(since.as_micros())
+            .fetch_all(c))?;
+        let times = |(started, ended): (i64, Option<i64>)| DeployTimes {
+            started_at: Timestamp::from_micros(started),
+            ended_at: ended.map(Timestamp::from_micros),
+        };
+        Ok(rows.into_iter().map(times).collect())
+    }
+
+    /// The number of the next deploy of a project. Whoever asks next waits for this transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn take_deploy_number(&mut self, project: ProjectId) -> Result<i64, StoreError> {
+        let (number,): (i64,) =
+            on!(self, |c| sqlx::query_as(TAKE_NUMBER).bind(project.0).fetch_one(c))?;
+        Ok(number)
+    }
+
+    /// Adds a deploy; of one that succeeded it is seen to at once what it means for issues.
+    ///
+    /// # Errors
+    /// [`StoreError::Raced`] when another has the slot.
+    pub async fn insert_deploy(&mut self, deploy: &Deploy) -> Result<(), StoreError> {
+        let settle_at = match deploy.status {
+            DeployStatus::Succeeded => deploy.finished_at,
+            DeployStatus::Running | DeployStatus::Failed | DeployStatus::Lost => None,
+        };
+        let gate = deploy.gate.as_ref().map(super::rows::to_json);
+        let inserted = execute!(
+            self,
+            sqlx::query(INSERT)
+                .bind(deploy.id.project.0)
+                .bind(deploy.id.id)
+                .bind(deploy.number)
+                .bind(&deploy.environment)
+                .bind(deploy.repository.map(|repository| repository.0))
+                .bind(&deploy.sha.0[..])
+                .bind(&deploy.version)
+                .bind(&deploy.url)
+                .bind(&deploy.by)
+                .bind(deploy.status.as_str())
+                .bind(deploy.is_gated)
+                .bind(&deploy.override_reason)
+                .bind(&gate)
+                .bind(i64::from(deploy.lease_seconds))
+                .bind(deploy.lease_until.map(Timestamp::as_micros))
+                .bind(deploy.started_at.as_micros())
+                .bind(deploy.finished_at.map(Timestamp::as_micros))
+                .bind(deploy.exit_code.map(i64::from))
+                .bind(settle_at.map(Timestamp::as_micros))
+        );
+        match inserted.map_err(StoreError::from) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Taken("the environment's slot")) => Err(StoreError::Raced),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a deploy that runs or was lost; false when it had ended already.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn finish_deploy(
+        &mut self,
+        deploy: &Deploy,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let settle_at = (deploy.status == DeployStatus::Succeeded).then_some(now.as_micros());
+        let n_rows = execute!(
+            self,
+            sqlx::query(FINISH)
+                .bind(deploy.id.project.0)
+                .bind(deploy.id.id)
+                .bind(deploy.status.as_str())
+                .bind(deploy.exit_code.map(i64::from))
+                .bind(deploy.finished_at.map(Timestamp::as_micros))
+                .bind(settle_at)
+        )?;
+        Ok(n_rows == 1)
+    }
+
+    /// Notes that a deploy is lost, or was given up; false when it had ended already.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn lose_deploy(
+        &mut self,
+        id: ProjectItemId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(execute!(self, sqlx::query(LOSE).bind(id.project.0).bind(id.id).bind(now.as_micros()))?
+            == 1)
+    }
+
+    /// Renews the lease of a deploy; false when it does not run any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn renew_deploy(
+        &mut self,
+        id: ProjectItemId,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(execute!(
+            self,
+            sqlx::query(RENEW).bind(id.project.0).bind(id.id).bind(until.as_micros())
+        )? == 1)
+    }
+
+    /// Appends output to a deploy that has `start` bytes of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Raced`] when it has another number by now.
+    pub async fn append_output(
+        &mut self,
+        id: ProjectItemId,
+        start: u64,
+        output: &str,
+    ) -> Result<(), StoreError> {
+        let end = count(start + output.len() as u64);
+        let (project, deploy, start) = (id.project.0, id.id, count(start));
+        if execute!(self, sqlx::query(SET_OUTPUT).bind(project).bind(deploy).bind(end).bind(start))?
+            != 1
+        {
+            return Err(StoreError::Raced);
+        }
+        execute!(
+            self,
+            sqlx::query(INSERT_OUTPUT).bind(project).bind(deploy).bind(start).bind(output)
+        )?;
+        Ok(())
+    }
+
+    /// Output of a deploy from an offset on, or from a little before it: pieces with their offsets,
+    /// at most 64.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_output(
+        &mut self,
+        id: ProjectItemId,
+        from: u64,
+    ) -> Result<Vec<(u64, String)>, StoreError> {
+        let rows: Vec<(i64, String)> = on!(self, |c| sqlx::query_as(LIST_OUTPUT)
+            .bind(id.project.0)
+            .bind(id.id)
+            .bind(count(from))
+            .fetch_all(c))?;
+        Ok(rows.into_iter().map(|(start, text)| (start.unsigned_abs(), text)).collect())
+    }
+
+    /// Notes what a deploy did, and when to look again; never when nothing is left to do for it.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn set_outcome(
+        &mut self,
+        id: ProjectItemId,
+        outcome: &Outcome,
+        again_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let outcome = super::rows::to_json(outcome);
+        execute!(
+            self,
+            sqlx::query(SET_OUTCOME)
+                .bind(id.project.0)
+                .bind(id.id)
+                .bind(&outcome)
+                .bind(again_at.map(Timestamp::as_micros))
+        )?;
+        Ok(())
+    }
+
+    /// Deploys of which it is due to see what they mean for issues, of all projects.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_deploys_to_settle(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Vec<Deploy>, StoreError> {
+        let rows: Vec<DeployRow> =
+            on!(self, |c| sqlx::query_as(LIST_TO_SETTLE).bind(now.as_micros()).fetch_all(c))?;
+        rows.into_iter().map(DeployRow::deploy).collect()
+    }
+
+    /// Deploys that run and were not heard of for longer than their lease, of all projects.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_lost_deploys(&mut self, now: Timestamp) -> Result<Vec<Deploy>, StoreError> {
+        let rows: Vec<DeployRow> =
+            on!(self, |c| sqlx::query_as(LIST_LOST).bind(now.as_micros()).fetch_all(c))?;
+        rows.into_iter().map(DeployRow::deploy).collect()
+    }
+
+    /// The version of an environment's gate.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn gate_version(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+    ) -> Result<i64, StoreError> {
+        let row: Option<(i64,)> = on!(self, |c| sqlx::query_as(FIND_GATE)
+            .bind(project.0)
+            .bind(environment)
+            .fetch_optional(c))?;
+        Ok(row.map_or(0, |(version,)| version))
+    }
+
+    /// Raises the version of an environment's gate, and holds it until the transaction ends; gives
+    /// the new one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn raise_gate(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+    ) -> Result<i64, StoreError> {
+        let (version,): (i64,) = on!(self, |c| sqlx::query_as(RAISE_GATE)
+            .bind(project.0)
+            .bind(environment)
+            .fetch_one(c))?;
+        Ok(version)
+    }
+
+    /// Raises the versions of the gates of all environments that an issue locks or locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn raise_gates_of(
+        &mut self,
+        project: ProjectId,
+        issue: crate::domain::id::IssueId,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(RAISE_GATES_OF_ISSUE).bind(project.0).bind(issue.0))?;
+        Ok(())
+    }
+}

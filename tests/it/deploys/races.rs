@@ -1,0 +1,98 @@
+//! Many at once, and ends in the middle.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Shop, active};
+use crate::support::{Engine, both};
+
+both!(of_a_hundred_who_start_at_once_one_wins, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base").await;
+    let base = shop.sha("base");
+    let starts = (0..100).map(|_| shop.start_deploy("beta", &base));
+    let answers = futures_util::future::join_all(starts).await;
+    let won = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(won, 1);
+    for answer in answers.iter().filter(|answer| answer.status != 201) {
+        let code = answer.problem();
+        assert!(
+            code == (409, "deploy-running".to_owned()) || code == (409, "gate-unknown".to_owned()),
+            "{answer:?}"
+        );
+    }
+    let listed = shop.app.all("/api/v1/projects/shop/deploys").await;
+    assert_eq!(listed.len(), 1);
+    shop.stop().await;
+});
+
+both!(locks_and_starts_at_once_agree, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base").await;
+    let base = shop.sha("base");
+    for _ in 0..10 {
+        let wish = json!({"reason": "no"});
+        let lock = shop.lock("beta", &wish);
+        let (lock, started) =
+            futures_util::future::join(lock, shop.start_deploy("beta", &base)).await;
+        if started.status == 201 {
+            // It was first: the lock stands for the next one.
+            let deploy = started.ok();
+            assert!(deploy["gate"]["blockers"].as_array().expect("a list").is_empty());
+            shop.finish(&deploy, "failed").await;
+        } else {
+            assert_eq!(started.problem().0, 409);
+        }
+        shop.app
+            .delete(&format!("/api/v1/locks/{}", lock["id"].as_str().expect("an id")))
+            .await
+            .ok();
+    }
+    shop.stop().await;
+});
+
+both!(what_a_stop_cut_off_is_seen_to_after_the_start, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    shop.crash_at("KeyError", "base").await;
+    let lock = shop.lock("beta", &json!({"issue": "SHOP-1"})).await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    // As if it had stopped between the end of the deploy and what that means.
+    let deploy = shop.start_deploy("beta", &shop.sha("fix")).await.ok();
+    let number = deploy["number"].as_i64().expect("a number");
+    let sql = format!(
+        "UPDATE deploys SET status = 'succeeded', finished_at = started_at, settle_at = 0, sha = $1 WHERE number = {number}"
+    );
+    let Shop { app, project, git } = shop;
+    app.change_store(&sql, &git.names()["fix"].0).await;
+    let app = app.restart().await;
+    let shop = Shop { app, project, git };
+    crate::support::until("the issue is resolved", async || {
+        shop.state("SHOP-1").await.0 == "resolved"
+    })
+    .await;
+    assert!(active(&shop.app, "beta").await.is_empty());
+    let shown = shop
+        .app
+        .get(&format!("/api/v1/deploys/{}", deploy["id"].as_str().expect("an id")))
+        .await
+        .ok();
+    assert_eq!(
+        (&shown["resolved"], &shown["released_locks"]),
+        (&json!(["SHOP-1"]), &json!([lock["id"]]))
+    );
+    // The same finish gets the same answer.
+    let finished = shop.finish(&deploy, "succeeded").await;
+    assert_eq!(finished["resolved"], json!(["SHOP-1"]));
+    shop.stop().await;
+});
+
+both!(a_silent_deploy_is_lost_without_anybody_asking, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base").await;
+    let deploy = shop.start_deploy("beta", &shop.sha("base")).await.ok();
+    shop.app.clock.advance(Duration::from_mins(11));
+    let path = format!("/api/v1/deploys/{}", deploy["id"].as_str().expect("an id"));
+    crate::support::until("the deploy is lost", async || {
+        shop.app.get(&path).await.ok()["status"] == "lost"
+    })
+    .await;
+    shop.stop().await;
+});

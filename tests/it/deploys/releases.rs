@@ -1,0 +1,103 @@
+//! What releases are.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Shop;
+use crate::support::{Engine, both};
+
+const RELEASES: &str = "/api/v1/projects/shop/releases";
+
+both!(a_release_is_what_its_name_says_until_somebody_registers_it, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; git tag v1.4.2; c fix").await;
+    let (base, fix) = (shop.sha("base"), shop.sha("fix"));
+    for release in ["shop@1.4.2", "nightly"] {
+        shop.crash_in("KeyError", release).await;
+    }
+    shop.crash_at("KeyError", "fix").await;
+    let tagged = shop.app.get(&format!("{RELEASES}/shop@1.4.2")).await.ok();
+    assert_eq!((&tagged["rule"], &tagged["ambiguous"]), (&json!("tag"), &json!(false)));
+    assert_eq!(tagged["commits"], json!([{"repository": "web", "commit": base}]));
+    assert_eq!(tagged["first_event"], "2026-11-21T12:00:00Z");
+    let named = shop.app.get(&format!("{RELEASES}/shop@{fix}")).await.ok();
+    assert_eq!((&named["rule"], &named["commits"][0]["commit"]), (&json!("sha"), &json!(fix)));
+    let unknown = shop.app.get(&format!("{RELEASES}/nightly")).await.ok();
+    assert_eq!((&unknown["rule"], &unknown["commits"]), (&json!(null), &json!([])));
+    assert_eq!(shop.app.get(&format!("{RELEASES}/9.9")).await.problem().0, 404);
+
+    let made = shop.app.post(RELEASES, &json!({"version": "nightly", "commit": fix})).await;
+    assert_eq!((made.status.as_u16(), &made.json()["rule"]), (201, &json!("registered")));
+    let again = shop.app.post(RELEASES, &json!({"version": "nightly", "commit": base})).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(again.json()["history"][0]["commits"][0]["commit"], fix);
+    assert_eq!(shop.app.all(RELEASES).await.len(), 3);
+    for wish in [
+        json!({"version": "", "commit": base}),
+        json!({"version": "1", "commit": "xyz"}),
+        json!({"version": "1", "commit": base, "repository": "nowhere"}),
+        json!({"commit": base}),
+    ] {
+        assert_eq!(
+            shop.app.post(RELEASES, &wish).await.problem(),
+            (422, "invalid".to_owned()),
+            "{wish}"
+        );
+    }
+    shop.stop().await;
+});
+
+both!(events_of_a_release_are_settled_when_it_is_registered, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    shop.crash_in("KeyError", "7").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        events.push(shop.crash_in("KeyError", "8").await);
+    }
+    assert_eq!(shop.app.verdict(&events[0]).await.0, "undetermined");
+    let issue = shop.app.issue("SHOP-1").await;
+    assert_eq!((&issue["status"], &issue["undetermined"]), (&json!("fix_pending"), &json!(3)));
+    let flags = issue["flags"].as_array().expect("flags");
+    assert!(flags.iter().any(|flag| flag["kind"] == "register_release"), "{flags:?}");
+
+    let base = json!({"version": "8", "commit": shop.sha("base")});
+    shop.app.post(RELEASES, &base).await.ok();
+    for event in &events {
+        assert_eq!(shop.settled(event).await.0, "suppressed");
+    }
+    let issue = shop.app.issue("SHOP-1").await;
+    assert_eq!((&issue["suppressed"], &issue["undetermined"]), (&json!(3), &json!(0)));
+
+    // It was another commit after all: the first of them was the error coming back.
+    let fixed = json!({"version": "8", "commit": shop.sha("fix")});
+    shop.app.post(RELEASES, &fixed).await.ok();
+    crate::support::until("the issue is open", async || shop.state("SHOP-1").await.0 == "open")
+        .await;
+    let mut verdicts = Vec::new();
+    for event in &events {
+        verdicts.push(shop.settled(event).await.0);
+    }
+    verdicts.sort();
+    assert_eq!(verdicts, ["known", "known", "regression"]);
+    let issue = shop.app.issue("SHOP-1").await;
+    assert_eq!(
+        (&issue["events"], &issue["suppressed"], &issue["undetermined"]),
+        (&json!(4), &json!(0), &json!(0))
+    );
+    assert_eq!(shop.state("SHOP-1").await.1, "failed");
+    shop.stop().await;
+});
+
+both!(a_deploy_with_a_version_registers_the_release, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    shop.crash_in("KeyError", "1.0").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    let event = shop.crash_in("KeyError", "1.1").await;
+    let over = json!({"commit": shop.sha("base"), "status": "succeeded", "version": "1.1"});
+    let recorded = shop.app.post(&Shop::environment("beta", "deploys"), &over).await.ok();
+    assert_eq!((&recorded["gated"], &recorded["version"]), (&json!(false), &json!("1.1")));
+    assert_eq!(shop.settled(&event).await.0, "suppressed");
+    shop.app.clock.advance(Duration::from_secs(1));
+    shop.stop().await;
+});
