@@ -171,3 +171,202 @@ proptest! {
         }
     }
 }
+
+/// The lifecycle with a fix.
+mod with_a_fix {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::commit::Sha;
+    use crate::domain::containment::{Containment, Rule};
+    use crate::domain::fix::Answer;
+
+    fn fix(state: FixState, is_complete: bool) -> CurrentFix {
+        CurrentFix { id: FixId(Uuid::from_u128(7)), state, is_complete }
+    }
+
+    fn pending() -> State {
+        let fix = Some(fix(FixState::Standing, false));
+        State { status: Status::FixPending, fix, ..State::OPEN }
+    }
+
+    fn facts() -> [Fact; 3] {
+        [
+            Fact::Has("it has it".to_owned()),
+            Fact::Lacks("it lacks it".to_owned()),
+            Fact::Unknown("nobody knows".to_owned()),
+        ]
+    }
+
+    fn occurrences(facts: &[(i64, Option<Fact>)]) -> Vec<Occurrence<'_>> {
+        facts
+            .iter()
+            .map(|(minute, fact)| Occurrence {
+                fact: fact.as_ref(),
+                ..occurrence(*minute, true, false)
+            })
+            .collect()
+    }
+
+    fn verdicts(observed: &Observed) -> Vec<Verdict> {
+        observed.verdicts.iter().map(|judged| judged.verdict).collect()
+    }
+
+    fn answer(containment: Containment) -> Answer {
+        Answer { commit: Some(Sha([1; 20])), containment, unknown: None }
+    }
+
+    fn contained() -> Answer {
+        answer(Containment::Contained { commit: Sha([1; 20]), rule: Rule::Same })
+    }
+
+    fn land(state: State, answer: &Answer, completes: bool, was_there: bool) -> (State, Note) {
+        let landing = Landing {
+            environment: "beta",
+            deploy: "1-7",
+            at: at(20),
+            completes,
+            was_there,
+            answer,
+        };
+        let (state, note, _) = state.land(&landing);
+        (state, note)
+    }
+
+    #[test]
+    fn the_build_that_reports_decides() {
+        let [has, lacks, unknown] = facts();
+        for (fact, verdict, status) in [
+            (Some(has.clone()), Verdict::Regression, Status::Open),
+            (Some(lacks), Verdict::Suppressed, Status::FixPending),
+            (Some(unknown), Verdict::Undetermined, Status::FixPending),
+            (None, Verdict::Undetermined, Status::FixPending),
+        ] {
+            let seen = [(30, fact.clone())];
+            let observed = observe(Some((pending(), 3)), &occurrences(&seen), at(40));
+            assert_eq!(verdicts(&observed), [verdict], "{fact:?}");
+            assert_eq!(observed.state.status, status, "{fact:?}");
+        }
+        // Then nothing more is expected of the fix.
+        let row = [(30, Some(has.clone())), (31, Some(has)), (32, None)];
+        let observed = observe(Some((pending(), 3)), &occurrences(&row), at(40));
+        assert_eq!(verdicts(&observed), [Verdict::Regression, Verdict::Known, Verdict::Known]);
+        assert_eq!(observed.state.fix, Some(fix(FixState::Failed, false)));
+        assert!(observed.rearms_locks());
+    }
+
+    #[test]
+    fn untrusted_keys_alone_re_arm_no_lock() {
+        let [has, ..] = facts();
+        let untrusted =
+            |minute| Occurrence { fact: Some(&has), ..occurrence(minute, false, false) };
+        let observed = observe(Some((pending(), 3)), &[untrusted(30)], at(40));
+        assert_eq!(observed.state.unconfirmed_since, Some(at(30)));
+        assert!(!observed.rearms_locks());
+        let trusted = occurrence(31, true, false);
+        let observed = observe(Some((observed.state, 4)), &[trusted], at(40));
+        assert!(observed.rearms_locks());
+    }
+
+    #[test]
+    fn where_a_fix_completes_the_issue_is_done_until_it_is_taken_back() {
+        let (resolved, note) = land(pending(), &contained(), true, false);
+        assert_eq!(note, Note::Begins);
+        assert_eq!(resolved.status, Status::Resolved { at: at(20), baseline: None });
+        assert_eq!(resolved.fix, Some(fix(FixState::Standing, true)));
+        assert_eq!(resolved.question(), Some(FixId(Uuid::from_u128(7))));
+        // Once more changes nothing.
+        assert_eq!(
+            land(resolved.clone(), &contained(), true, true),
+            (resolved.clone(), Note::Stays)
+        );
+        let reverted = answer(Containment::Reverted { commit: Sha([1; 20]), by: Sha([2; 20]) });
+        let (open, note) = land(resolved.clone(), &reverted, true, true);
+        assert_eq!((open.status.clone(), note), (Status::Open, Note::Ends));
+        assert_eq!(open.fix, Some(fix(FixState::Reverted, false)));
+        let (again, _) = land(open, &contained(), true, false);
+        assert_eq!(again, resolved);
+        let (back, note) = land(resolved.clone(), &answer(Containment::Absent), true, true);
+        assert_eq!((back, note), (pending(), Note::Ends));
+        // Elsewhere it is only noted.
+        assert_eq!(land(pending(), &contained(), false, false), (pending(), Note::Begins));
+        let unsure = answer(Containment::Unknown);
+        assert_eq!(land(resolved.clone(), &unsure, true, true), (resolved, Note::Stays));
+        let failed = State { fix: Some(fix(FixState::Failed, false)), ..State::OPEN };
+        assert_eq!(land(failed.clone(), &contained(), true, false), (failed, Note::Stays));
+    }
+
+    #[test]
+    fn a_mute_ends_with_the_fix_or_where_the_fix_is() {
+        let mute = Order::Mute { until: Some(at(10)), events: None };
+        let (muted, _) = pending().order(mute, 0, at(1)).expect("a mute");
+        assert_eq!(end_mute(muted.clone(), 0, at(10)).0, pending());
+        let (resolved, _) = land(muted.clone(), &contained(), true, false);
+        assert_eq!(resolved.status, Status::Resolved { at: at(20), baseline: None });
+        let done = State { fix: Some(fix(FixState::Standing, true)), ..muted };
+        let (after, _) = end_mute(done, 0, at(12));
+        assert_eq!(after.status, Status::Resolved { at: at(12), baseline: None });
+    }
+
+    #[test]
+    fn people_about_fixes() {
+        let other = FixId(Uuid::from_u128(8));
+        let (tagged, _) = resolved(3).order(Order::Fix(other), 1, at(9)).expect("a fix");
+        assert_eq!((tagged.status.clone(), tagged.standing()), (Status::FixPending, Some(other)));
+        let (reopened, _) = tagged.clone().order(Order::Reopen, 1, at(9)).expect("an order");
+        assert_eq!(reopened.status, Status::Open);
+        assert_eq!(reopened.fix.map(|fix| fix.state), Some(FixState::Failed));
+        let (unfixed, _) = tagged.order(Order::Unfix, 1, at(9)).expect("an order");
+        assert_eq!(unfixed, State::OPEN);
+        assert_eq!(State::OPEN.order(Order::Unfix, 1, at(9)), Err(InvalidTransition::NoFix));
+    }
+
+    #[test]
+    fn what_is_settled_late_is_what_it_would_have_been() {
+        let [has, lacks, unknown] = facts();
+        let seen = [(30, Some(unknown.clone())), (31, Some(lacks)), (32, Some(has))];
+        let observed = settle(pending(), &occurrences(&seen), at(40));
+        assert_eq!(
+            verdicts(&observed),
+            [Verdict::Undetermined, Verdict::Suppressed, Verdict::Regression]
+        );
+        let observed = settle(State::OPEN, &occurrences(&[(30, Some(unknown))]), at(40));
+        assert_eq!(verdicts(&observed), [Verdict::Known]);
+    }
+
+    fn any_fact() -> impl Strategy<Value = Option<Fact>> {
+        prop::option::of(prop::sample::select(facts().to_vec()))
+    }
+
+    proptest! {
+        /// Of an issue with a standing fix, suppressed, undetermined and regression divide what happens
+        /// until the fix fails; afterwards all is known.
+        #[test]
+        fn a_standing_fix_divides_the_occurrences(
+            row in prop::collection::vec((0_i64..40, any_fact()), 1..20),
+            is_done in any::<bool>(),
+        ) {
+            let start = if is_done {
+                let status = Status::Resolved { at: at(10), baseline: None };
+                State { status, fix: Some(fix(FixState::Standing, true)), ..State::OPEN }
+            } else {
+                pending()
+            };
+            let observed = observe(Some((start, 1)), &occurrences(&row), at(50));
+            let verdicts = verdicts(&observed);
+            let back = verdicts.iter().position(|one| *one == Verdict::Regression);
+            let (before, after) = verdicts.split_at(back.unwrap_or(verdicts.len()));
+            for (verdict, (_, fact)) in before.iter().zip(&row) {
+                let expected = match fact {
+                    Some(Fact::Lacks(_)) => Verdict::Suppressed,
+                    Some(Fact::Unknown(_)) | None => Verdict::Undetermined,
+                    Some(Fact::Has(_)) => Verdict::Regression,
+                };
+                prop_assert_eq!(*verdict, expected);
+            }
+            prop_assert!(after.iter().skip(1).all(|one| *one == Verdict::Known));
+            let has_failed = observed.state.fix.map(|fix| fix.state) == Some(FixState::Failed);
+            prop_assert_eq!(has_failed, back.is_some());
+        }
+    }
+}
