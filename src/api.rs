@@ -23,6 +23,7 @@ mod fixes;
 mod freezes;
 mod gate;
 mod grouping;
+mod hooks;
 mod issue_response;
 mod issues;
 mod keys;
@@ -142,6 +143,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(deploys::finish)
         .service(fixes::name)
         .service(fixes::remove)
+        .service(repositories::hook)
         .service(outcomes::show)
         .service(rules::show)
         .service(rules::update)
@@ -171,6 +173,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(tokens::create)
         .service(tokens::list)
         .service(tokens::revoke);
+}
+
+/// Where other services say that something has changed. Not part of the API: each has its own
+/// protocol.
+pub fn hooks(config: &mut actix_web::web::ServiceConfig) {
+    config.service(hooks::git);
 }
 
 /// Completes the description of the API.

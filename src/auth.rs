@@ -3,6 +3,7 @@
 //! *Invariant*: a DSN key may only report; a secret is never stored, only its SHA-256, and one that
 //! must be used again only sealed.
 
+pub mod hooks;
 pub mod keys;
 pub mod limiter;
 pub mod secret_file;

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod histories;
 pub mod landing;
 pub mod locks;
+pub mod messages;
 pub mod rearm;
 pub mod releases;
 pub mod repositories;

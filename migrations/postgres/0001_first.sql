@@ -420,6 +420,15 @@ CREATE TABLE gates (
     PRIMARY KEY (project_id, environment)
 );
 
+-- Commits whose messages were asked which issues they fix: each is asked once.
+CREATE TABLE read_messages (
+    project_id BIGINT NOT NULL,
+    repository_id UUID NOT NULL,
+    sha BYTEA NOT NULL,
+    read_at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, repository_id, sha)
+);
+
 CREATE TABLE project_rules (
     project_id BIGINT NOT NULL,
     kind TEXT NOT NULL,

@@ -420,6 +420,15 @@ CREATE TABLE gates (
     PRIMARY KEY (project_id, environment)
 ) STRICT;
 
+-- Commits whose messages were asked which issues they fix: each is asked once.
+CREATE TABLE read_messages (
+    project_id INTEGER NOT NULL,
+    repository_id BLOB NOT NULL,
+    sha BLOB NOT NULL,
+    read_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, repository_id, sha)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE project_rules (
     project_id INTEGER NOT NULL,
     kind TEXT NOT NULL,

@@ -11,6 +11,7 @@ use super::keys::project_of;
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
 use crate::domain::commit::Sha;
+use crate::domain::lock::ProjectItemId;
 use crate::domain::repository::{Branches, Repository};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
@@ -205,4 +206,34 @@ pub(super) async fn fetch(
     let fetched = api.repositories.fetch(project, &name).await?;
     let (_, fetched) = fetched.ok_or_else(|| missing(&name))?;
     Ok(HttpResponse::Ok().json(FetchedResponse::from(fetched)))
+}
+
+/// What the host of a repository is told, so that it says when something is pushed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HookResponse {
+    /// Where GitHub, GitLab, Gitea or Forgejo send their push events.
+    url: String,
+    /// What they sign them with.
+    secret: String,
+}
+
+/// What the host of a repository is told, so that it says when something is pushed.
+#[utoipa::path(tag = "repositories",
+    responses((status = 200, body = HookResponse), (status = 404)))]
+#[get("/api/v1/projects/{slug}/repositories/{name}/hook")]
+pub(super) async fn hook(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Admin)?;
+    let (slug, name) = path.into_inner();
+    let mut tx = api.store.read().await?;
+    let project = bearer.project(&mut tx, &slug).await?;
+    let repository = tx.find_repository(project.id, &name).await?;
+    let repository = repository.ok_or_else(|| missing(&name))?;
+    let id = ProjectItemId { project: project.id, id: repository.id.0 };
+    let url = api.url(&format!("/hooks/git/{id}"));
+    let secret = api.repositories.hook_secret(&repository);
+    Ok(HttpResponse::Ok().json(HookResponse { url, secret }))
 }

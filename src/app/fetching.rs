@@ -33,6 +33,19 @@ struct Plan {
     failure: Option<String>,
 }
 
+/// Waits, or less if something was pushed; true when the process is stopping.
+async fn is_over_or(
+    repositories: &Repositories,
+    span: Duration,
+    stop: &mut watch::Receiver<bool>,
+) -> bool {
+    tokio::select! {
+        biased;
+        is_over = is_over(span, stop) => is_over,
+        () = repositories.pushed() => false,
+    }
+}
+
 /// Fetches what is due.
 pub(super) struct Fetcher {
     pub(super) repositories: Repositories,
@@ -47,7 +60,8 @@ impl Fetcher {
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut plans: BTreeMap<RepositoryId, Plan> = BTreeMap::new();
         let mut fetching: JoinSet<(RepositoryId, Result<(), RepositoryError>)> = JoinSet::new();
-        while !is_over(LOOK_EVERY, &mut stop).await {
+        while !is_over_or(&self.repositories, LOOK_EVERY, &mut stop).await {
+            let pushed = self.repositories.take_pushed();
             while let Some(done) = fetching.try_join_next() {
                 if let Ok((id, done)) = done
                     && let Some(plan) = plans.get_mut(&id)
@@ -71,6 +85,10 @@ impl Fetcher {
                 // After a start all are due, but not all at once.
                 let first = || Plan { at: now.plus(self.jittered(LOOK_EVERY)), ..Plan::default() };
                 let plan = plans.entry(repository.id).or_insert_with(first);
+                // One that is being fetched is fetched once more afterwards.
+                if pushed.contains(&repository.id) {
+                    plan.at = now;
+                }
                 if plan.at <= now {
                     due.push((plan.at, repository));
                 }

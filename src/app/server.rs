@@ -92,6 +92,11 @@ pub(super) fn run(
             .split_for_parts();
         app.app_data(web::Data::new(api::document(document)))
             .configure(|config| {
+                if role.serves_api() {
+                    api::hooks(config);
+                }
+            })
+            .configure(|config| {
                 if role.takes_reports() {
                     intake::routes_below_paths(config);
                 }

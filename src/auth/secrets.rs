@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 
 use super::secret_file::read_or_write;
 use crate::clock::Clock;
@@ -22,6 +23,8 @@ pub const KEY_BYTES: usize = 32;
 #[derive(Clone)]
 pub struct Secrets {
     key: std::sync::Arc<LessSafeKey>,
+    /// What secrets are made of that nobody stores.
+    derived: hmac::Key,
     clock: Clock,
 }
 
@@ -69,8 +72,16 @@ impl Secrets {
     }
 
     fn new(key: &[u8; KEY_BYTES], clock: &Clock) -> Self {
+        let derived = hmac::Key::new(hmac::HMAC_SHA256, key);
         let key = UnboundKey::new(&CHACHA20_POLY1305, key).expect("a key of 32 bytes");
-        Self { key: std::sync::Arc::new(LessSafeKey::new(key)), clock: clock.clone() }
+        Self { key: std::sync::Arc::new(LessSafeKey::new(key)), derived, clock: clock.clone() }
+    }
+
+    /// The secret that another service signs with what it sends for `owner`: the same each time.
+    #[must_use]
+    pub fn hook_secret(&self, owner: &str) -> String {
+        let tag = hmac::sign(&self.derived, format!("hook of {owner}").as_bytes());
+        hex(tag.as_ref())
     }
 
     /// Seals a secret of `owner`.

@@ -158,6 +158,8 @@ pub struct Commit {
     pub reverts: Vec<Reverted>,
     /// The pull or merge request it brings in.
     pub request: Option<RequestNumber>,
+    /// Issues it says to fix, as they are called: `SHOP-42`.
+    pub closes: Vec<String>,
     /// The files it touches, as [`Touched::signature`].
     pub touched: u64,
 }
@@ -187,6 +189,7 @@ impl Commit {
             picked_from: message.picked_from,
             reverts: message.reverts,
             request: message.request,
+            closes: message.closes.iter().map(ToString::to_string).collect(),
             touched: Touched::NOTHING,
         }
     }

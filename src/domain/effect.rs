@@ -61,6 +61,7 @@ impl Effect {
             Change::Commented { .. } => Some(Self::IssueCommented),
             Change::MergedInto { .. } => Some(Self::IssueMerged),
             Change::FixTagged { .. }
+            | Change::FixMentioned { .. }
             | Change::FixProblem { .. }
             | Change::FixDeployed { .. }
             | Change::FixTakenBack { is_reverted: false, .. }

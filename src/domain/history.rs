@@ -66,6 +66,8 @@ pub struct History {
     picks: HashMap<Sha, Vec<Place>>,
     reverting: HashMap<Sha, Vec<Place>>,
     requests: HashMap<RequestNumber, Vec<Place>>,
+    /// Issues that commits say to fix.
+    closing: BTreeMap<u32, Vec<String>>,
     /// What takes back commits that are not there yet.
     unresolved: Vec<(Place, Reverted)>,
 }
@@ -112,6 +114,9 @@ impl History {
             if let Some(number) = commit.request {
                 self.requests.entry(number).or_default().push(place);
             }
+            if !commit.closes.is_empty() {
+                self.closing.insert(place.0, commit.closes);
+            }
             reverts.extend(commit.reverts.into_iter().map(|reverted| (place, reverted)));
         }
         drop(fresh);
@@ -155,6 +160,11 @@ impl History {
             self.by_name.push(place);
         }
         self.by_name.extend(fresh);
+    }
+
+    /// Commits that say to fix issues, and these, the oldest first.
+    pub fn closing(&self) -> impl Iterator<Item = (Place, &[String])> {
+        self.closing.iter().map(|(place, issues)| (Place(*place), issues.as_slice()))
     }
 
     /// How many commits there are.

@@ -127,16 +127,32 @@ pub async fn tag(
     let commits: Vec<FixCommit> = commits.into_iter().collect();
     let issue = {
         let mut tx = repositories.store().read().await?;
-        let issue = tx.find_issue(project, number).await?.ok_or(FixError::NotFound)?;
-        let current = tx.list_fixes_of(project.id, &[issue.id]).await?;
-        let is_same = current.get(&issue.id).is_some_and(|current| {
-            current.state == FixState::Standing && current.fix.commits == commits
-        });
-        if is_same {
-            return Ok(());
-        }
-        issue.id
+        tx.find_issue(project, number).await?.ok_or(FixError::NotFound)?.id
     };
+    tag_commits(repositories, &histories, project, (issue, commits), (actor, source)).await
+}
+
+/// Names commits that are found already as the fix of an issue; those that are it change nothing.
+///
+/// # Errors
+/// [`FixError`].
+pub async fn tag_commits(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: &Project,
+    (issue, commits): (IssueId, Vec<FixCommit>),
+    (actor, source): (&str, Source),
+) -> Result<(), FixError> {
+    let current = {
+        let mut tx = repositories.store().read().await?;
+        tx.list_fixes_of(project.id, &[issue]).await?
+    };
+    let is_same = current.get(&issue).is_some_and(|current| {
+        current.state == FixState::Standing && current.fix.commits == commits
+    });
+    if is_same {
+        return Ok(());
+    }
     let mut fix = Fix {
         id: FixId(repositories.clock().id()),
         issue,
@@ -146,16 +162,16 @@ pub async fn tag(
         source,
         problem: None,
     };
-    fix.problem = problem(repositories, &histories, project, &fix).await?;
+    fix.problem = problem(repositories, histories, project, &fix).await?;
     for _ in 0..MOST_RACES {
         let mut tx = repositories.store().write().await?;
         match write(&mut tx, repositories, project, &fix).await {
             Ok(()) => {
                 tx.settle_soon(project.id, repositories.now()).await?;
                 tx.commit().await?;
-                keep(repositories, &histories, &fix).await;
+                keep(repositories, histories, &fix).await;
                 repositories.hint();
-                return Ok(landing::look_at(repositories, &histories, project, fix.issue).await?);
+                return Ok(landing::look_at(repositories, histories, project, fix.issue).await?);
             }
             Err(FixError::Repository(RepositoryError::Store(StoreError::Raced))) => {}
             Err(error) => return Err(error),

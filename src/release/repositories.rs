@@ -1,14 +1,16 @@
 //! The repositories of a project: added, changed and fetched.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::messages;
 use crate::auth::secrets::{Secrets, Unreadable};
 use crate::clock::Clock;
 use crate::domain::commit::Sha;
 use crate::domain::id::ProjectId;
+use crate::domain::lock::ProjectItemId;
 use crate::domain::remote::InvalidUrl;
 use crate::domain::repository::{
     Branches, Failure, Fetched, InvalidRepository, MOST_REPOSITORIES, Repository, RepositoryId,
@@ -29,6 +31,14 @@ pub struct Repositories {
     mirrors: Mirrors,
     secrets: Secrets,
     hint: Arc<Notify>,
+    pushed: Arc<Pushed>,
+}
+
+/// Repositories that somebody says have something new.
+#[derive(Debug, Default)]
+struct Pushed {
+    repositories: Mutex<BTreeSet<RepositoryId>>,
+    news: Notify,
 }
 
 /// Why it was not done.
@@ -71,7 +81,7 @@ impl Repositories {
     /// With everything that is needed.
     #[must_use]
     pub fn new(store: Store, clock: Clock, mirrors: Mirrors, secrets: Secrets) -> Self {
-        Self { store, clock, mirrors, secrets, hint: Arc::default() }
+        Self { store, clock, mirrors, secrets, hint: Arc::default(), pushed: Arc::default() }
     }
 
     /// Where everything is.
@@ -97,6 +107,40 @@ impl Repositories {
     /// Waits until more is known.
     pub async fn hinted(&self) {
         self.hint.notified().await;
+    }
+
+    /// What the host of a repository signs its messages with.
+    #[must_use]
+    pub fn hook_secret(&self, repository: &Repository) -> String {
+        self.secrets.hook_secret(&owner(repository))
+    }
+
+    /// Somebody says that a repository has something new: it is fetched soon.
+    pub fn was_pushed(&self, repository: RepositoryId) {
+        let mut all = self.pushed.repositories.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(repository);
+        self.pushed.news.notify_one();
+    }
+
+    /// The repositories that were said to have something new since this was asked last.
+    #[must_use]
+    pub fn take_pushed(&self) -> BTreeSet<RepositoryId> {
+        let mut all = self.pushed.repositories.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut all)
+    }
+
+    /// Waits until a repository is said to have something new.
+    pub async fn pushed(&self) {
+        self.pushed.news.notified().await;
+    }
+
+    /// The repository of a project with this inner id.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find(&self, id: ProjectItemId) -> Result<Option<Repository>, StoreError> {
+        let all = self.list(id.project).await?;
+        Ok(all.into_iter().find(|one| one.id.0 == id.id))
     }
 
     /// The repositories of a project, by name.
@@ -250,6 +294,8 @@ impl Repositories {
             head: first.and_then(|first| snapshot.branches.get(first)).copied(),
             n_commits: snapshot.commits.history.len() as u64,
         };
+        // First: what was there before the first fetch is not new.
+        messages::read(self, repository).await?;
         let mut tx = self.store.write().await?;
         tx.repository_fetched(repository, &fetched).await?;
         tx.settle_soon(repository.project_id, self.clock.now()).await?;

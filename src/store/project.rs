@@ -114,7 +114,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 30] = [
+pub(super) const CLEAR: [&str; 31] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -133,6 +133,7 @@ pub(super) const CLEAR: [&str; 30] = [
     clear!("release_history", "version"),
     clear!("releases", "version"),
     clear!("same_patches", "sha"),
+    clear!("read_messages", "sha"),
     clear!("deploy_output", "deploy_id"),
     clear!("deploys", "id"),
     clear!("lock_comments", "lock_id"),

@@ -1,9 +1,14 @@
 //! Repositories of projects.
 
+use std::collections::BTreeSet;
+
+use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::fix::sha_of;
+use super::rows::{dialect, hex, new_rows, rows_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::commit::Sha;
 use crate::domain::id::ProjectId;
@@ -24,6 +29,11 @@ struct RepositoryRow {
     n_commits: i64,
     failed_at: Option<i64>,
     failure: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ReadRow {
+    sha: String,
 }
 
 impl RepositoryRow {
@@ -67,6 +77,20 @@ const UPDATE: &str = "UPDATE repositories SET name = $3, branches = $5, credenti
         failed_at = CASE WHEN url = $4 THEN failed_at END,
         failure = CASE WHEN url = $4 THEN failure END
     WHERE project_id = $1 AND id = $2";
+const LIST_READ: &str = "SELECT sha FROM read_messages
+    WHERE project_id = $1 AND repository_id = $2 ORDER BY sha";
+macro_rules! insert_read {
+    ($engine:ident) => {
+        concat!(
+            "INSERT INTO read_messages (project_id, repository_id, sha, read_at)
+            SELECT $1, $3, sha, $4 FROM ",
+            new_rows!($engine, bytes sha),
+            " WHERE TRUE ORDER BY sha ON CONFLICT DO NOTHING"
+        )
+    };
+}
+const INSERT_READ_SQLITE: &str = insert_read!(sqlite);
+const INSERT_READ_POSTGRES: &str = insert_read!(postgres);
 const DELETE: &str = "DELETE FROM repositories WHERE project_id = $1 AND id = $2";
 const FETCHED: &str = "UPDATE repositories
     SET fetched_at = $3, head = $4, n_commits = $5, failed_at = NULL, failure = NULL
@@ -74,7 +98,19 @@ const FETCHED: &str = "UPDATE repositories
 const FAILED: &str = "UPDATE repositories SET failed_at = $3, failure = $4
     WHERE project_id = $1 AND id = $2 AND url = $5";
 
-statements!(FIND, LIST, LIST_ALL, INSERT, UPDATE, DELETE, FETCHED, FAILED);
+statements!(
+    FIND,
+    LIST,
+    LIST_ALL,
+    INSERT,
+    UPDATE,
+    LIST_READ,
+    INSERT_READ_SQLITE,
+    INSERT_READ_POSTGRES,
+    DELETE,
+    FETCHED,
+    FAILED
+);
 
 fn branches_text(repository: &Repository) -> String {
     super::rows::to_json(&repository.branches)
@@ -164,6 +200,43 @@ impl Tx {
     pub async fn delete_repository(&mut self, repository: &Repository) -> Result<(), StoreError> {
         let (project, id) = (repository.project_id.0, repository.id.0);
         execute!(self, sqlx::query(DELETE).bind(project).bind(id))?;
+        Ok(())
+    }
+
+    /// The commits of a repository whose messages were read.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_read_messages(
+        &mut self,
+        repository: &Repository,
+    ) -> Result<BTreeSet<Sha>, StoreError> {
+        let (project, id) = (repository.project_id.0, repository.id.0);
+        let rows: Vec<(Vec<u8>,)> =
+            on!(self, |c| sqlx::query_as(LIST_READ).bind(project).bind(id).fetch_all(c))?;
+        rows.iter().map(|(sha,)| sha_of(sha, "read_messages", id)).collect()
+    }
+
+    /// Notes that the messages of commits were read.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn insert_read_messages(
+        &mut self,
+        repository: &Repository,
+        shas: &BTreeSet<Sha>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let rows = rows_json(shas.iter().map(|sha| ReadRow { sha: hex(&sha.0) }));
+        let text = dialect!(self, INSERT_READ_SQLITE, INSERT_READ_POSTGRES);
+        execute!(
+            self,
+            sqlx::query(text)
+                .bind(repository.project_id.0)
+                .bind(&rows)
+                .bind(repository.id.0)
+                .bind(now.as_micros())
+        )?;
         Ok(())
     }
 

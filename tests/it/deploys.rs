@@ -1,6 +1,7 @@
 //! From crash to deploy: fixes, releases, deploys, locks and the gate.
 
 mod gate;
+mod hooks;
 mod races;
 mod releases;
 mod story;

@@ -93,15 +93,18 @@ impl Message {
             found.iter().skip(1).flatten().next().and_then(|number| number.as_str().parse().ok())
         };
         let of_github = REQUEST_OF_GITHUB.captures(subject).and_then(number);
+        let reverts: Vec<Reverted> = reverted.chain(of_requests).take(MOST_NAMED).collect();
+        // What takes something back repeats what that said.
+        let closes = if reverts.is_empty() { closes(&text) } else { Vec::new() };
         Self {
             picked_from: picked_from
                 .filter_map(|found| sha(found.get(1)?.as_str()))
                 .take(MOST_NAMED)
                 .collect(),
-            reverts: reverted.chain(of_requests).take(MOST_NAMED).collect(),
             request: of_github.or_else(|| REQUEST_OF_GITLAB.captures(&text).and_then(number)),
-            closes: closes(&text),
             subject: subject.to_owned(),
+            reverts,
+            closes,
         }
     }
 }

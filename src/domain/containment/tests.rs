@@ -32,6 +32,7 @@ fn commits(made: &[Made]) -> Vec<Commit> {
             .map(|reverted| Reverted::Commit(sha(reverted).to_string().parse().expect("a name")))
             .into_iter()
             .collect(),
+        closes: Vec::new(),
         request: None,
         touched: 0,
     };

@@ -47,6 +47,11 @@ pub enum Change {
         /// What is wrong with them.
         problem: Option<Problem>,
     },
+    /// A commit says to fix it, but it is done already.
+    FixMentioned {
+        /// The commit.
+        commit: String,
+    },
     /// Its fix is none.
     FixRemoved,
     /// What was not known of its fix is known, or a conflict arose or ended.

@@ -246,7 +246,10 @@ async fn the_description_has_every_route_and_what_it_takes_and_gives() {
         }
     }
     described.sort();
-    assert_eq!(described, routes_of_the_source());
+    // What other services call has their protocols.
+    let mut own = routes_of_the_source();
+    own.retain(|route| !route.contains(" /hooks/"));
+    assert_eq!(described, own);
 
     // Every reference leads somewhere.
     let mut references = Vec::new();

@@ -361,3 +361,77 @@ both!(a_merge_needs_the_fixes_of_both, |engine: Engine| async move {
     assert_eq!(shop.deploy("beta", "two").await["resolved"], json!(["SHOP-1"]));
     shop.stop().await;
 });
+
+both!(
+    commits_that_say_so_are_fixes_once_they_are_on_a_branch_that_counts,
+    |engine: Engine| async move {
+        let shop = Shop::start(engine, "c old old 'Fixes: SHOP-1'").await;
+        shop.crash_at("KeyError", "old").await;
+        // What was there at the first fetch names nothing.
+        shop.fetch().await;
+        assert_eq!(text(&shop.state("SHOP-1").await), ("open", "-"));
+        shop.push("on topic; c fix fix 'Count it (fixes SHOP-1)'").await;
+        assert_eq!(text(&shop.state("SHOP-1").await), ("open", "-"));
+        shop.push("on main; c other; merge joined topic").await;
+        let issue = shop.app.issue("SHOP-1").await;
+        assert_eq!(
+            (&issue["status"], &issue["fix"]["source"]),
+            (&json!("fix_pending"), &json!("trailer"))
+        );
+        assert_eq!(issue["fix"]["commits"][0]["commit"], shop.sha("fix"));
+        // Once is enough: whoever takes it away is not contradicted by the next fetch.
+        shop.app.delete("/api/v1/issues/SHOP-1/fix").await.ok();
+        shop.push("c more").await;
+        assert_eq!(text(&shop.state("SHOP-1").await), ("open", "-"));
+        // A revert repeats what it takes back, and is no fix.
+        shop.push("revert back fix").await;
+        assert_eq!(text(&shop.state("SHOP-1").await), ("open", "-"));
+        // What is done is only noted.
+        shop.app.act("SHOP-1", "resolve", json!({})).await.ok();
+        shop.push("c late late 'Closes: shop-1, OTHER-1'").await;
+        assert_eq!(text(&shop.state("SHOP-1").await), ("resolved", "-"));
+        let changes = shop.app.changes("SHOP-1").await;
+        assert_eq!(changes.last().map(String::as_str), Some("fix_mentioned"));
+        shop.stop().await;
+    }
+);
+
+both!(a_squashed_fix_is_found_by_what_its_message_says, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base shared; on topic; c one shared; c two shared").await;
+    shop.crash_at("KeyError", "base").await;
+    shop.fix("SHOP-1", &shop.sha("two")).await.ok();
+    // Squashed by hand into something else.
+    shop.push("on main; c squashed other 'All of it, fixes SHOP-1'").await;
+    let issue = shop.app.issue("SHOP-1").await;
+    assert_eq!(issue["fix"]["commits"][0]["commit"], shop.sha("two"));
+    assert_eq!(shop.deploy("beta", "squashed").await["resolved"], json!(["SHOP-1"]));
+    let activity = shop.app.get("/api/v1/issues/SHOP-1/activity").await.ok();
+    let deployed = activity["items"].as_array().expect("changes");
+    let proof = deployed.iter().find_map(|change| change["proof"].as_str()).expect("a proof");
+    assert!(proof.ends_with("which says that it fixes the same"), "{proof}");
+    shop.stop().await;
+});
+
+both!(a_tag_that_moves_makes_its_release_ambiguous, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; git tag v1; c fix").await;
+    shop.crash_in("KeyError", "1").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    let event = shop.crash_in("KeyError", "1").await;
+    assert_eq!(shop.settled(&event).await.0, "suppressed");
+    shop.push("git tag -f v1 > /dev/null").await;
+    let release = shop.app.get("/api/v1/projects/shop/releases/1").await.ok();
+    assert_eq!(
+        (&release["ambiguous"], &release["commits"][0]["commit"]),
+        (&json!(true), &json!(shop.sha("base")))
+    );
+    let event = shop.crash_in("KeyError", "1").await;
+    let (kind, reason) = shop.app.verdict(&event).await;
+    assert_eq!(
+        (kind.as_str(), reason.as_str()),
+        ("undetermined", "the tag of release 1 has moved; register the release")
+    );
+    let fixed = json!({"version": "1", "commit": shop.sha("fix")});
+    shop.app.post("/api/v1/projects/shop/releases", &fixed).await.ok();
+    assert_eq!(shop.settled(&event).await.0, "regression");
+    shop.stop().await;
+});
