@@ -17,6 +17,7 @@ mod candidate;
 mod client;
 mod compare;
 mod connection;
+mod deploy;
 mod failure;
 mod fix;
 mod freeze;
@@ -101,6 +102,10 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Ask whether a commit may be deployed
     Gate(gate::GateArgs),
+    /// Deploy by a command, and record it
+    Deploy(Box<deploy::DeployArgs>),
+    /// List the deploys of a project
+    Deploys(deploy::DeploysArgs),
     /// Keep deploys out of an environment
     Lock(lock::LockArgs),
     /// Release a lock
@@ -141,6 +146,20 @@ struct Context {
     clock: Clock,
 }
 
+impl Cli {
+    /// Reads the arguments; wrong ones end the process, with an exit code that says so.
+    #[must_use]
+    pub fn read() -> Self {
+        let arguments: Vec<_> = std::env::args_os().collect();
+        Self::try_parse_from(&arguments).unwrap_or_else(|error| {
+            let _ = error.print();
+            let is_help = error.exit_code() == 0;
+            let code = if is_help { 0 } else { deploy::usage_exit_code(&arguments) };
+            std::process::exit(code.into())
+        })
+    }
+}
+
 impl Context {
     /// The server, with a token.
     fn api(&self) -> Result<Api, Failure> {
@@ -154,7 +173,12 @@ pub async fn run(cli: Cli) -> ExitCode {
     let context = Context { connection, output: Output::new(&output), clock: Clock::system() };
     let done = match command {
         Command::Serve(args) => return serve::run(args).await,
+        Command::Deploy(args) => match deploy::run(&context, *args).await {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
         Command::Gate(args) => gate::run(&context, args).await,
+        Command::Deploys(args) => deploy::list(&context, args).await,
         Command::Lock(args) => lock::lock(&context, args).await,
         Command::Unlock(args) => lock::unlock(&context, args).await,
         Command::Locks(args) => lock::list(&context, args).await,
@@ -219,6 +243,9 @@ mod tests {
             "airlock gate shop",
             "airlock gate shop/beta --commit HEAD",
             "airlock gate shop/beta --wait soon",
+            "airlock deploy shop/beta",
+            "airlock deploy finish d1",
+            "airlock deploy start",
             "airlock lock shop/beta",
             "airlock lock shop/beta --issue SHOP-1 --reason no",
             "airlock resolve SHOP-1 --in tomorrow",
