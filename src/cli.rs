@@ -249,6 +249,7 @@ mod tests {
             "airlock lock shop/beta",
             "airlock lock shop/beta --issue SHOP-1 --reason no",
             "airlock resolve SHOP-1 --in tomorrow",
+            "airlock repository add shop r --url https://git.example/r",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

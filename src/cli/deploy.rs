@@ -95,7 +95,7 @@ pub(super) async fn run(context: &Context, args: DeployArgs) -> Result<ExitCode,
         flush::first(context, &spool).await;
     }
     match script {
-        DeployCommand::Start(args) => script::start(context, args).await,
+        DeployCommand::Start(args) => return script::start(context, args).await,
         DeployCommand::Output(args) => script::output(context, &spool, args).await,
         DeployCommand::Finish(args) => script::finish(context, &spool, args).await,
         DeployCommand::Record(args) => script::record(context, args).await,

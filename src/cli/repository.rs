@@ -34,14 +34,18 @@ pub(super) enum RepositoryCommand {
 pub(super) struct AddArgs {
     #[command(flatten)]
     which: RepositoryArgs,
-    /// Where it is fetched from [default: nowhere, its commits are submitted]
-    #[arg(long)]
-    url: Option<String>,
+    // Not --url: that is the server's address, on every command, and is sent the token.
+    /// Where it is fetched from: https://…, ssh://… or user@host:path
+    #[arg(value_name = "URL", required_unless_present = "submitted")]
+    address: Option<String>,
+    /// It is fetched from nowhere: its commits are submitted
+    #[arg(long, conflicts_with_all = ["address", "credential_file"])]
+    submitted: bool,
     /// A branch that counts, * stands for any text; repeat it for more [default: main, master]
     #[arg(long = "branch", value_name = "NAME")]
     branches: Vec<String>,
     /// A file with what it is fetched with: a token, name:password, or a private key
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, value_name = "FILE")]
     credential_file: Option<PathBuf>,
 }
 
@@ -116,7 +120,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
     let branches = Some(args.branches).filter(|branches| !branches.is_empty());
     let body = [
         ("name", Some(json!(args.which.name))),
-        ("url", args.url.map(|url| json!(url))),
+        ("url", args.address.map(|url| json!(url))),
         ("branches", branches.map(|branches| json!(branches))),
         ("credential", credential.map(|credential| json!(credential))),
     ];
@@ -134,7 +138,7 @@ pub(super) async fn list(context: &Context, args: RepositoriesArgs) -> Result<()
     let list: List<Repository> = answer::read(&found)?;
     if list.items.is_empty() {
         let project = one_line(&args.project);
-        let how = format!("airlock repository add {project} NAME --url URL");
+        let how = format!("airlock repository add {project} NAME URL");
         context.output.hint(&format!("no repositories yet; add one with: {how}"));
     }
     let now = context.clock.now();

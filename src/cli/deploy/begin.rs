@@ -78,6 +78,7 @@ pub(super) async fn begin(
                 let verdict = verdict_of(&problem)?;
                 patience.is_there();
                 if patience.is_over() {
+                    patience.tell_all(&verdict);
                     verdict.require_clear(wish.was_waited)?;
                     // No deploy, and yet nothing against it.
                     return Err(Failure::Undecided(problem.to_string()));

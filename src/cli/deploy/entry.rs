@@ -96,6 +96,8 @@ pub(super) struct Entry {
     log: Log,
     /// Whether nothing more will be added.
     is_closed: bool,
+    /// Whether the server wants no more output.
+    is_unwanted: bool,
     /// Whether how it ended goes before what is left of the output.
     pub(super) is_pressed: bool,
     /// The server's answer to how it ended.
@@ -145,7 +147,16 @@ impl Entry {
     }
 
     fn of(about: About, log: Log, home: Option<(PathBuf, File)>) -> Self {
-        Self { about, finish: None, log, is_closed: false, is_pressed: false, answer: None, home }
+        Self {
+            about,
+            finish: None,
+            log,
+            is_closed: false,
+            is_unwanted: false,
+            is_pressed: false,
+            answer: None,
+            home,
+        }
     }
 
     /// Makes a folder for it in the spool, with room for so many bytes of output.
@@ -212,9 +223,11 @@ impl Entry {
         self.log.n_unsent()
     }
 
-    /// Takes more output.
+    /// Takes more output, unless the server wants none.
     pub(super) fn append(&mut self, text: &str) {
-        self.log.append(text);
+        if !self.is_unwanted {
+            self.log.append(text);
+        }
     }
 
     /// Nothing more comes; says how it ended, if that is known.
@@ -261,8 +274,9 @@ impl Entry {
         self.log.sent(end.saturating_sub(self.about.begins_at.unwrap_or_default()));
     }
 
-    /// The output cannot be sent, now or later.
+    /// The output cannot be sent, now or later, and what follows neither.
     pub(super) fn drop_output(&mut self) {
+        self.is_unwanted = true;
         self.log.drop_all();
     }
 

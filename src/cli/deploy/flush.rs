@@ -67,6 +67,7 @@ pub(super) fn has_left(spool: &Spool, deploy: &str) -> bool {
 
 async fn flush(api: &Api, spool: &Spool) -> Result<Flushed, Failure> {
     let mut flushed = Flushed::default();
+    let mut without_rights = None;
     for folder in spool.entries() {
         let entry = match Entry::take(&folder) {
             Ok(Some(entry)) => entry,
@@ -84,10 +85,14 @@ async fn flush(api: &Api, spool: &Spool) -> Result<Flushed, Failure> {
             flushed.foreign += 1;
             continue;
         }
-        send(api, entry).await?;
-        flushed.sent += 1;
+        match send(api, entry).await {
+            Ok(()) => flushed.sent += 1,
+            // Another may be of a project that the token is good for.
+            Err(failure @ Failure::Rights { .. }) => without_rights = Some(failure),
+            Err(failure) => return Err(failure),
+        }
     }
-    Ok(flushed)
+    without_rights.map_or(Ok(flushed), Err)
 }
 
 /// Sends one entry and removes it.

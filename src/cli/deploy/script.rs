@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use super::flush::has_left;
 use super::recorder::{Recorded, Recorder};
 use super::sender::output_end;
 use super::shown::Deploy;
-use super::signals::Signals;
+use super::signals::{Signals, exit_code};
 use super::spool::Spool;
 use super::utf8::Decoder;
 use crate::domain::time::Timestamp;
@@ -123,7 +124,7 @@ impl End {
     }
 }
 
-pub(super) async fn start(context: &Context, args: StartArgs) -> Result<(), Failure> {
+pub(super) async fn start(context: &Context, args: StartArgs) -> Result<ExitCode, Failure> {
     let candidate = args.candidate.find().await?;
     let api = context.api()?;
     let mut signals = Signals::listen()
@@ -142,14 +143,19 @@ pub(super) async fn start(context: &Context, args: StartArgs) -> Result<(), Fail
         Ok(Begun::Running(found, deploy)) => {
             deploy.say_warnings();
             // Nothing but the id on stdout: `id=$(airlock deploy start …)`.
-            context.output.result(&found, |_| one_line(&deploy.id) + "\n")
+            context.output.result(&found, |_| one_line(&deploy.id) + "\n")?;
+            Ok(ExitCode::SUCCESS)
         }
-        Ok(Begun::Stopped(_)) => Err(Failure::Unfinished("interrupted".to_owned())),
+        Ok(Begun::Stopped(signal)) => {
+            Output::note("airlock: interrupted; nothing was started");
+            Ok(ExitCode::from(exit_code(signal)))
+        }
         Err(Failure::Unreachable(why)) if args.patience.on_unavailable == OnUnavailable::Allow => {
             Output::note(&unchecked(&args.target, &why));
             Output::note("airlock: there is no deploy to add to; record it when it is over");
             let json = json!({"id": null, "unavailable": why, "allowed": true});
-            context.output.result(&json, |_| String::new())
+            context.output.result(&json, |_| String::new())?;
+            Ok(ExitCode::SUCCESS)
         }
         Err(failure) => Err(failure),
     }

@@ -1,7 +1,9 @@
 //! Deploys, as commands show them.
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::super::answer;
 use super::super::gate::verdict::{Verdict, short};
 use super::super::output::{Ink, Output, Style};
 use super::super::span::{ago, exact_and_ago, length};
@@ -14,7 +16,9 @@ use crate::domain::time::Timestamp;
 pub(in crate::cli) struct Deploy {
     pub(super) id: String,
     number: Option<u64>,
+    #[serde(default)]
     project: String,
+    #[serde(default)]
     environment: String,
     commit: Option<String>,
     repository: Option<String>,
@@ -26,16 +30,15 @@ pub(in crate::cli) struct Deploy {
     exit_code: Option<i64>,
     #[serde(default)]
     gated: bool,
-    gate: Option<Verdict>,
+    /// The verdict with which it began.
+    gate: Option<Value>,
     pub(super) lease_seconds: Option<u64>,
     /// What was passed by force, and why.
     #[serde(rename = "override")]
     forced: Option<String>,
     /// Only in the answer to its end.
-    #[serde(default)]
-    resolved: Vec<String>,
-    #[serde(default)]
-    released_locks: Vec<String>,
+    resolved: Option<Vec<String>>,
+    released_locks: Option<Vec<String>>,
     url: Option<String>,
 }
 
@@ -53,17 +56,19 @@ impl Deploy {
 
     /// Says on stderr what the gate warned of.
     pub(super) fn say_warnings(&self) {
-        for warning in self.gate.iter().flat_map(Verdict::warnings) {
+        // The deploy runs, whatever the server says of the gate.
+        let verdict = self.gate.as_ref().and_then(|gate| answer::read::<Verdict>(gate).ok());
+        for warning in verdict.iter().flat_map(Verdict::warnings) {
             Output::note(&format!("airlock: warning: {warning}"));
         }
     }
 
     /// How it ended and what that changed, in one line.
     pub(super) fn ended(&self) -> String {
-        let resolved = self.resolved.join(", ");
+        let resolved = self.resolved.as_deref().unwrap_or_default().join(", ");
         let resolved =
             if resolved.is_empty() { resolved } else { format!(", resolved {resolved}") };
-        let n_released = self.released_locks.len() as u64;
+        let n_released = self.released_locks.as_ref().map_or(0, Vec::len) as u64;
         let released = if n_released == 0 {
             String::new()
         } else {
@@ -99,7 +104,7 @@ impl Deploy {
             ("finished", self.finished_at.map(at)),
             ("took", took.map(|span| length(span.as_secs()))),
             ("gate", Some(gate)),
-            ("resolved", Some(one_line(&self.resolved.join(", ")))),
+            ("resolved", self.resolved.as_ref().map(|issues| one_line(&issues.join(", ")))),
             ("address", self.url.as_deref().map(one_line)),
         ];
         let known = known.into_iter().filter_map(|(label, value)| Some((label, value?)));
@@ -150,9 +155,8 @@ pub(super) fn table(deploys: &[Deploy], now: Timestamp, style: Style) -> String 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    use super::super::super::answer;
     use super::*;
 
     fn deploy(change: &Value) -> Deploy {

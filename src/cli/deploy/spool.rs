@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(args.places()[0], PathBuf::from("/state/airlock"));
         let args = SpoolArgs { spool: None, state: Some("relative".into()) };
         assert!(args.places().iter().all(|place| place.is_absolute()), "{args:?}");
-        assert!(SpoolArgs::default().places().len() >= 1);
+        assert!(!SpoolArgs::default().places().is_empty());
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
             let found = std::fs::metadata(path).expect("it is there").permissions().mode();
             assert_eq!(found & 0o777, mode, "{}", path.display());
         }
-        assert_eq!(spool.entries(), [path.clone()]);
+        assert_eq!(spool.entries(), std::slice::from_ref(&path));
         assert!(Entry::take(&path).expect("readable").is_none());
         drop(entry);
         let taken = Entry::take(&path).expect("readable").expect("nobody has it");

@@ -129,6 +129,15 @@ impl Patience {
         }
     }
 
+    /// Says all of the last verdict, if that is news.
+    pub(in crate::cli) fn tell_all(&mut self, verdict: &Verdict) {
+        let who = Some(verdict.who());
+        if self.told != who {
+            self.told = who;
+            Output::note(verdict.text(self.clock.now(), Style::default()).trim_end());
+        }
+    }
+
     /// Lets some time pass while the service is away; fails when patience is over.
     pub(in crate::cli) async fn outlast(&mut self, why: String) -> Result<(), Failure> {
         if self.is_over() {
