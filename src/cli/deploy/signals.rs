@@ -48,19 +48,19 @@ pub(super) fn exit_code(signal: Signal) -> u8 {
 
 /// Passes a signal on to the command.
 ///
-/// The command is in this process's group. What is typed at its terminal has reached it already,
-/// and a second interrupt means something else to many programs.
+/// The command is in this process's group, unless it has left it. What is typed at its terminal has
+/// reached it already, and a second interrupt means something else to many programs.
 pub(super) fn pass_on(signal: Signal, command: Pid) {
     let is_typed = signal == Signal::INT || signal == Signal::QUIT;
-    if !(is_typed && is_in_foreground()) {
+    if !(is_typed && is_in_foreground(command)) {
         // A command that has just ended needs none.
         let _ = kill_process(command, signal);
     }
 }
 
-/// Whether this process is in the group that its terminal sends signals to.
-fn is_in_foreground() -> bool {
-    let terminal = std::fs::File::open("/dev/tty");
-    let group = terminal.ok().and_then(|terminal| rustix::termios::tcgetpgrp(terminal).ok());
-    group == Some(rustix::process::getpgrp())
+/// Whether a process is in the group that our terminal sends signals to.
+fn is_in_foreground(process: Pid) -> bool {
+    let terminal = std::fs::File::open("/dev/tty").ok();
+    let foreground = terminal.and_then(|terminal| rustix::termios::tcgetpgrp(terminal).ok());
+    foreground.is_some() && foreground == rustix::process::getpgid(Some(process)).ok()
 }
