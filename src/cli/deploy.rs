@@ -18,6 +18,7 @@ mod sender;
 mod shown;
 mod signals;
 mod spool;
+mod unheard;
 mod utf8;
 
 use std::ffi::{OsStr, OsString};
@@ -95,7 +96,7 @@ pub(super) async fn run(context: &Context, args: DeployArgs) -> Result<ExitCode,
         flush::first(context, &spool).await;
     }
     match script {
-        DeployCommand::Start(args) => return script::start(context, args).await,
+        DeployCommand::Start(args) => return script::start(context, &spool, args).await,
         DeployCommand::Output(args) => script::output(context, &spool, args).await,
         DeployCommand::Finish(args) => script::finish(context, &spool, args).await,
         DeployCommand::Record(args) => script::record(context, args).await,

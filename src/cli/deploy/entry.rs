@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ const LOCK: &str = "lock";
 /// The format of an entry's files.
 const FORMAT: u32 = 1;
 
+/// A script that has not said how its deploy ended after this long never will.
+const LONGEST_OPEN: Duration = Duration::from_hours(7 * 24);
+
 /// What an entry is about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct About {
@@ -38,6 +42,10 @@ pub(super) struct About {
     pub(super) begins_at: Option<u64>,
     /// Whether this is a part of what is told about a deploy that a script runs itself.
     pub(super) is_part: bool,
+    /// Whether a script adds to it, command by command, until it says how it ended.
+    pub(super) is_open: bool,
+    /// How much of the output is known to have arrived.
+    n_sent: u64,
     /// Whether the server knows how it ended.
     is_finished: bool,
 }
@@ -106,6 +114,13 @@ pub(super) struct Entry {
     home: Option<(PathBuf, File)>,
 }
 
+impl Record {
+    /// When the deploy began.
+    pub(super) fn began_at(&self) -> Option<Timestamp> {
+        self.body.get("started_at").and_then(Value::as_str).and_then(Timestamp::parse)
+    }
+}
+
 impl About {
     /// A deploy that the server knows.
     pub(super) fn deploy(url: &str, deploy: &str) -> Self {
@@ -116,6 +131,8 @@ impl About {
             record: None,
             begins_at: Some(0),
             is_part: false,
+            is_open: false,
+            n_sent: 0,
             is_finished: false,
         }
     }
@@ -135,6 +152,8 @@ impl About {
             record: Some(Record { project, environment, body, is_tried: false }),
             begins_at: Some(0),
             is_part: false,
+            is_open: false,
+            n_sent: 0,
             is_finished: false,
         }
     }
@@ -203,6 +222,7 @@ impl Entry {
         }
         let finish = read(folder, FINISH)?;
         let mut entry = Self::of(about, Log::load(folder)?, Some((folder.to_owned(), lock)));
+        entry.log.sent(entry.about.n_sent);
         entry.finish = finish;
         entry.is_closed = true;
         Ok(Some(entry))
@@ -216,6 +236,13 @@ impl Entry {
     /// Whether nobody knows how the deploy ended.
     pub(super) fn is_orphan(&self) -> bool {
         self.finish.is_none() && !self.about.is_part
+    }
+
+    /// Whether a script will say how it ended; after so long it will not any more.
+    pub(super) fn is_awaited(&self, now: Timestamp) -> bool {
+        let began = self.about.record.as_ref().and_then(Record::began_at);
+        let is_recent = began.is_none_or(|began| now.since(began) < LONGEST_OPEN);
+        self.about.is_open && self.finish.is_none() && is_recent
     }
 
     /// How much output is to be sent.
@@ -319,6 +346,12 @@ impl Entry {
             // What is not saved is asked or sent once more, which changes nothing.
             let _ = write(folder, ABOUT, &self.about);
         }
+    }
+
+    /// Leaves the rest for later, and notes where it begins.
+    pub(super) fn park(&mut self) {
+        self.about.n_sent = self.log.n_sent();
+        self.save();
     }
 
     /// All of it was sent.

@@ -12,8 +12,8 @@ use super::super::client::Api;
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::text::{counted, one_line};
-use super::entry::Entry;
-use super::sender::{Step, step};
+use super::entry::{About, Entry, Record};
+use super::sender::{Step, locked, step};
 use super::spool::Spool;
 
 /// How long a command lets what earlier ones have left go first.
@@ -34,7 +34,7 @@ struct Flushed {
 
 /// `airlock deploy flush`.
 pub(super) async fn run(context: &Context, spool: &Spool) -> Result<(), Failure> {
-    let flushed = flush(&context.api()?, spool).await?;
+    let flushed = flush(context, &context.api()?, spool).await?;
     let json = flushed.json();
     context.output.result(&json, |_| flushed.text())?;
     if flushed.broken > 0 {
@@ -51,7 +51,7 @@ pub(super) async fn first(context: &Context, spool: &Spool) {
     }
     let Ok(api) = context.api() else { return };
     // Whatever goes wrong here, the command that is to be run will say it, or a later flush.
-    if let Ok(Ok(flushed)) = timeout(FIRST_OF_ALL, flush(&api, spool)).await
+    if let Ok(Ok(flushed)) = timeout(FIRST_OF_ALL, flush(context, &api, spool)).await
         && flushed.sent > 0
     {
         let earlier = counted(flushed.sent, "earlier deploy");
@@ -65,7 +65,7 @@ pub(super) fn has_left(spool: &Spool, deploy: &str) -> bool {
     taken.filter_map(|entry| entry.ok()?).any(|one| one.about.deploy.as_deref() == Some(deploy))
 }
 
-async fn flush(api: &Api, spool: &Spool) -> Result<Flushed, Failure> {
+async fn flush(context: &Context, api: &Api, spool: &Spool) -> Result<Flushed, Failure> {
     let mut flushed = Flushed::default();
     let mut without_rights = None;
     for folder in spool.entries() {
@@ -85,6 +85,10 @@ async fn flush(api: &Api, spool: &Spool) -> Result<Flushed, Failure> {
             flushed.foreign += 1;
             continue;
         }
+        if entry.is_awaited(context.clock.now()) {
+            flushed.in_use += 1;
+            continue;
+        }
         match send(api, entry).await {
             Ok(()) => flushed.sent += 1,
             // Another may be of a project that the token is good for.
@@ -102,20 +106,35 @@ async fn send(api: &Api, entry: Entry) -> Result<(), Failure> {
     loop {
         match step(api, &entry).await {
             Step::Sent => {}
-            Step::Later(failure) => return Err(failure),
+            Step::Later(failure) => {
+                locked(&entry).park();
+                return Err(failure);
+            }
             Step::Nothing | Step::Done => break,
         }
     }
     let entry = entry.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(deploy) = entry.about.deploy.as_deref().filter(|_| is_orphan) {
-        let deploy = one_line(deploy);
-        Output::note(&format!(
-            "airlock: nobody knows how deploy {deploy} ended; if you do: \
-             airlock deploy finish {deploy} --status …"
-        ));
+    if is_orphan {
+        Output::note(&format!("airlock: nobody knows how {}", unknown_end(&entry.about)));
     }
     entry.remove();
     Ok(())
+}
+
+/// `deploy d1 ended; if you do: …`.
+fn unknown_end(about: &About) -> String {
+    if let Some(deploy) = about.deploy.as_deref() {
+        let finish = format!("airlock deploy finish {deploy} --status …");
+        return one_line(&format!("deploy {deploy} ended; if you do: {finish}"));
+    }
+    let record = about.record.as_ref();
+    let place = record.map(|record| format!(" to {}/{}", record.project, record.environment));
+    let at = record.and_then(Record::began_at).map(|at| format!(", begun at {at},"));
+    one_line(&format!(
+        "the deploy{}{} ended; if you do: airlock deploy record",
+        place.unwrap_or_default(),
+        at.unwrap_or_default()
+    ))
 }
 
 impl Flushed {

@@ -97,6 +97,11 @@ impl Log {
         Ok(log)
     }
 
+    /// How much is known to have arrived.
+    pub(super) fn n_sent(&self) -> u64 {
+        self.n_sent
+    }
+
     /// How much is to be sent.
     pub(super) fn n_unsent(&self) -> u64 {
         self.end - self.n_sent
@@ -133,7 +138,14 @@ impl Log {
 
     /// Whether there was room.
     fn write(&mut self, text: &str) -> bool {
-        if self.segments.back().is_none_or(|last| last.n_bytes >= SEGMENT) {
+        let needs_segment = match self.segments.back() {
+            Some(Segment { n_bytes, .. }) if *n_bytes >= SEGMENT => true,
+            // One that another process has left is not written to.
+            Some(Segment { kept: Kept::File(_), .. }) => self.open.is_none(),
+            Some(_) => false,
+            None => true,
+        };
+        if needs_segment {
             self.begin_segment();
         }
         let n_bytes = text.len() as u64;
@@ -300,6 +312,10 @@ mod tests {
         log.sent((1 << 20) + 5_000);
         drop(log);
         let mut log = Log::load(folder.path()).expect("readable");
+        log.append("and more");
+        drop(log);
+        let mut log = Log::load(folder.path()).expect("readable");
+        let text = text + "and more";
         let n_sent = usize::try_from(log.n_sent).expect("small");
         assert!((1_000_000..=(1 << 20) + 5_000).contains(&n_sent), "{n_sent}");
         assert!(text.get(n_sent..) == Some(&all(&mut log)));

@@ -140,6 +140,7 @@ impl Recorder {
             entry.remove();
             return Recorded::All(answer);
         }
+        entry.park();
         if entry.folder().is_some() { Recorded::Later } else { Recorded::Lost }
     }
 }

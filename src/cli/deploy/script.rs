@@ -1,7 +1,7 @@
 //! `airlock deploy start`, `output`, `finish` and `record`: for scripts that cannot wrap a command.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use super::sender::output_end;
 use super::shown::Deploy;
 use super::signals::{Signals, exit_code};
 use super::spool::Spool;
+use super::unheard;
 use super::utf8::Decoder;
 use crate::domain::time::Timestamp;
 
@@ -124,7 +125,11 @@ impl End {
     }
 }
 
-pub(super) async fn start(context: &Context, args: StartArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn start(
+    context: &Context,
+    spool: &Spool,
+    args: StartArgs,
+) -> Result<ExitCode, Failure> {
     let candidate = args.candidate.find().await?;
     let api = context.api()?;
     let mut signals = Signals::listen()
@@ -152,9 +157,9 @@ pub(super) async fn start(context: &Context, args: StartArgs) -> Result<ExitCode
         }
         Err(Failure::Unreachable(why)) if args.patience.on_unavailable == OnUnavailable::Allow => {
             Output::note(&unchecked(&args.target, &why));
-            Output::note("airlock: there is no deploy to add to; record it when it is over");
-            let json = json!({"id": null, "unavailable": why, "allowed": true});
-            context.output.result(&json, |_| String::new())?;
+            let id = unheard::begin(context, spool, api.address(), &args.target, &candidate)?;
+            let json = json!({"id": id, "unavailable": why, "allowed": true});
+            context.output.result(&json, |_| id + "\n")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(failure) => Err(failure),
@@ -166,6 +171,12 @@ pub(super) async fn output(
     spool: &Spool,
     args: OutputArgs,
 ) -> Result<(), Failure> {
+    if let Some(entry) = unheard::find(spool, &args.id)? {
+        let n_bytes = unheard::add(entry, open(args.file.as_deref())?)?;
+        say_kept(true);
+        let json = json!({"deploy": args.id, "bytes": n_bytes, "kept": true});
+        return context.output.result(&json, |_| String::new());
+    }
     let api = Arc::new(context.api()?);
     // What waits comes first, and where that ends nobody knows yet.
     let begins_at = match args.offset {
@@ -179,13 +190,7 @@ pub(super) async fn output(
     };
     let (pieces, mut read) = mpsc::channel(1);
     let is_file = args.file.is_some();
-    let input: Box<dyn Read + Send> =
-        match &args.file {
-            None => Box::new(std::io::stdin()),
-            Some(path) => Box::new(std::fs::File::open(path).map_err(|cause| {
-                Failure::Usage(format!("cannot read {}: {cause}", path.display()))
-            })?),
-        };
+    let input = open(args.file.as_deref())?;
     let reader = std::thread::spawn(move || read_all(input, &pieces));
     let about = About::part(api.address().as_str(), &args.id, begins_at);
     let recorder = Recorder::start(&api, spool.create(&context.clock, about), None);
@@ -216,6 +221,15 @@ pub(super) async fn output(
     context.output.result(&json, |_| String::new())
 }
 
+/// A file, or stdin if none is named.
+fn open(file: Option<&Path>) -> Result<Box<dyn Read + Send>, Failure> {
+    let Some(path) = file else { return Ok(Box::new(std::io::stdin())) };
+    let opened = std::fs::File::open(path);
+    let file = opened
+        .map_err(|cause| Failure::Usage(format!("cannot read {}: {cause}", path.display())))?;
+    Ok(Box::new(file))
+}
+
 /// Reads to the end, a piece at a time.
 fn read_all(mut input: impl Read, pieces: &mpsc::Sender<Vec<u8>>) -> std::io::Result<()> {
     loop {
@@ -236,12 +250,21 @@ pub(super) async fn finish(
     spool: &Spool,
     args: FinishArgs,
 ) -> Result<(), Failure> {
-    let api = context.api()?;
     let finish = Finish {
         status: args.status.name().to_owned(),
         exit_code: args.exit_code,
         finished_at: Some(context.clock.now()),
     };
+    if let Some(mut entry) = unheard::find(spool, &args.id)? {
+        entry.close(Some(finish));
+        drop(entry);
+        super::flush::first(context, spool).await;
+        let is_kept = unheard::find(spool, &args.id)?.is_some();
+        say_kept(is_kept);
+        let json = json!({"id": args.id, "status": args.status.name(), "kept": is_kept});
+        return context.output.result(&json, |_| String::new());
+    }
+    let api = context.api()?;
     let sent = if has_left(spool, &args.id) {
         Err(Failure::Unreachable("what was kept before could not be sent".to_owned()))
     } else {

@@ -163,7 +163,7 @@ async fn find(api: &Api, record: &Record) -> Result<Option<String>, Failure> {
     };
     let list: List<Known> = answer::read(&listed)?;
     let text = |name: &str| record.body.get(name).and_then(Value::as_str);
-    let (commit, started_at) = (text("commit"), text("started_at").and_then(Timestamp::parse));
+    let (commit, started_at) = (text("commit"), record.began_at());
     let is_it = |known: &Known| {
         let is_commit = known.commit.as_deref().zip(commit);
         known.started_at == started_at && is_commit.is_some_and(|(a, b)| a.starts_with(b))

@@ -3,7 +3,7 @@
 //!
 //! *Invariants*: nobody else can read it or put anything into it; it holds no token; it is bounded.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -80,6 +80,11 @@ impl Spool {
             Output::note(&format!("airlock: what cannot be sent is kept in memory only: {why}"));
         }
         Entry::in_memory(about)
+    }
+
+    /// The folder of an entry.
+    pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
+        self.entries().into_iter().find(|entry| entry.file_name() == Some(OsStr::new(name)))
     }
 
     /// The folders of all entries, the oldest first.

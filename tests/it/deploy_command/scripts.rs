@@ -164,6 +164,29 @@ async fn a_script_goes_on_without_the_service() {
 }
 
 #[tokio::test]
+async fn a_script_that_began_without_the_service_is_recorded_when_it_ends() {
+    let bench = Bench::new().await;
+    bench.server.set(Mood::Drops);
+    let start = ["deploy", "start", "shop/production", "--commit", COMMIT];
+    assert_eq!(code(&bench.run(&start).await), 5);
+    let done = bench.run(&[&start[..], &["--on-unavailable", "allow"]].concat()).await;
+    assert_eq!(code(&done), 0, "{}", stderr(&done));
+    let id = stdout(&done).trim().to_owned();
+    std::fs::write(bench.path("log"), "one\n").expect("a file");
+    assert_eq!(code(&bench.run(&["deploy", "output", &id, "log"]).await), 0);
+    bench.server.set(Mood::Well);
+    assert_eq!(code(&bench.run(&["deploy", "output", &id, "log"]).await), 0);
+    let flushed = stdout(&bench.run(&["deploy", "flush"]).await);
+    assert!(flushed.contains("1 deploy still running"), "{flushed}");
+    let done = bench.run(&["deploy", "finish", &id, "--status", "failed"]).await;
+    assert_eq!(code(&done), 0, "{}", stderr(&done));
+    let deploy = bench.server.deploy();
+    assert_eq!((&deploy["status"], &deploy["gated"]), (&json!("failed"), &json!(false)));
+    assert_eq!(bench.server.output(), "one\none\n");
+    assert_eq!(bench.kept(), 0);
+}
+
+#[tokio::test]
 async fn a_deploy_is_followed_until_it_is_over() {
     let bench = Bench::new().await;
     let script = "echo begin; read -r line; echo end";
