@@ -54,10 +54,14 @@ fn body(commits: &[String], repository: Option<&str>) -> Value {
         Some(repository) => json!({ "commit": commit, "repository": repository }),
         None => json!({ "commit": commit }),
     };
-    match commits {
+    let mut body = match commits {
         [only] => one(only),
         more => json!({ "commits": more.iter().map(one).collect::<Vec<_>>() }),
+    };
+    if let Some(body) = body.as_object_mut() {
+        body.insert("source".to_owned(), json!("cli"));
     }
+    body
 }
 
 /// `SHOP-42 is fix_pending, fixed by 4f2c91a: KeyError`, and what is wrong with that.
@@ -92,12 +96,15 @@ mod tests {
         let commits = ["4f2c91a".to_owned(), "aa11bb2".to_owned()];
         let [first, _] = &commits;
         let first = std::slice::from_ref(first);
-        assert_eq!(body(first, None), json!({"commit": "4f2c91a"}));
-        assert_eq!(body(first, Some("api")), json!({"commit": "4f2c91a", "repository": "api"}));
+        assert_eq!(body(first, None), json!({"commit": "4f2c91a", "source": "cli"}));
+        assert_eq!(
+            body(first, Some("api")),
+            json!({"commit": "4f2c91a", "repository": "api", "source": "cli"})
+        );
         assert_eq!(
             body(&commits, Some("api")),
             json!({"commits": [{"commit": "4f2c91a", "repository": "api"},
-                {"commit": "aa11bb2", "repository": "api"}]})
+                {"commit": "aa11bb2", "repository": "api"}], "source": "cli"})
         );
     }
 

@@ -62,6 +62,15 @@ pub(super) struct Piece {
     pub(super) text: String,
 }
 
+impl Piece {
+    /// Leaves what is behind the last line feed, if there is one, for the next piece.
+    pub(super) fn cut_after_line(&mut self) {
+        if let Some(at) = self.text.rfind('\n') {
+            self.text.truncate(at + 1);
+        }
+    }
+}
+
 impl Log {
     /// An empty one that holds at most so many bytes.
     pub(super) fn new(folder: Option<PathBuf>, most: u64) -> Self {
@@ -350,6 +359,15 @@ mod tests {
             log.append("!");
             let text = all(&mut log);
             assert!(text.len() < (3 << 20) + 100 && text.ends_with("in time]\n!"));
+        }
+    }
+
+    #[test]
+    fn a_piece_ends_with_a_line_if_it_holds_one() {
+        for (text, cut) in [("a\nb\nhal", "a\nb\n"), ("half", "half"), ("a\n", "a\n"), ("", "")] {
+            let mut piece = Piece { offset: 7, text: text.to_owned() };
+            piece.cut_after_line();
+            assert_eq!(piece, Piece { offset: 7, text: cut.to_owned() });
         }
     }
 

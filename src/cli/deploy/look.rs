@@ -68,7 +68,7 @@ pub(super) async fn show(context: &Context, args: ShowArgs) -> Result<(), Failur
     let deploy: Deploy = answer::read(&found)?;
     let now = context.clock.now();
     if !args.follow {
-        let said = api.get_text(&["deploys", &args.id, "output"], &[]).await?;
+        let said = whole_output(&api, &args.id).await?;
         let said = String::from_utf8_lossy(&said);
         if let Some(found) = found.as_object_mut() {
             found.insert("output".to_owned(), json!(said));
@@ -82,6 +82,23 @@ pub(super) async fn show(context: &Context, args: ShowArgs) -> Result<(), Failur
     }
     let is_read = Output::part(&(deploy.text(now, context.output.style()) + "\n"))?;
     if is_read { follow(context, &api, &deploy).await } else { Ok(()) }
+}
+
+/// All of the output; the server gives what is long in parts.
+async fn whole_output(api: &Api, id: &str) -> Result<Vec<u8>, Failure> {
+    let mut whole = Vec::new();
+    loop {
+        let part = output_from(api, id, whole.len() as u64).await?;
+        if part.is_empty() {
+            return Ok(whole);
+        }
+        whole.extend_from_slice(&part);
+    }
+}
+
+async fn output_from(api: &Api, id: &str, offset: u64) -> Result<Vec<u8>, Failure> {
+    let offset = offset.to_string();
+    api.get_text(&["deploys", id, "output"], &[("offset", &offset)]).await
 }
 
 /// Prints output as it comes, until the deploy is over and all of it is printed.
@@ -122,7 +139,6 @@ async fn follow(context: &Context, api: &Api, deploy: &Deploy) -> Result<(), Fai
 
 async fn look(api: &Api, id: &str, offset: u64) -> Result<(Deploy, Vec<u8>), Failure> {
     let found: Value = api.get(&["deploys", id]).await?;
-    let offset = offset.to_string();
-    let said = api.get_text(&["deploys", id, "output"], &[("offset", &offset)]).await?;
+    let said = output_from(api, id, offset).await?;
     Ok((answer::read(&found)?, said))
 }

@@ -29,6 +29,9 @@ const OUTPUT_FIRST: Duration = Duration::from_secs(6);
 /// Output of so long goes into one request.
 const GATHER: Duration = Duration::from_millis(200);
 
+/// So long after the first of it.
+const BEGIN: Duration = Duration::from_millis(50);
+
 /// The pauses while the service is away: from the first, doubled each time, to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
@@ -150,7 +153,11 @@ async fn send(api: Arc<Api>, shared: Arc<Shared>) {
     loop {
         match step(&api, &shared.entry).await {
             Step::Done => return,
-            Step::Nothing => shared.more.notified().await,
+            Step::Nothing => {
+                shared.more.notified().await;
+                // Let a line that has begun come to its end.
+                let _ = timeout(BEGIN, shared.hurry.notified()).await;
+            }
             Step::Sent => {
                 pause = FIRST_PAUSE;
                 if shared.is_away.swap(false, Ordering::Relaxed) {

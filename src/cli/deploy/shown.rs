@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer;
-use super::super::gate::verdict::{Verdict, short};
+use super::super::gate::verdict::{Warnings, short};
 use super::super::output::{Ink, Output, Style};
 use super::super::span::{ago, exact_and_ago, length};
 use super::super::table::{Cell, Column, Table, fields};
@@ -57,8 +57,8 @@ impl Deploy {
     /// Says on stderr what the gate warned of.
     pub(super) fn say_warnings(&self) {
         // The deploy runs, whatever the server says of the gate.
-        let verdict = self.gate.as_ref().and_then(|gate| answer::read::<Verdict>(gate).ok());
-        for warning in verdict.iter().flat_map(Verdict::warnings) {
+        let warnings = self.gate.as_ref().and_then(|gate| answer::read::<Warnings>(gate).ok());
+        for warning in warnings.iter().flat_map(Warnings::lines) {
             Output::note(&format!("airlock: warning: {warning}"));
         }
     }

@@ -69,6 +69,20 @@ struct Warning {
     issues: Vec<String>,
 }
 
+/// Of a verdict what is said of a deploy that it let begin.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Warnings {
+    #[serde(default)]
+    warnings: Vec<Warning>,
+}
+
+impl Warnings {
+    /// A line for each.
+    pub(in crate::cli) fn lines(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(Warning::line)
+    }
+}
+
 /// The first digits of a commit's name.
 pub(in crate::cli) fn short(commit: &str) -> String {
     one_line(commit).chars().take(SHORT).collect()
@@ -119,11 +133,6 @@ impl Verdict {
     /// What makes one wait another than before: everything but how long ago things were.
     pub(in crate::cli) fn who(&self) -> String {
         format!("{:?} {:?}", self.kind, self.blockers)
-    }
-
-    /// The warnings, a line each.
-    pub(in crate::cli) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.warnings.iter().map(Warning::line)
     }
 
     /// Fails unless it is clear.

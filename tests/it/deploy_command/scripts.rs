@@ -242,7 +242,7 @@ async fn what_commands_ask_for() {
             "fix SHOP-42 --commit 4f2c91a",
             "PUT",
             "/issues/SHOP-42/fix",
-            json!({"commit": "4f2c91a"}),
+            json!({"commit": "4f2c91a", "source": "cli"}),
         ),
         ("unfix SHOP-42", "DELETE", "/issues/SHOP-42/fix", Value::Null),
         (
