@@ -171,7 +171,9 @@ impl Blocker {
             if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
         let rest = format!("{}{}{about}", issue.unwrap_or_default(), reason.unwrap_or_default());
         let head = style.ink(Ink::Red, &one_line(&self.kind)) + &one_line(&rest);
-        let clears = self.clears_at.map(|at| format!("until {at}"));
+        let hint = self.hint.as_deref().unwrap_or_default();
+        let clears = self.clears_at.map(|at| at.to_string()).filter(|at| !hint.contains(at));
+        let clears = clears.map(|at| format!("until {at}"));
         let below = [self.hint.clone(), clears, self.url.clone()].into_iter().flatten();
         let below = below.map(|line| format!("  {}", one_line(&line)));
         [head].into_iter().chain(below).collect()
