@@ -3,7 +3,7 @@
 //! A command asks the server over HTTP like any client, makes text of the answer with a pure
 //! function, and prints it once. stdout is the result: a table, or one JSON object with `--json`;
 //! everything else goes to stderr. The exit code is 0 done, 1 refused, 2 usage or rights,
-//! 5 unreachable.
+//! 5 unreachable; `gate` and `deploy` say more with theirs.
 //!
 //! *Invariants*: no prompt; no rule of the product; text from reports never reaches the terminal
 //! unescaped (see `text`); a token goes to the address it was chosen for and nowhere else.
@@ -13,15 +13,24 @@
 
 mod answer;
 mod buried;
+mod candidate;
 mod client;
 mod compare;
 mod connection;
+mod deploy;
 mod failure;
+mod fix;
+mod freeze;
+mod gate;
 mod grouping;
 mod issues;
+mod lock;
 mod outcomes;
 mod output;
+mod place;
 mod project;
+mod release;
+mod repository;
 mod send;
 pub mod serve;
 mod show;
@@ -67,8 +76,12 @@ enum Command {
     Issues(issues::IssuesArgs),
     /// Show an issue and its latest event
     Show(show::ShowArgs),
+    /// Say which commit fixes an issue
+    Fix(fix::FixArgs),
+    /// Say that an issue is not fixed after all
+    Unfix(fix::UnfixArgs),
     /// Resolve an issue: an event that happens later is a regression
-    Resolve(triage::IssueArgs),
+    Resolve(triage::ResolveArgs),
     /// Open an issue again
     Reopen(triage::IssueArgs),
     /// Keep an issue quiet, for good or until a condition ends it
@@ -87,6 +100,31 @@ enum Command {
     Discard(triage::IssueArgs),
     /// Say why two issues are not one
     Compare(compare::CompareArgs),
+    /// Ask whether a commit may be deployed
+    Gate(gate::GateArgs),
+    /// Deploy by a command, and record it
+    Deploy(Box<deploy::DeployArgs>),
+    /// List the deploys of a project
+    Deploys(deploy::DeploysArgs),
+    /// Keep deploys out of an environment
+    Lock(lock::LockArgs),
+    /// Release a lock
+    Unlock(lock::UnlockArgs),
+    /// List the locks of an environment
+    Locks(lock::LocksArgs),
+    /// Keep deploys out of an environment at certain times
+    Freeze(freeze::FreezeArgs),
+    /// Remove a freeze
+    Unfreeze(freeze::UnfreezeArgs),
+    /// List the freezes of an environment
+    Freezes(freeze::FreezesArgs),
+    /// Say which commit a release was built from
+    Release(release::ReleaseArgs),
+    /// Add, fetch and remove repositories
+    #[command(subcommand)]
+    Repository(repository::RepositoryCommand),
+    /// List the repositories of a project
+    Repositories(repository::RepositoriesArgs),
     /// Create and see projects
     #[command(subcommand)]
     Project(project::ProjectCommand),
@@ -108,6 +146,20 @@ struct Context {
     clock: Clock,
 }
 
+impl Cli {
+    /// Reads the arguments; wrong ones end the process, with an exit code that says so.
+    #[must_use]
+    pub fn read() -> Self {
+        let arguments: Vec<_> = std::env::args_os().collect();
+        Self::try_parse_from(&arguments).unwrap_or_else(|error| {
+            let _ = error.print();
+            let is_help = error.exit_code() == 0;
+            let code = if is_help { 0 } else { deploy::usage_exit_code(&arguments) };
+            std::process::exit(code.into())
+        })
+    }
+}
+
 impl Context {
     /// The server, with a token.
     fn api(&self) -> Result<Api, Failure> {
@@ -121,6 +173,23 @@ pub async fn run(cli: Cli) -> ExitCode {
     let context = Context { connection, output: Output::new(&output), clock: Clock::system() };
     let done = match command {
         Command::Serve(args) => return serve::run(args).await,
+        Command::Deploy(args) => match deploy::run(&context, *args).await {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
+        Command::Gate(args) => gate::run(&context, args).await,
+        Command::Deploys(args) => deploy::list(&context, args).await,
+        Command::Lock(args) => lock::lock(&context, args).await,
+        Command::Unlock(args) => lock::unlock(&context, args).await,
+        Command::Locks(args) => lock::list(&context, args).await,
+        Command::Freeze(args) => freeze::freeze(&context, args).await,
+        Command::Unfreeze(args) => freeze::unfreeze(&context, args).await,
+        Command::Freezes(args) => freeze::list(&context, args).await,
+        Command::Fix(args) => fix::fix(&context, args).await,
+        Command::Unfix(args) => fix::unfix(&context, args).await,
+        Command::Release(args) => release::run(&context, args).await,
+        Command::Repository(command) => repository::run(&context, command).await,
+        Command::Repositories(args) => repository::list(&context, args).await,
         Command::Issues(args) => issues::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
         Command::Resolve(args) => triage::resolve(&context, args).await,
@@ -171,6 +240,16 @@ mod tests {
             "airlock send http://127.0.0.1:8460/1",
             "airlock token create ci",
             "airlock buried shop --retry-all --retry x",
+            "airlock gate shop",
+            "airlock gate shop/beta --commit HEAD",
+            "airlock gate shop/beta --wait soon",
+            "airlock deploy shop/beta",
+            "airlock deploy finish d1",
+            "airlock deploy start",
+            "airlock lock shop/beta",
+            "airlock lock shop/beta --issue SHOP-1 --reason no",
+            "airlock resolve SHOP-1 --in tomorrow",
+            "airlock repository add shop r --url https://git.example/r",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use airlock::cli;
-use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -12,5 +11,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     // The HTTP client brings no TLS provider of its own. Whoever installed one before is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    cli::run(cli::Cli::parse()).await
+    cli::run(cli::Cli::read()).await
 }

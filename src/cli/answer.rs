@@ -52,6 +52,9 @@ pub(super) struct Issue {
     pub(super) environments: Vec<String>,
     pub(super) releases: Option<Releases>,
     pub(super) fix: Option<Fix>,
+    /// The environments that it locks.
+    #[serde(default)]
+    pub(super) locks: Vec<IssueLock>,
     pub(super) assignee: Option<String>,
     pub(super) fingerprint: Option<Fingerprint>,
     /// Those it took over.
@@ -69,6 +72,7 @@ pub(super) struct Issue {
 pub(super) struct Flag {
     pub(super) kind: String,
     pub(super) detail: Option<String>,
+    pub(super) since: Option<Timestamp>,
 }
 
 /// The releases of an issue's first and last event.
@@ -84,13 +88,35 @@ pub(super) struct Fix {
     pub(super) state: String,
     #[serde(default)]
     pub(super) commits: Vec<Commit>,
+    pub(super) by: Option<String>,
+    pub(super) at: Option<Timestamp>,
+    pub(super) source: Option<String>,
+    /// Where it is.
+    #[serde(default)]
+    pub(super) deployed: Vec<Deployed>,
     pub(super) problem: Option<String>,
 }
 
 /// A commit of a fix.
 #[derive(Debug, Deserialize)]
 pub(super) struct Commit {
+    pub(super) repository: Option<String>,
     pub(super) commit: String,
+}
+
+/// An environment that has a fix, and since when.
+#[derive(Debug, Deserialize)]
+pub(super) struct Deployed {
+    pub(super) environment: String,
+    pub(super) commit: Option<String>,
+    pub(super) at: Option<Timestamp>,
+}
+
+/// A lock that an issue has on an environment.
+#[derive(Debug, Deserialize)]
+pub(super) struct IssueLock {
+    pub(super) id: String,
+    pub(super) environment: String,
 }
 
 /// What makes the events of an issue the same error.

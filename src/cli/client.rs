@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -54,9 +54,7 @@ impl Api {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Value, Failure> {
-        let mut url = self.url(&[&["api", "v1"], path].concat())?;
-        url.query_pairs_mut().extend_pairs(query);
-        self.answer(self.http.get(url)).await
+        self.answer(self.http.get(self.url_with(path, query)?)).await
     }
 
     /// `POST /api/v1/…`.
@@ -72,6 +70,74 @@ impl Api {
     /// `DELETE /api/v1/…`.
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
         self.v1(Method::DELETE, path, None).await
+    }
+
+    /// `GET /api/v1/…?…` of what may take longer to answer.
+    pub(super) async fn get_within(
+        &self,
+        limit: Duration,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Value, Failure> {
+        let url = self.url_with(path, query)?;
+        self.answer(self.http.get(url).timeout(limit)).await
+    }
+
+    /// `GET /api/v1/…?…` of what is text.
+    pub(super) async fn get_text(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Vec<u8>, Failure> {
+        let request = self.signed(self.http.get(self.url_with(path, query)?));
+        let address = &self.target.url;
+        let response = request.send().await.map_err(|cause| unreachable(address, &cause))?;
+        let (status, is_text) = (response.status(), is_of_kind(&response, "text/plain"));
+        if status.is_success() && is_text {
+            let bytes = response.bytes().await.map_err(|cause| unreachable(address, &cause))?;
+            return Ok(bytes.into());
+        }
+        // What is JSON and no problem is no text either.
+        let body = read(address, response).await?.filter(|_| !status.is_success());
+        self.judge(status, body)?;
+        Err(foreign(address, status))
+    }
+
+    /// `POST /api/v1/…` of what may take longer to answer.
+    pub(super) async fn post_within(
+        &self,
+        limit: Duration,
+        path: &[&str],
+        body: Value,
+    ) -> Result<Value, Failure> {
+        let url = self.url_with(path, &[])?;
+        self.answer(self.http.post(url).json(&body).timeout(limit)).await
+    }
+
+    /// `POST /api/v1/…?…` of text.
+    pub(super) async fn post_text(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        text: String,
+    ) -> Result<Value, Failure> {
+        let request = self.http.post(self.url_with(path, query)?);
+        self.answer(request.header(CONTENT_TYPE, "text/plain; charset=utf-8").body(text)).await
+    }
+
+    /// `DELETE /api/v1/…?…` with a body.
+    pub(super) async fn delete_with(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Value,
+    ) -> Result<Value, Failure> {
+        self.answer(self.http.delete(self.url_with(path, query)?).json(&body)).await
+    }
+
+    /// The server's address.
+    pub(super) fn address(&self) -> &Url {
+        &self.target.url
     }
 
     /// `GET /NAME`, outside the API.
@@ -132,14 +198,29 @@ impl Api {
         Ok(url)
     }
 
+    /// An address of the API.
+    fn url_with(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Failure> {
+        let mut url = self.url(&v1(path))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
     async fn answer(&self, request: RequestBuilder) -> Result<Value, Failure> {
-        let token = self.target.token.as_ref();
-        let request = match token {
+        let (status, body) = exchange(&self.target.url, self.signed(request)).await?;
+        self.judge(status, body)
+    }
+
+    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.target.token {
             Some(token) => request.bearer_auth(&token.secret),
             None => request,
-        };
-        let (status, body) = exchange(&self.target.url, request).await?;
-        let source = token.map(|token| token.source.as_str());
+        }
+    }
+
+    fn judge(&self, status: StatusCode, body: Option<Value>) -> Result<Value, Failure> {
+        let source = self.target.token.as_ref().map(|token| token.source.as_str());
         judge(&self.target.url, status, body, source)
     }
 }
@@ -162,13 +243,22 @@ pub(super) async fn exchange(
 ) -> Result<(StatusCode, Option<Value>), Failure> {
     let response = request.send().await.map_err(|cause| unreachable(url, &cause))?;
     let status = response.status();
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let is_json = kind.is_some_and(|kind| kind.contains("json"));
+    Ok((status, read(url, response).await?))
+}
+
+/// The JSON of an answer; `None` if it is none.
+async fn read(url: &Url, response: Response) -> Result<Option<Value>, Failure> {
+    let (status, is_json) = (response.status(), is_of_kind(&response, "json"));
     let bytes = response.bytes().await.map_err(|cause| unreachable(url, &cause))?;
     if status == StatusCode::NO_CONTENT {
-        return Ok((status, Some(Value::Null)));
+        return Ok(Some(Value::Null));
     }
-    Ok((status, if is_json { serde_json::from_slice(&bytes).ok() } else { None }))
+    Ok(if is_json { serde_json::from_slice(&bytes).ok() } else { None })
+}
+
+fn is_of_kind(response: &Response, kind: &str) -> bool {
+    let named = response.headers().get(CONTENT_TYPE).and_then(|named| named.to_str().ok());
+    named.is_some_and(|named| named.contains(kind))
 }
 
 /// What an answer of the API means.
@@ -189,12 +279,12 @@ fn judge(
                 Some(source) => format!("the token is the one in {source}"),
                 None => HOW_TO_TOKEN.to_owned(),
             };
-            Err(Failure::Rights { problem, hint })
+            Err(Failure::Rights { problem: Box::new(problem), hint })
         }
         (StatusCode::FORBIDDEN, _, Some(problem)) => {
             let source = token.unwrap_or("the request");
             let hint = format!("use another token than the one in {source}");
-            Err(Failure::Rights { problem, hint })
+            Err(Failure::Rights { problem: Box::new(problem), hint })
         }
         (status, _, Some(problem)) if status.is_client_error() => Err(Failure::Refused(problem)),
         (status, _, _) => Err(foreign(url, status)),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::text::one_line;
 
@@ -14,7 +15,7 @@ pub(super) enum Failure {
     /// The server lacks proof that the caller may.
     Rights {
         /// What the server said.
-        problem: Problem,
+        problem: Box<Problem>,
         /// What to do about it.
         hint: String,
     },
@@ -22,6 +23,10 @@ pub(super) enum Failure {
     Refused(Problem),
     /// It was done, but with this outcome.
     Unfinished(String),
+    /// The gate cannot tell whether a deploy may start.
+    Undecided(String),
+    /// The gate still said no when the wait ended.
+    Waited(String),
     /// The server cannot be reached, is broken, or is not Airlock.
     Unreachable(String),
     /// The result could not be written.
@@ -29,11 +34,13 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// 1 refused, 2 usage or rights, 5 unreachable.
+    /// 1 refused, 2 usage or rights, 3 cannot tell, 4 still blocked, 5 unreachable.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(_) | Self::Unfinished(_) | Self::Output(_) => 1,
             Self::Usage(_) | Self::Rights { .. } => 2,
+            Self::Undecided(_) => 3,
+            Self::Waited(_) => 4,
             Self::Unreachable(_) => 5,
         }
     }
@@ -42,9 +49,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Unfinished(text) | Self::Unreachable(text) => {
-                formatter.write_str(text)
-            }
+            Self::Usage(text)
+            | Self::Unfinished(text)
+            | Self::Undecided(text)
+            | Self::Waited(text)
+            | Self::Unreachable(text) => formatter.write_str(text),
             Self::Rights { problem, hint } => write!(formatter, "{problem}; {hint}"),
             Self::Refused(problem) => problem.fmt(formatter),
             Self::Output(cause) => write!(formatter, "cannot write the result: {cause}"),
@@ -61,6 +70,8 @@ pub(super) struct Problem {
     detail: Option<String>,
     code: String,
     request_id: Option<String>,
+    /// The verdict of the gate, where that is what is wrong.
+    pub(super) gate: Option<Box<Value>>,
 }
 
 impl fmt::Display for Problem {

@@ -105,14 +105,17 @@ impl Output {
         text: impl FnOnce(Style) -> String,
     ) -> Result<(), Failure> {
         let text = if self.is_json { json_line(json) + "\n" } else { text(self.style) };
-        let mut stdout = std::io::stdout().lock();
-        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        match written {
-            // `airlock issues shop | head`: the reader has what it wanted.
-            Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(()),
-            Err(cause) => Err(Failure::Output(cause)),
-            Ok(()) => Ok(()),
-        }
+        print(&text).map(|_| ())
+    }
+
+    /// Prints a part of a result that is still growing, and says whether anybody reads it.
+    pub(super) fn part(text: &str) -> Result<bool, Failure> {
+        print(text)
+    }
+
+    /// How results are laid out.
+    pub(super) fn style(&self) -> Style {
+        self.style
     }
 
     /// A line on stderr. A closed stderr costs the message, not the command.
@@ -125,5 +128,17 @@ impl Output {
         if !self.is_json {
             Self::note(line);
         }
+    }
+}
+
+/// Prints to stdout, and says whether anybody reads it.
+fn print(text: &str) -> Result<bool, Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match written {
+        // `airlock issues shop | head`: the reader has what it wanted.
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(cause) => Err(Failure::Output(cause)),
+        Ok(()) => Ok(true),
     }
 }

@@ -1,6 +1,7 @@
 //! `airlock show`: an issue, and its latest event.
 
 mod event;
+mod fix;
 mod why;
 
 use clap::Args;
@@ -11,7 +12,7 @@ use super::answer::{self, Issue, List, Tag};
 use super::failure::Failure;
 use super::issues::ink_of_level;
 use super::output::{Ink, Style};
-use super::span::exact_and_ago;
+use super::span::{ago, exact_and_ago};
 use super::table::fields;
 use super::text::{counted, one_line};
 use crate::domain::id::ShortId;
@@ -132,15 +133,15 @@ fn known(issue: &Issue, now: Timestamp, style: Style) -> Vec<(&'static str, Stri
         known.push(("environments", one_line(&issue.environments.join(", "))));
     }
     known.extend(issue.assignee.as_deref().map(|who| ("assignee", one_line(who))));
-    if let Some(fix) = &issue.fix {
-        let commits: Vec<&str> = fix.commits.iter().map(|one| one.commit.as_str()).collect();
-        let problem = fix.problem.as_deref().map(|problem| format!(", {problem}"));
-        let text = format!("{} ({}{})", commits.join(", "), fix.state, problem.unwrap_or_default());
-        known.push(("fix", one_line(&text)));
-    }
+    known.extend(issue.fix.iter().flat_map(|fix| fix::known(fix, now, style)));
+    known.extend(issue.locks.iter().map(|lock| {
+        ("locks", one_line(&format!("{} until a fix is deployed ({})", lock.environment, lock.id)))
+    }));
     for flag in &issue.flags {
         let detail = flag.detail.as_deref().map(|detail| format!(": {detail}"));
-        let text = one_line(&format!("{}{}", flag.kind, detail.unwrap_or_default()));
+        let since = flag.since.map(|since| format!(" ({})", ago(since, now)));
+        let text = format!("{}{}", flag.kind, detail.unwrap_or_default());
+        let text = one_line(&(text + &since.unwrap_or_default()));
         known.push(("look at", style.ink(Ink::Yellow, &text)));
     }
     if let Some(fingerprint) = &issue.fingerprint {

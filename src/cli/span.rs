@@ -1,4 +1,4 @@
-//! Spans of time: read from arguments, and said of the past.
+//! Times and spans of time: read from arguments, and said of the past.
 
 use std::time::Duration;
 
@@ -12,6 +12,11 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let duration = span.to_duration(relative).map_err(|_| wrong())?;
     let duration = Duration::try_from(duration).map_err(|_| wrong())?;
     if duration.is_zero() { Err("longer than nothing, please".to_owned()) } else { Ok(duration) }
+}
+
+/// Reads a point in time: `2026-11-21T12:00:00Z`; without an offset it is UTC.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "not a time like 2026-11-21T12:00:00Z".to_owned())
 }
 
 /// `just now`, `3 min ago`, `2 h ago`, `5 days ago`; what is over 30 days old is a date.

@@ -41,6 +41,21 @@ pub(super) fn lines(text: &str) -> Vec<String> {
     text.trim_end().lines().map(|line| one_line(&line.replace('\t', "    "))).collect()
 }
 
+/// Text of many lines without active characters but line feeds and tabs; other line ends become
+/// line feeds.
+pub(super) fn printed(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_active(character) && !matches!(character, '\n' | '\t') {
+            out.extend(character.escape_unicode());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
 /// JSON in one line, without active characters: inside strings they are escaped as JSON does it.
 pub(super) fn json_line(value: &Value) -> String {
     let json = value.to_string();
@@ -102,6 +117,12 @@ mod tests {
             assert_eq!(one_line(text), expected);
         }
         assert_eq!(lines("a\n\tb\x1b\r\nc\n\n"), ["a", "    b\\u{1b}", "c"]);
+    }
+
+    #[test]
+    fn what_a_program_printed_keeps_its_lines() {
+        let progress = "10%\r20%\r\n\tdone\x1b[0m";
+        assert_eq!(printed(progress), "10%\n20%\n\tdone\\u{1b}[0m");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::answer::{self, Issue};
@@ -18,6 +18,23 @@ pub(super) struct IssueArgs {
     /// The issue's id
     #[arg(value_name = "SHOP-42")]
     issue: ShortId,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResolveArgs {
+    #[command(flatten)]
+    issue: IssueArgs,
+    /// From when on events are a regression: now, or with the next deploy
+    #[arg(long = "in", value_enum, default_value_t = When::Now)]
+    when: When,
+}
+
+/// From when on an issue counts as resolved.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum When {
+    Now,
+    NextDeploy,
 }
 
 #[derive(Debug, Args)]
@@ -71,8 +88,12 @@ pub(super) struct UnmergeArgs {
     hashes: Vec<String>,
 }
 
-pub(super) async fn resolve(context: &Context, args: IssueArgs) -> Result<(), Failure> {
-    act(context, &args.issue, "resolve", json!({})).await
+pub(super) async fn resolve(context: &Context, args: ResolveArgs) -> Result<(), Failure> {
+    let body = match args.when {
+        When::Now => json!({}),
+        When::NextDeploy => json!({ "in": "next_deploy" }),
+    };
+    act(context, &args.issue.issue, "resolve", body).await
 }
 
 pub(super) async fn reopen(context: &Context, args: IssueArgs) -> Result<(), Failure> {

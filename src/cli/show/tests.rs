@@ -128,9 +128,14 @@ fn an_issue_and_why_it_is_one() {
     shown.is_why = false;
     shown.issue = issue(&json!({
         "status": "fix_pending", "regressed": false, "suppressed": 5, "undetermined": 1,
-        "fix": {"state": "standing", "problem": "unknown-commit",
-                "commits": [{"repository": "shop", "commit": "4f2c91a"}]},
-        "flags": [{"kind": "many_undetermined", "detail": "register release 1.4.2"}],
+        "fix": {"state": "standing", "problem": "unknown-commit", "by": "zoë", "source": "cli",
+                "at": "2026-11-21T10:00:00Z",
+                "commits": [{"repository": "shop", "commit": "4f2c91a"}],
+                "deployed": [{"environment": "beta", "deploy": "d1", "commit": "9f1c2d3e4b5a6978",
+                              "at": "2026-11-21T11:30:00Z"}]},
+        "locks": [{"id": "l1", "environment": "production"}],
+        "flags": [{"kind": "many_undetermined", "detail": "register release 1.4.2",
+                   "since": "2026-11-20T10:00:00Z"}],
         "assignee": "zoë",
     }));
     insta::assert_snapshot!(text(&shown), @"
@@ -144,8 +149,11 @@ fn an_issue_and_why_it_is_one() {
     last seen     2026-11-21T11:57:00Z (3 min ago), release shop@1.4.2
     environments  beta, production
     assignee      zoë
-    fix           4f2c91a (standing, unknown-commit)
-    look at       many_undetermined: register release 1.4.2
+    fix           4f2c91a of shop, standing, by zoë (cli), 2 h ago
+    deployed to   beta with 9f1c2d3e4b5a (30 min ago)
+    problem       unknown-commit: no repository has this commit: is it pushed?
+    locks         production until a fix is deployed (l1)
+    look at       many_undetermined: register release 1.4.2 (1 day ago)
     grouped by    stack: 1 frame of the application (g1)
     address       http://127.0.0.1:8460/issues/SHOP-42
     ");
