@@ -138,19 +138,16 @@ async fn save(
         tx.update_issue_state(issue).await?;
     }
     let (project, id) = (issue.project_id, issue.id);
-    match &change {
-        // With a standing fix they stay conditional.
-        Change::Resolved if issue.state.standing().is_none() => {
-            locks::release_all_of(tx, clock, project, id, actor).await?;
+    // With a standing fix they stay conditional.
+    if matches!(change, Change::Resolved) && issue.state.standing().is_none() {
+        locks::release_all_of(tx, clock, project, id, actor).await?;
+    }
+    if matches!(change, Change::Reopened) {
+        if let Some(fix) = issue.state.fix.filter(|fix| fix.state == FixState::Failed) {
+            tx.fix_failed(project, fix.id, clock.now()).await?;
         }
-        Change::Reopened => {
-            if let Some(fix) = issue.state.fix.filter(|fix| fix.state == FixState::Failed) {
-                tx.fix_failed(project, fix.id, clock.now()).await?;
-            }
-            rearm::locks(tx, clock, project, id, None).await?;
-            tx.raise_gates_of(project, id).await?;
-        }
-        _ => {}
+        rearm::locks(tx, clock, project, id, None).await?;
+        tx.raise_gates_of(project, id).await?;
     }
     note(tx, clock, project, id, change, actor).await
 }

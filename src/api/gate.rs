@@ -76,7 +76,7 @@ impl GateResponse {
         named: &NamedCommit,
     ) -> Result<Self, ApiError> {
         let mut tx = api.store.read().await?;
-        let names = super::releases::names(&mut tx, project).await?;
+        let repositories = super::releases::names(&mut tx, project).await?;
         let sha = answered.commit.map(|sha: Sha| sha.to_string());
         Ok(Self {
             version: answered.judgement.version(),
@@ -84,7 +84,7 @@ impl GateResponse {
             project: project.slug.clone(),
             environment: environment.name.clone(),
             commit: sha.unwrap_or_else(|| named.commit.clone()),
-            repository: answered.repository.and_then(|id| names.get(&id).cloned()),
+            repository: answered.repository.and_then(|id| repositories.get(&id).cloned()),
             checked_at: api.clock.now(),
         })
     }

@@ -219,7 +219,7 @@ impl IssueResponse {
         let flags = flags(&issue, &facts, api.clock.now());
         let names = if current.is_some() { names(tx, project).await? } else { BTreeMap::new() };
         let fix = current.map(|current| FixResponse::new(project, &current, landed, &names));
-        Ok(Self { fix, flags, locks, ..Self::new(api, project, issue, environments, hashes) })
+        Ok(Self { flags, fix, locks, ..Self::new(api, project, issue, environments, hashes) })
     }
 
     fn new(

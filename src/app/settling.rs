@@ -30,7 +30,7 @@ impl Settler {
                 () = self.repositories.hinted() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            let step = async {
+            let work = async {
                 lose_silent(&self.repositories).await?;
                 settle_due(&self.repositories).await
             };
@@ -38,7 +38,7 @@ impl Settler {
                 biased;
                 // What is not committed is undone, and done again after the start.
                 _ = stop.wait_for(|is_stopping| *is_stopping) => return,
-                done = step => done,
+                done = work => done,
             };
             if let Err(cause) = done {
                 tracing::warn!(%cause, "what waits for git cannot be settled");

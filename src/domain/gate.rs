@@ -291,7 +291,7 @@ pub fn judge(facts: &Facts) -> Judgement {
     for lock in &facts.locks {
         match lock.judge(facts) {
             Ok(one) => cleared.push(one),
-            Err(blocker) => blockers.push(blocker),
+            Err(blocker) => blockers.push(*blocker),
         }
     }
     if !facts.taken_back.is_empty() {
@@ -404,41 +404,43 @@ impl Frozen {
 
 impl LockFacts {
     /// Whether the candidate clears the lock, and why; or why not.
-    fn judge(&self, facts: &Facts) -> Result<Cleared, Blocker> {
+    fn judge(&self, facts: &Facts) -> Result<Cleared, Box<Blocker>> {
         let lock = self.lock.id.to_string();
         let issue = match (&self.lock.subject, &self.issue) {
             (Subject::Issue(_), Some(issue)) => issue,
             (Subject::Issue(_), None) => {
                 let reason = "the issue of this lock is gone".to_owned();
-                return Err(Blocker {
+                return Err(Box::new(Blocker {
                     lock: Some(lock),
                     owner: Some(self.lock.owner.clone()),
                     since: Some(self.lock.created_at),
                     hint: Some("release the lock".to_owned()),
                     ..Blocker::new(BlockerKind::IssueLock, reason)
-                });
+                }));
             }
             (Subject::Manual { reason, assignee, expires_at, .. }, _) => {
                 let owner = assignee.as_ref().unwrap_or(&self.lock.owner);
-                return Err(Blocker {
+                return Err(Box::new(Blocker {
                     hint: Some(format!("ask {owner}; `airlock unlock {lock}` releases it")),
                     lock: Some(lock),
                     owner: Some(owner.clone()),
                     since: Some(self.lock.created_at),
                     clears_at: *expires_at,
                     ..Blocker::new(BlockerKind::ManualLock, reason.clone())
-                });
+                }));
             }
         };
-        let blocker = |kind, hint: String| Blocker {
-            lock: Some(lock.clone()),
-            issue: Some(issue.short_id.to_string()),
-            owner: Some(issue.assignee.clone().unwrap_or_else(|| self.lock.owner.clone())),
-            since: Some(self.lock.created_at),
-            url: Some(issue.url.clone()),
-            fix: issue.fix.as_ref().and_then(|fix| fix.answer.commit),
-            hint: Some(hint),
-            ..Blocker::new(kind, issue.title.clone())
+        let blocker = |kind, hint: String| {
+            Box::new(Blocker {
+                lock: Some(lock.clone()),
+                issue: Some(issue.short_id.to_string()),
+                owner: Some(issue.assignee.clone().unwrap_or_else(|| self.lock.owner.clone())),
+                since: Some(self.lock.created_at),
+                url: Some(issue.url.clone()),
+                fix: issue.fix.as_ref().and_then(|fix| fix.answer.commit),
+                hint: Some(hint),
+                ..Blocker::new(kind, issue.title.clone())
+            })
         };
         let locks = |hint| Err(blocker(BlockerKind::IssueLock, hint));
         let Some(fix) = &issue.fix else {
@@ -472,8 +474,8 @@ impl LockFacts {
                 }
                 None => format!("fixed by {commits}, which is not in {}", facts.name),
             }),
-            (Containment::Reverted { .. }, _) => locks(said),
-            (Containment::Unknown, Some(Unknown::FixNotPushed)) => locks(said),
+            (Containment::Reverted { .. }, _)
+            | (Containment::Unknown, Some(Unknown::FixNotPushed)) => locks(said),
             (Containment::Conflicted { .. }, _) => {
                 Err(blocker(BlockerKind::Conflicted, format!("{said}; look which one counts")))
             }

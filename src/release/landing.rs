@@ -13,7 +13,7 @@ use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
 use crate::domain::fix::{Answer, FixId, FixState, Problem, Unknown};
 use crate::domain::id::IssueId;
 use crate::domain::lifecycle::{ACTOR, Change, Landing, Note};
-use crate::domain::lock::{LockFilter, Released};
+use crate::domain::lock::{Lock, LockFilter, Released};
 use crate::domain::project::{Environment, Project};
 use crate::domain::repository::RepositoryId;
 use crate::domain::time::Timestamp;
@@ -150,7 +150,7 @@ async fn land(
         let filter = (LockFilter::Active, repositories.now());
         let most = (uuid::Uuid::nil(), i64::MAX);
         let locks = tx.list_locks(project.id, &environment.name, filter, most).await?;
-        let locked: BTreeSet<IssueId> = locks.iter().filter_map(|lock| lock.issue()).collect();
+        let locked: BTreeSet<IssueId> = locks.iter().filter_map(Lock::issue).collect();
         (landed, locked)
     };
     let questions: Vec<Question> =
