@@ -17,6 +17,7 @@ mod candidate;
 mod client;
 mod compare;
 mod connection;
+mod demo;
 mod deploy;
 mod failure;
 mod fix;
@@ -137,6 +138,8 @@ enum Command {
     Send(send::SendArgs),
     /// Show how the parts of the server are
     Status,
+    /// Play the whole story, from crash to deploy, on a throw-away server
+    Demo(demo::DemoArgs),
 }
 
 /// What every command gets.
@@ -207,6 +210,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Buried(args) => buried::run(&context, args).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Status => status::run(&context).await,
+        Command::Demo(args) => demo::run(&context, args).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -34,6 +34,12 @@ pub(super) struct SendArgs {
             .map(|name| Level::parse(&name).unwrap_or_default())
     )]
     level: Level,
+    /// The release that reports it
+    #[arg(long, value_name = "VERSION")]
+    release: Option<String>,
+    /// Where it happened
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
 }
 
 pub(super) async fn run(context: &Context, args: SendArgs) -> Result<(), Failure> {
@@ -66,6 +72,8 @@ fn envelope(event_id: EventId, now: Timestamp, args: &SendArgs) -> String {
         "platform": "other",
         "logger": SDK,
         "message": { "formatted": args.message },
+        "release": args.release,
+        "environment": args.environment,
         "server_name": host.nodename().to_str().ok().filter(|name| !name.is_empty()),
         "sdk": { "name": SDK, "version": VERSION },
     });
@@ -98,7 +106,13 @@ mod tests {
     #[test]
     fn the_envelope_is_one_that_intake_reads() {
         let dsn = "http://a1b2@127.0.0.1:8460/1".parse().expect("a DSN");
-        let args = SendArgs { dsn, message: "two\nlines".to_owned(), level: Level::Warning };
+        let args = SendArgs {
+            dsn,
+            message: "two\nlines".to_owned(),
+            level: Level::Warning,
+            release: Some("1.4.2".to_owned()),
+            environment: None,
+        };
         let event_id = EventId::parse("c76085e7ee72463e94764d80b9534fff").expect("an id");
         let now = Timestamp::parse("2026-11-21T12:00:00Z").expect("a time");
         let envelope = envelope(event_id, now, &args);
@@ -110,6 +124,7 @@ mod tests {
         assert_eq!(item["length"], lines[2].len());
         assert_eq!(event["message"]["formatted"], "two\nlines");
         assert_eq!(event["level"], "warning");
+        assert_eq!((&event["release"], &event["environment"]), (&json!("1.4.2"), &Value::Null));
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub async fn locate(
         }
     };
     let mut found = histories.find(prefix, within);
-    if found.is_empty() && histories.refresh(repositories, project.id).await? {
+    if found.is_empty() && histories.refresh(repositories, project.id, Some(text)).await? {
         found = histories.find(prefix, within);
     }
     match found.as_slice() {

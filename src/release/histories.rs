@@ -15,7 +15,8 @@ use crate::release::repositories::{Repositories, RepositoryError};
 /// Whoever asks for something unknown waits so long for a fetch.
 const FETCH_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Something unknown fetches a repository at most so often.
+/// What nobody knew is fetched for again after this; what waits by itself looks at fetches that are not
+/// older.
 const FETCH_PAUSE: Duration = Duration::from_secs(5);
 
 /// The histories of a project's repositories.
@@ -56,7 +57,8 @@ impl Histories {
     }
 
     /// Fetches what may know more by now, and loads it; false when there is nothing to fetch. Whoever
-    /// asked again and again gets what there is.
+    /// asks for the same again and again gets what there is; so does who asks for nothing by name, while
+    /// the last fetch is young.
     ///
     /// # Errors
     /// [`RepositoryError::Store`].
@@ -64,12 +66,17 @@ impl Histories {
         &mut self,
         repositories: &Repositories,
         project: ProjectId,
+        asked: Option<&str>,
     ) -> Result<bool, RepositoryError> {
         let now = repositories.now();
+        if asked.is_some_and(|asked| !repositories.may_ask(project, asked, FETCH_PAUSE)) {
+            return Ok(false);
+        }
         let is_due = |one: &&Repository| {
             let tried = [one.fetched.map(|it| it.at), one.failure.as_ref().map(|it| it.at)];
             let last = tried.into_iter().flatten().max();
-            one.url.is_some() && last.is_none_or(|last| now.since(last) >= FETCH_PAUSE)
+            let is_old = last.is_none_or(|last| now.since(last) >= FETCH_PAUSE);
+            one.url.is_some() && (asked.is_some() || is_old)
         };
         let due: Vec<Repository> = self.repositories.iter().filter(is_due).cloned().collect();
         if due.is_empty() {

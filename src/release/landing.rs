@@ -101,7 +101,7 @@ pub async fn settle_deploy(
             (deployed, tx.list_fixes(project.id).await?)
         };
         if !fixes.is_empty() && !histories.knows(&deployed.build) {
-            histories.refresh(repositories, project.id).await?;
+            histories.refresh(repositories, project.id, None).await?;
         }
         let done = land(repositories, &histories, project, environment, &deployed, fixes).await?;
         outcome.resolved.extend(done.outcome.resolved);

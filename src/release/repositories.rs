@@ -1,7 +1,8 @@
 //! The repositories of a project: added, changed and fetched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -32,7 +33,12 @@ pub struct Repositories {
     secrets: Secrets,
     hint: Arc<Notify>,
     pushed: Arc<Pushed>,
+    /// What was asked for lately and nobody knew.
+    missed: Arc<Mutex<HashMap<(ProjectId, String), Timestamp>>>,
 }
+
+/// So much that nobody knew is remembered before what is old is forgotten.
+const MOST_MISSED: usize = 1_000;
 
 /// Repositories that somebody says have something new.
 #[derive(Debug, Default)]
@@ -81,7 +87,15 @@ impl Repositories {
     /// With everything that is needed.
     #[must_use]
     pub fn new(store: Store, clock: Clock, mirrors: Mirrors, secrets: Secrets) -> Self {
-        Self { store, clock, mirrors, secrets, hint: Arc::default(), pushed: Arc::default() }
+        Self {
+            store,
+            clock,
+            mirrors,
+            secrets,
+            hint: Arc::default(),
+            pushed: Arc::default(),
+            missed: Arc::default(),
+        }
     }
 
     /// Where everything is.
@@ -97,6 +111,22 @@ impl Repositories {
     /// The time.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Whether a fetch is worth while for something that nobody knows: not twice within `pause`.
+    pub(super) fn may_ask(&self, project: ProjectId, asked: &str, pause: Duration) -> bool {
+        let now = self.now();
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (project, asked.to_owned());
+        let is_fresh = |at: &Timestamp| now.since(*at) < pause;
+        if missed.get(&key).is_some_and(is_fresh) {
+            return false;
+        }
+        if missed.len() >= MOST_MISSED {
+            missed.retain(|_, at| is_fresh(at));
+        }
+        missed.insert(key, now);
+        true
     }
 
     /// More is known than a moment ago: what waits for it is looked at now.

@@ -106,7 +106,7 @@ async fn settle_one(
         let known = releases::bound(repositories, histories, project.id, &one.release).await?;
         if known.is_none_or(|release| release.bound.is_none())
             && is_young
-            && histories.refresh(repositories, project.id).await?
+            && histories.refresh(repositories, project.id, None).await?
         {
             releases::bound(repositories, histories, project.id, &one.release).await?;
         }

@@ -11,6 +11,7 @@ mod api;
 mod buried;
 mod corpus;
 mod counting;
+mod demo;
 mod deploy_command;
 mod deploys;
 mod error_codes;

@@ -1,0 +1,158 @@
+//! The story as a person sees it: `airlock demo`, and the commands against the real server.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Process, airlock, until};
+
+/// Ends a server that nobody holds.
+struct Left(i32);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.0) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_demo_plays_to_its_end_and_leaves_its_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("demo");
+    let output = airlock()
+        .args(["demo", "--dir"])
+        .arg(&dir)
+        .env("AIRLOCK_TOKEN", "a-token-of-somebody-else")
+        .env("AIRLOCK_URL", "http://127.0.0.1:9")
+        .output()
+        .await
+        .expect("a demo");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}\n{said}");
+    let word_after = |name: &str| {
+        let (_, rest) = told.rsplit_once(name).expect("a summary");
+        rest.split_whitespace().next().expect("a word").trim_end_matches(';').to_owned()
+    };
+    let _left = Left(word_after("end it    kill").parse().expect("a process"));
+    let address = word_after("address   ");
+    for line in [
+        "$ airlock fix SHOP-1",
+        "suppressed: ",
+        "airlock: deploy 1 of shop/beta succeeded, resolved SHOP-1",
+        "shop/production is blocked for ",
+        "was taken back by ",
+        "shop/production is clear for ",
+        "succeeded, released 1 lock",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+    let health =
+        crate::support::client().get(format!("{address}/healthz")).send().await.expect("an answer");
+    assert!(health.status().is_success());
+    // A folder that is there is not taken.
+    let again = airlock().args(["demo", "--dir"]).arg(&dir).output().await.expect("an end");
+    assert_eq!(again.status.code(), Some(1));
+}
+
+/// Runs a command for the server of a data folder, in another folder.
+async fn run(data: &Path, within: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let ended = airlock()
+        .args(arguments)
+        .current_dir(within)
+        .env("AIRLOCK_DATA", data)
+        .env("AIRLOCK_SPOOL", data.join("deploys"))
+        .env_remove("AIRLOCK_TOKEN")
+        .env_remove("AIRLOCK_URL")
+        .output()
+        .await
+        .expect("a command");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (ended.status.code().unwrap_or(-1), text(&ended.stdout), text(&ended.stderr))
+}
+
+#[tokio::test]
+async fn commands_of_scripts_against_the_real_server() {
+    let git = crate::git::Repository::new();
+    git.run("c base");
+    let work = git.path();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let mut serve =
+        Process::command(&data, &format!("sqlite:{}", data.join("a.db").display()), "warn");
+    serve.env("AIRLOCK_GIT_PROTOCOLS", "file");
+    let server = Process::start(serve).await;
+    let ok = async |arguments: &[&str]| {
+        let (code, out, err) = run(&data, &work, arguments).await;
+        assert_eq!(code, 0, "{arguments:?}\n{out}\n{err}");
+        out
+    };
+    ok(&["project", "create", "shop"]).await;
+    let path = work.display().to_string();
+    ok(&["repository", "add", "shop", "web", &path]).await;
+    let listed = ok(&["repositories", "shop", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed["items"][0]["name"], "web", "{listed}");
+
+    // The exit codes of the gate, from a checkout.
+    assert_eq!(run(&data, &work, &["gate", "shop/beta"]).await.0, 0);
+    ok(&["lock", "shop/beta", "--reason", "no", "--key", "k"]).await;
+    assert_eq!(run(&data, &work, &["gate", "shop/beta"]).await.0, 1);
+    assert_eq!(run(&data, &work, &["gate", "shop/beta", "--wait", "1s"]).await.0, 4);
+    assert_eq!(run(&data, &work, &["gate", "shop/nowhere"]).await.0, 2);
+    let deploy = ["deploy", "shop/beta", "--", "sh", "-c", "echo out; echo err >&2; exit 7"];
+    let (code, out, _) = run(&data, &work, &deploy).await;
+    assert_eq!((code, out.contains("out\n")), (121, false));
+    ok(&["unlock", "shop/beta", "--key", "k"]).await;
+    let unknown = ["gate", "shop/beta", "--commit", "4f2c91a0b1c2d3e4f5061728394a5b6c7d8e9f00"];
+    assert_eq!(run(&data, &work, &unknown).await.0, 3);
+
+    // Around a command, and for scripts.
+    let (code, out, err) = run(&data, &work, &deploy).await;
+    assert_eq!((code, out.as_str()), (7, "out\n"));
+    assert!(err.contains("err\n"), "{err}");
+    let id = ok(&["deploy", "start", "shop/beta"]).await;
+    let id = id.trim();
+    let log = work.join("push.log");
+    std::fs::write(&log, "one\ntwo\n").expect("a log");
+    ok(&["deploy", "output", id, &log.display().to_string()]).await;
+    ok(&["deploy", "finish", id, "--status", "succeeded"]).await;
+    assert!(ok(&["deploy", "show", id]).await.contains("one\ntwo\n"));
+    ok(&["deploy", "record", "shop/production", "--status", "succeeded"]).await;
+    let deploys = ok(&["deploys", "shop", "--json"]).await;
+    let deploys: Value = serde_json::from_str(&deploys).expect("JSON");
+    let statuses: Vec<&str> = deploys["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|deploy| deploy["status"].as_str().expect("a status"))
+        .collect();
+    assert_eq!(statuses, ["succeeded", "succeeded", "failed"]);
+
+    // A service that dies in the middle of a deploy costs the deploy nothing.
+    let script = "echo before; while ! [ -e gone ]; do sleep 0.05; done; echo after";
+    let until_gone = ["deploy", "shop/beta", "--", "sh", "-c", script];
+    let running = run(&data, &work, &until_gone);
+    let dying = async {
+        until("the deploy runs", async || {
+            let deploys = ok(&["deploys", "shop", "--json"]).await;
+            deploys.contains("\"running\"")
+        })
+        .await;
+        server.kill().await;
+        std::fs::write(work.join("gone"), "").expect("a sign");
+    };
+    let ((code, out, _), ()) = futures_util::future::join(running, dying).await;
+    assert_eq!((code, out.as_str()), (0, "before\nafter\n"));
+    assert_eq!(run(&data, &work, &["gate", "shop/beta"]).await.0, 5);
+    let mut serve =
+        Process::command(&data, &format!("sqlite:{}", data.join("a.db").display()), "warn");
+    serve.env("AIRLOCK_GIT_PROTOCOLS", "file");
+    let server = Process::start(serve).await;
+    // The server has another address now; what was kept is for the old one, and stays.
+    let (_, _, err) = run(&data, &work, &["deploy", "flush"]).await;
+    assert!(!err.contains("panicked"), "{err}");
+    server.terminate().await;
+}
