@@ -212,11 +212,7 @@ pub async fn start(
         tasks.spawn(fetcher.run(stopping.clone()));
     }
     if config.role.keeps_time() {
-        let settler = settling::Settler {
-            repositories: repositories.clone(),
-            clock: clock.clone(),
-            health: git_health.clone(),
-        };
+        let settler = settling::Settler { repositories: repositories.clone() };
         tasks.spawn(settler.run(stopping.clone()));
     }
 

@@ -268,7 +268,7 @@ async fn united(
         source: Source::Merge,
         problem,
     };
-    tx.insert_fix(project, &fix, Kind::Fix).await?;
+    tx.insert_fix(project, &fix, Kind::Fix, Some(fix.at)).await?;
     Ok(Some(fix))
 }
 

@@ -18,7 +18,7 @@ use super::Failure;
 use large::{Numbers, make};
 
 #[path = "../../tests/it/git/large.rs"]
-mod large;
+pub(crate) mod large;
 
 /// Sizes and numbers.
 #[derive(Debug, clap::Args)]

@@ -10,6 +10,7 @@
 //! target/release/bench backlog --postgres postgres://…
 //! target/release/bench nodes --postgres postgres://…
 //! target/release/bench history --commits 1000000
+//! target/release/bench gate
 //! ```
 //!
 //! Machines differ and are noisy, so what counts are ratios of CPU time, as medians of several runs
@@ -29,6 +30,7 @@ mod crash;
 mod crowd;
 mod database;
 mod events;
+mod gate;
 mod grouping;
 mod history;
 mod load;
@@ -70,6 +72,8 @@ enum Bench {
     Nodes(crowd::NodesArgs),
     /// What a commit of a large repository contains, beside git
     History(history::HistoryArgs),
+    /// How long the gate takes, and what fixes cost digest
+    Gate(gate::GateArgs),
     /// What is left after kills, power cuts, damaged files and full disks
     #[command(subcommand)]
     Crash(crash::Crash),
@@ -100,6 +104,7 @@ fn main() -> ExitCode {
         Bench::Scale(args) => scale::run(&args),
         Bench::Backlog(args) => crowd::backlog(&args),
         Bench::Nodes(args) => crowd::nodes(&args),
+        Bench::Gate(args) => gate::run(&args),
         Bench::History(args) => history::run(&args),
         Bench::Crash(crash) => crash::run(&crash),
         Bench::Sink => sink::run(),

@@ -24,6 +24,7 @@ pub(crate) fn airlock() -> Result<Command, Failure> {
     }
     let mut command = Command::new(airlock);
     command.env("AIRLOCK_BOOTSTRAP_TOKEN", api::TOKEN);
+    command.env("AIRLOCK_GIT_PROTOCOLS", "file");
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
     Ok(command)
 }

@@ -176,6 +176,8 @@ CREATE TABLE issue_counts (
     n_events BIGINT NOT NULL,
     PRIMARY KEY (project_id, issue_id, hour, release, environment, verdict)
 );
+CREATE INDEX issue_counts_project_suppressed_idx ON issue_counts (project_id, release, issue_id)
+    WHERE verdict = 'suppressed';
 
 CREATE TABLE issue_tags (
     project_id BIGINT NOT NULL,
@@ -247,6 +249,8 @@ CREATE TABLE releases (
     last_event BIGINT,
     PRIMARY KEY (project_id, version)
 );
+CREATE INDEX releases_project_tag_idx ON releases (project_id, version)
+    WHERE rule = 'tag' AND NOT is_ambiguous;
 
 -- What releases were before they were registered anew.
 CREATE TABLE release_history (
@@ -272,13 +276,13 @@ CREATE TABLE fixes (
     source TEXT NOT NULL,
     problem TEXT,
     failed_at BIGINT,
-    looked_at BIGINT,
+    look_at BIGINT,
     PRIMARY KEY (project_id, id)
 );
 CREATE INDEX fixes_project_issue_idx ON fixes (project_id, issue_id);
 CREATE INDEX fixes_project_failed_idx ON fixes (project_id, id) WHERE failed_at IS NOT NULL;
-CREATE INDEX fixes_unlooked_idx ON fixes (project_id, id) WHERE looked_at IS NULL;
-CREATE INDEX fixes_project_problem_idx ON fixes (project_id, id) WHERE problem IS NOT NULL;
+CREATE INDEX fixes_look_idx ON fixes (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX fixes_project_problem_idx ON fixes (project_id, problem) WHERE problem IS NOT NULL;
 
 -- Where fixes are deployed.
 CREATE TABLE fix_landings (
@@ -308,6 +312,7 @@ CREATE TABLE unsettled (
     release TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     try_at BIGINT NOT NULL,
+    is_anew BOOLEAN NOT NULL,
     PRIMARY KEY (project_id, issue_id, release)
 );
 CREATE INDEX unsettled_try_idx ON unsettled (try_at);
@@ -354,6 +359,9 @@ CREATE INDEX deploys_project_environment_idx ON deploys (project_id, environment
 CREATE INDEX deploys_project_deployed_idx
     ON deploys (project_id, environment, repository_id, finished_at, number)
     WHERE status = 'succeeded';
+CREATE INDEX deploys_project_ended_idx
+    ON deploys (project_id, environment, finished_at, number)
+    WHERE status = 'succeeded';
 CREATE INDEX deploys_project_started_idx ON deploys (project_id, environment, started_at);
 CREATE INDEX deploys_settle_idx ON deploys (settle_at) WHERE settle_at IS NOT NULL;
 CREATE INDEX deploys_lease_idx ON deploys (lease_until) WHERE status = 'running';
@@ -388,7 +396,8 @@ CREATE INDEX locks_project_active_idx ON locks (project_id, environment, id)
     WHERE released_at IS NULL;
 CREATE UNIQUE INDEX locks_project_key_idx ON locks (project_id, environment, key)
     WHERE released_at IS NULL;
-CREATE INDEX locks_project_issue_idx ON locks (project_id, issue_id) WHERE issue_id IS NOT NULL;
+CREATE INDEX locks_project_issue_idx ON locks (project_id, issue_id, id)
+    WHERE issue_id IS NOT NULL;
 
 CREATE TABLE lock_comments (
     project_id BIGINT NOT NULL,

@@ -92,7 +92,7 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, request, id).await?;
-    let response = IssueResponse::load_one(api, &mut tx, &project, issue).await?;
+    let response = IssueResponse::load_one(api, tx, &project, issue).await?;
     Ok(HttpResponse::Ok().json(response))
 }
 
@@ -268,7 +268,7 @@ pub(super) async fn unmerge(
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, &request, &id).await?;
     let unmerged_into = ShortId { prefix: project.prefix.clone(), number }.to_string();
-    let issue = IssueResponse::load_one(&api, &mut tx, &project, issue).await?;
+    let issue = IssueResponse::load_one(&api, tx, &project, issue).await?;
     Ok(HttpResponse::Ok().json(Unmerged { issue, unmerged_into }))
 }
 

@@ -425,7 +425,7 @@ pub(super) async fn finish(
     let FinishDeploy { status, exit_code, finished_at } = body.0;
     let has_succeeded = succeeded(status)?;
     let over = Over { has_succeeded, started_at: None, finished_at, exit_code };
-    let deploy = deploys::finish(&api.repositories, &project, item, over, bearer.actor()).await?;
+    let deploy = deploys::finish(&api.repositories, &project, item, over).await?;
     let deploy = deploy.ok_or_else(|| missing(&id))?;
     Ok(HttpResponse::Ok().json(one(&api, &project, deploy).await?))
 }

@@ -273,6 +273,7 @@ impl From<FixError> for ApiError {
             FixError::NoCommit(_)
             | FixError::Unknown(_)
             | FixError::Ambiguous(_)
+            | FixError::Unplaced(_)
             | FixError::NoRepository(_)
             | FixError::NCommits => Self::invalid(error),
             FixError::Repository(error) => error.into(),

@@ -6,6 +6,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use super::{ApiError, Code};
 
@@ -54,6 +55,9 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
             // All of it first: a body that makes no sense and then breaks off is malformed.
             serde_json::from_slice::<IgnoredAny>(body)
                 .map_err(|cause| ApiError::new(Code::Malformed, cause))?;
+            if has_zero(body) {
+                return Err(ApiError::invalid(NO_ZERO));
+            }
             let value = serde_json::from_slice(body).map_err(|cause| {
                 let code = if cause.is_data() { Code::Invalid } else { Code::Malformed };
                 ApiError::new(code, cause)
@@ -62,6 +66,26 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
         }
         .boxed_local()
     }
+}
+
+/// No database keeps a text with it.
+const NO_ZERO: &str = "a text has a NUL character";
+
+/// Whether a text within JSON has a NUL character.
+fn has_zero(body: &[u8]) -> bool {
+    fn is_in(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(is_in),
+            Value::Object(fields) => {
+                fields.iter().any(|(name, value)| name.contains('\0') || is_in(value))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    // It is written in one way only, and hardly ever.
+    let is_written = body.windows(6).any(|bytes| bytes == b"\\u0000");
+    is_written && serde_json::from_slice(body).is_ok_and(|value| is_in(&value))
 }
 
 /// The query.
@@ -73,8 +97,11 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let query = web::Query::<T>::from_query(request.query_string());
-        std::future::ready(match query {
+        let text = request.query_string();
+        if text.contains("%00") {
+            return std::future::ready(Err(ApiError::invalid(NO_ZERO)));
+        }
+        std::future::ready(match web::Query::<T>::from_query(text) {
             Ok(query) => Ok(Self(query.into_inner())),
             Err(cause) => Err(ApiError::invalid(cause)),
         })

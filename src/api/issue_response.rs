@@ -184,10 +184,10 @@ impl IssueResponse {
         Ok(issues.into_iter().map(response).collect())
     }
 
-    /// Loads what belongs to an issue.
+    /// Loads what belongs to an issue. The transaction ends before the history is asked.
     pub(super) async fn load_one(
         api: &Api,
-        tx: &mut Tx,
+        mut tx: Tx,
         project: &Project,
         issue: Issue,
     ) -> Result<Self, ApiError> {
@@ -195,7 +195,7 @@ impl IssueResponse {
         let mut environments = tx.list_environments_of(project.id, &[id]).await?;
         let environments = environments.remove(&id).unwrap_or_default();
         let hashes = tx.list_hashes(project.id, id).await?;
-        let locks = of_issue(tx, project, id).await?;
+        let locks = of_issue(&mut tx, project, id).await?;
         let current = tx.list_fixes_of(project.id, &[id]).await?.remove(&id);
         let landed = match &current {
             Some(current) => tx.list_landings(project.id, current.fix.id).await?,
@@ -206,6 +206,9 @@ impl IssueResponse {
         } else {
             Vec::new()
         };
+        let names =
+            if current.is_some() { names(&mut tx, project).await? } else { BTreeMap::new() };
+        drop(tx);
         let reverted = match &current {
             Some(current) => reverted_on(&api.repositories, project, current).await?,
             None => None,
@@ -217,7 +220,6 @@ impl IssueResponse {
             reverted_on: reverted.as_ref().map(|(branch, by)| (branch.as_str(), by.as_str())),
         };
         let flags = flags(&issue, &facts, api.clock.now());
-        let names = if current.is_some() { names(tx, project).await? } else { BTreeMap::new() };
         let fix = current.map(|current| FixResponse::new(project, &current, landed, &names));
         Ok(Self { flags, fix, locks, ..Self::new(api, project, issue, environments, hashes) })
     }

@@ -59,9 +59,6 @@ impl IssuesQuery {
             let (key, id) = cursor.split_once('.')?;
             Some(Place { key: key.parse().ok()?, id: Uuid::try_parse(id).ok()? })
         })?;
-        if [&self.q, &self.environment].into_iter().flatten().any(|text| text.contains('\0')) {
-            return Err(ApiError::invalid("q and environment cannot contain a NUL character"));
-        }
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         Ok(Filter {
             status,
@@ -113,7 +110,7 @@ pub(super) async fn show(
     bearer.require(Scope::Read)?;
     let mut tx = api.store.read().await?;
     let (project, issue) = bearer.issue(&mut tx, &request, &id).await?;
-    let response = IssueResponse::load_one(&api, &mut tx, &project, issue).await?;
+    let response = IssueResponse::load_one(&api, tx, &project, issue).await?;
     Ok(HttpResponse::Ok().json(response))
 }
 

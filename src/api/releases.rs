@@ -165,9 +165,9 @@ pub(super) async fn create(
         let detail = "nobody can tell which repository the commit is of: name it";
         return Err(ApiError::invalid(detail));
     };
-    let build = Build::default().with(repository, sha);
+    let commit = (repository, sha);
     let is_replaced =
-        register(&api.repositories, project.id, version, build, bearer.actor()).await?;
+        register(&api.repositories, project.id, version, commit, bearer.actor()).await?;
     let response = found(&api, &project, &histories, version).await?;
     let mut answer = if is_replaced { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(answer.json(response))
@@ -184,6 +184,9 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Read)?;
     let (slug, version) = path.into_inner();
+    if version.contains('\0') {
+        return Err(ApiError::not_found(format!("release {version:?}")));
+    }
     let project = {
         let mut tx = api.store.read().await?;
         bearer.project(&mut tx, &slug).await?

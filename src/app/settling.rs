@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::Clock;
-use crate::health::{Health, PartState};
 use crate::release::deploys::lose_silent;
 use crate::release::repositories::Repositories;
 use crate::release::settle::settle_due;
@@ -16,8 +14,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Sees to what is due.
 pub(super) struct Settler {
     pub(super) repositories: Repositories,
-    pub(super) clock: Clock,
-    pub(super) health: Health,
 }
 
 impl Settler {
@@ -42,7 +38,6 @@ impl Settler {
             };
             if let Err(cause) = done {
                 tracing::warn!(%cause, "what waits for git cannot be settled");
-                self.health.failed(PartState::Degraded, cause, self.clock.now());
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         }

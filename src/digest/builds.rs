@@ -12,7 +12,7 @@ use crate::domain::lifecycle::{Change, State};
 use crate::domain::project::Project;
 use crate::domain::tag_counts::KnownTags;
 use crate::domain::time::Timestamp;
-use crate::release::facts::{Facts, Sighting, is_client};
+use crate::release::facts::{DEPLOYS_OF_BATCH, Facts, Sighting, is_client};
 use crate::release::rearm;
 use crate::store::batch::{IssueFacts, NewEvent};
 use crate::store::release::SeenBetween;
@@ -41,7 +41,7 @@ pub(super) async fn load(
         .iter()
         .filter_map(|report| sighting(report, &issues.get(&report.fingerprint.hash)?.state));
     let asked: Vec<Sighting<'_>> = asked.collect();
-    Facts::load(tx, project, &asked).await
+    Facts::load(tx, project, &asked, DEPLOYS_OF_BATCH).await
 }
 
 /// Notes which releases were seen: each at most once a minute.

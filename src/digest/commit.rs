@@ -168,7 +168,7 @@ async fn write_plan(
     }
     let counts = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.counts)));
     tx.add_counts(project, &counts.collect()).await?;
-    tx.insert_unsettled(project, &plan.unsettled, now).await?;
+    tx.insert_unsettled(project, &plan.unsettled, (now, false)).await?;
     builds::note_releases(tx, project, &plan.events, known_tags).await?;
     for issue in &plan.issues {
         builds::came_back(tx, clock, project, issue, now).await?;

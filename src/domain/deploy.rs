@@ -74,6 +74,24 @@ pub struct Outcome {
     pub taken_back: Vec<String>,
 }
 
+impl Outcome {
+    /// The same, and more.
+    #[must_use]
+    pub fn with(mut self, more: Self) -> Self {
+        let join = |all: &mut Vec<String>, more: Vec<String>| {
+            for one in more {
+                if !all.contains(&one) {
+                    all.push(one);
+                }
+            }
+        };
+        join(&mut self.resolved, more.resolved);
+        join(&mut self.released_locks, more.released_locks);
+        join(&mut self.taken_back, more.taken_back);
+        self
+    }
+}
+
 /// A run that puts a commit on an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deploy {
@@ -169,12 +187,30 @@ pub fn times(
     Ok((started.min(now), finished.min(now).max(started.min(now))))
 }
 
+/// When a deploy ended that started here, by what its client says: however wrong the client's clock
+/// is, it ended after its start and before now.
+#[must_use]
+pub fn ended_at(
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Timestamp {
+    finished_at.unwrap_or(now).min(now).max(started_at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_micros(minute * 60_000_000)
+    }
+
+    #[test]
+    fn a_wrong_clock_costs_no_end() {
+        for (finished, expected) in [(None, 60), (Some(55), 55), (Some(40), 50), (Some(90), 60)] {
+            assert_eq!(ended_at(at(50), finished.map(at), at(60)), at(expected), "{finished:?}");
+        }
     }
 
     #[test]

@@ -273,6 +273,8 @@ pub struct Facts {
     pub reports_wait: Option<Duration>,
     /// Whether waiting reports make it unknown.
     pub waits_for_reports: bool,
+    /// Whether there are more locks than these.
+    pub are_locks_cut: bool,
     /// Commits of the candidate that say to revert what nobody finds.
     pub unresolved_reverts: Vec<Sha>,
     /// When time alone changes something.
@@ -288,6 +290,10 @@ pub fn judge(facts: &Facts) -> Judgement {
     blockers.extend(facts.candidate.blocker(&facts.name));
     blockers.extend(facts.running.iter().map(Running::blocker));
     blockers.extend(facts.freezes.iter().map(Frozen::blocker));
+    if facts.are_locks_cut {
+        let reason = "the environment has more locks than can be looked at".to_owned();
+        blockers.push(Blocker::locks_unreadable(reason));
+    }
     for lock in &facts.locks {
         match lock.judge(facts) {
             Ok(one) => cleared.push(one),

@@ -210,22 +210,22 @@ fn answer_of(
 fn newer(histories: &Histories, build: &Build, baseline: &[FixCommit]) -> Answer {
     let mut is_unknown = false;
     for (repository, sha) in &build.0 {
-        let base = baseline.iter().find(|one| one.repository == Some(*repository));
-        let Some(base) = base else {
+        let bases = baseline.iter().filter(|one| one.repository == Some(*repository));
+        let reach = |base: &FixCommit| {
+            let history = histories.history(*repository)?;
+            Some(history.reach(history.find(sha)?, history.find(&base.sha)?))
+        };
+        let reached: Vec<Reach> = bases.map(|base| reach(base).unwrap_or(Reach::Unknown)).collect();
+        // It is enough to be part of what one environment has.
+        if reached.contains(&Reach::Yes) {
+            continue;
+        }
+        if reached.is_empty() || reached.contains(&Reach::Unknown) {
             is_unknown = true;
             continue;
-        };
-        let history = histories.history(*repository);
-        let places = history
-            .and_then(|history| Some((history, history.find(sha)?, history.find(&base.sha)?)));
-        match places.map(|(history, it, base)| history.reach(it, base)) {
-            Some(Reach::Yes) => {}
-            Some(Reach::No) => {
-                let containment = Containment::Contained { commit: *sha, rule: Rule::Same };
-                return Answer { commit: Some(*sha), containment, unknown: None };
-            }
-            Some(Reach::Unknown) | None => is_unknown = true,
         }
+        let containment = Containment::Contained { commit: *sha, rule: Rule::Same };
+        return Answer { commit: Some(*sha), containment, unknown: None };
     }
     let containment = if is_unknown { Containment::Unknown } else { Containment::Absent };
     Answer { commit: None, containment, unknown: None }

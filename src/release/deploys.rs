@@ -6,13 +6,12 @@ use std::time::Duration;
 use super::fixes::{FixError, NamedCommit, locate};
 use super::gate::{Answered, Asked, Pass, ask};
 use super::histories::Histories;
+use super::landing;
 use super::repositories::{Repositories, RepositoryError};
-use super::{landing, releases};
-use crate::domain::build::Build;
 use crate::domain::commit::Sha;
 use crate::domain::deploy::{
     Deploy, DeployStatus, InvalidDeploy, LEASE, LEASE_SECONDS, MOST_OUTPUT_BYTES,
-    MOST_REASON_CHARS, MOST_TEXT_CHARS, Outcome, times,
+    MOST_REASON_CHARS, MOST_TEXT_CHARS, Outcome, ended_at, times,
 };
 use crate::domain::gate::Kind;
 use crate::domain::id::ProjectId;
@@ -26,6 +25,9 @@ use crate::store::{StoreError, Tx};
 
 /// A verdict is made anew this often when what it was made on changes meanwhile.
 const MOST_JUDGEMENTS: usize = 3;
+
+/// Whoever ends a deploy sees to what it means; if that is cut off, it is done after this.
+const SETTLE_AFTER: Duration = Duration::from_secs(30);
 
 /// So many locks are told of a deploy that passed them.
 const MOST_TOLD: i64 = 100;
@@ -217,7 +219,7 @@ async fn take(
         n_output: 0,
         outcome: None,
     };
-    tx.insert_deploy(&deploy).await?;
+    tx.insert_deploy(&deploy, None).await?;
     if let Some(reason) = &pass.override_reason {
         let text =
             format!("{} overrode the gate for deploy {}: {reason}", deploy.by, deploy.number);
@@ -269,6 +271,9 @@ pub async fn record(
     let (started_at, finished_at) = times(over.started_at, over.finished_at, now)?;
     let mut histories = Histories::load(repositories, project.id).await?;
     let (repository, sha) = locate(repositories, &mut histories, project, commit).await?;
+    if repository.is_none() && histories.repositories.len() > 1 {
+        return Err(FixError::Unplaced(commit.commit.clone()).into());
+    }
     let status = if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
     let mut tx = repositories.store().write().await?;
     raise(&mut tx, project.id, &environment.name).await?;
@@ -293,13 +298,14 @@ pub async fn record(
         n_output: 0,
         outcome: None,
     };
-    tx.insert_deploy(&deploy).await?;
+    let settle_at = over.has_succeeded.then(|| now.plus(SETTLE_AFTER));
+    tx.insert_deploy(&deploy, settle_at).await?;
     let text = format!("deploy {} was recorded without asking the gate", deploy.number);
     tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
     tx.settle_soon(project.id, now).await?;
     tx.commit().await?;
     keep(repositories, deploy.repository, deploy.sha).await;
-    ended(repositories, project, deploy, actor).await
+    ended(repositories, project, deploy).await
 }
 
 /// Ends a deploy. The same again gives the same answer.
@@ -311,7 +317,6 @@ pub async fn finish(
     project: &Project,
     id: ProjectItemId,
     over: Over,
-    actor: &str,
 ) -> Result<Option<Deploy>, DeployError> {
     let status = if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
     let mut tx = repositories.store().write().await?;
@@ -322,11 +327,11 @@ pub async fn finish(
         DeployStatus::Succeeded | DeployStatus::Failed => {
             drop(tx);
             // Whoever ended it may have been cut off before it was seen to.
-            return ended_again(repositories, project, deploy, actor).await.map(Some);
+            return ended_again(repositories, project, deploy).await.map(Some);
         }
     }
     let now = repositories.now();
-    let (_, finished_at) = times(Some(deploy.started_at), over.finished_at, now)?;
+    let finished_at = ended_at(deploy.started_at, over.finished_at, now);
     let deploy = Deploy {
         status,
         exit_code: over.exit_code,
@@ -334,25 +339,25 @@ pub async fn finish(
         lease_until: None,
         ..deploy
     };
-    if !tx.finish_deploy(&deploy, now).await? {
+    // Gates come before deploys in every transaction.
+    raise(&mut tx, id.project, &deploy.environment).await?;
+    if !tx.finish_deploy(&deploy, now.plus(SETTLE_AFTER)).await? {
         return Err(StoreError::Raced.into());
     }
-    raise(&mut tx, id.project, &deploy.environment).await?;
     tx.settle_soon(id.project, now).await?;
     tx.commit().await?;
-    ended(repositories, project, deploy, actor).await.map(Some)
+    ended(repositories, project, deploy).await.map(Some)
 }
 
 async fn ended_again(
     repositories: &Repositories,
     project: &Project,
     deploy: Deploy,
-    actor: &str,
 ) -> Result<Deploy, DeployError> {
     if deploy.outcome.is_some() || deploy.status != DeployStatus::Succeeded {
         return Ok(deploy);
     }
-    ended(repositories, project, deploy, actor).await
+    ended(repositories, project, deploy).await
 }
 
 /// What follows when a deploy has ended.
@@ -360,14 +365,9 @@ async fn ended(
     repositories: &Repositories,
     project: &Project,
     deploy: Deploy,
-    actor: &str,
 ) -> Result<Deploy, DeployError> {
     if deploy.status != DeployStatus::Succeeded {
         return Ok(Deploy { outcome: Some(Outcome::default()), ..deploy });
-    }
-    if let (Some(version), Some(repository)) = (&deploy.version, deploy.repository) {
-        let build = Build::default().with(repository, deploy.sha);
-        releases::register(repositories, project.id, version, build, actor).await?;
     }
     let outcome = landing::settle_deploy(repositories, project, &deploy).await?;
     repositories.hint();
@@ -391,8 +391,8 @@ pub async fn abandon(
         }
         DeployStatus::Running => {}
     }
-    tx.lose_deploy(id, repositories.now()).await?;
     raise(&mut tx, id.project, &deploy.environment).await?;
+    tx.lose_deploy(id, repositories.now()).await?;
     tx.commit().await?;
     Ok(repositories.store().read().await?.find_deploy(id).await?)
 }
@@ -412,8 +412,8 @@ pub async fn lose_silent(repositories: &Repositories) -> Result<usize, StoreErro
         if current
             .is_some_and(|deploy| deploy.status == DeployStatus::Running && !deploy.is_holding(now))
         {
-            tx.lose_deploy(deploy.id, now).await?;
             raise(&mut tx, deploy.id.project, &deploy.environment).await?;
+            tx.lose_deploy(deploy.id, now).await?;
             tx.commit().await?;
         }
     }

@@ -16,8 +16,11 @@ use crate::store::{StoreError, Tx};
 /// So long after a deploy old processes may still report.
 pub const GRACE: Duration = Duration::from_mins(10);
 
-/// A batch looks at this many deploys of one environment.
-const MOST_DEPLOYS: i64 = 200;
+/// Digest looks at this many deploys of one environment for a batch; what is older is settled.
+pub const DEPLOYS_OF_BATCH: i64 = 20;
+
+/// Whoever settles looks at this many.
+pub const DEPLOYS_OF_SETTLING: i64 = 2_000;
 
 /// An event whose build is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +51,8 @@ struct Span {
 #[derive(Debug, Default)]
 pub struct Facts {
     releases: BTreeMap<String, Release>,
-    /// By the environment's name in lower case: what was deployed when, the oldest first.
+    /// By the environment's name in lower case: what was deployed when, the oldest first. What was before
+    /// the first is not known here.
     deployed: BTreeMap<String, Vec<Span>>,
     answers: BTreeMap<(FixId, BuildKey), Answer>,
 }
@@ -66,7 +70,7 @@ enum Reporter<'a> {
 }
 
 impl Facts {
-    /// Reads what is known.
+    /// Reads what is known, with at most so many deploys of an environment.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -74,6 +78,7 @@ impl Facts {
         tx: &mut Tx,
         project: &Project,
         sightings: &[Sighting<'_>],
+        most_deploys: i64,
     ) -> Result<Self, StoreError> {
         if sightings.is_empty() {
             return Ok(Self::default());
@@ -92,11 +97,13 @@ impl Facts {
                 tx.list_repositories(project.id).await?.into_iter().map(|one| one.id).collect();
             for (environment, (first, last)) in times {
                 let first = first.minus(GRACE);
-                let mut starts = vec![first];
-                let ends = tx
-                    .list_deploy_ends(project.id, environment, (first, last), MOST_DEPLOYS)
+                let mut starts = tx
+                    .list_deploy_ends(project.id, environment, (first, last), most_deploys)
                     .await?;
-                starts.extend(ends);
+                if i64::try_from(starts.len()).unwrap_or(i64::MAX) < most_deploys {
+                    starts.push(first);
+                }
+                starts.reverse();
                 let mut spans = Vec::new();
                 for from in starts {
                     let deployed =
@@ -201,7 +208,10 @@ impl Facts {
                 let before = before.is_deployed.then_some(&before.build);
                 Reporter::Deployed(&then.build, before, name)
             }
-            (Some(_) | None, _) => nothing(),
+            (Some(_) | None, _) => {
+                let environment = &environment.name;
+                Reporter::Unknown(format!("what was deployed on {environment} then is looked up"))
+            }
         }
     }
 }

@@ -1,22 +1,25 @@
 //! Naming the commits that fix an issue, and taking that back.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::answers::{Question, answers};
 use super::histories::Histories;
 use super::landing;
 use super::releases;
 use super::repositories::{Repositories, RepositoryError};
-use crate::domain::build::Build;
-use crate::domain::commit::ShaPrefix;
+use crate::domain::commit::{Sha, ShaPrefix};
 use crate::domain::fix::{Fix, FixCommit, FixId, FixState, MOST_COMMITS, Problem, Source};
 use crate::domain::id::IssueId;
 use crate::domain::lifecycle::{ACTOR, Change, InvalidTransition, Order};
 use crate::domain::project::Project;
-use crate::domain::repository::RepositoryId;
+use crate::domain::repository::{Repository, RepositoryId};
 use crate::journal::{MOST_RACES, note};
 use crate::store::fix::Kind;
 use crate::store::{StoreError, Tx};
+
+/// Whoever names a fix looks where it is deployed; if that is cut off, it is done after this.
+const LOOK_AFTER: Duration = Duration::from_secs(30);
 
 /// A commit as a person names it.
 #[derive(Debug, Clone)]
@@ -41,6 +44,9 @@ pub enum FixError {
     /// Several begin so.
     #[error("{0:?} is the beginning of several commits; name more of it, or its repository")]
     Ambiguous(String),
+    /// Nobody has it, and it may be of several repositories.
+    #[error("no repository has the commit {0}; name its repository")]
+    Unplaced(String),
     /// There is no such repository.
     #[error("the project has no repository {0:?}")]
     NoRepository(String),
@@ -65,7 +71,7 @@ impl From<StoreError> for FixError {
 }
 
 /// A commit as it was found; without a repository where that is not known.
-pub type Located = (Option<RepositoryId>, crate::domain::commit::Sha);
+pub type Located = (Option<RepositoryId>, Sha);
 
 /// Finds a commit that a person names; fetches first if nobody knows it.
 ///
@@ -88,7 +94,7 @@ pub async fn locate(
         }
     };
     let mut found = histories.find(prefix, within);
-    if found.is_empty() && histories.refresh(repositories, project.id, Some(text)).await? {
+    if found.is_empty() && histories.refresh(repositories, project.id, text).await? {
         found = histories.find(prefix, within);
     }
     match found.as_slice() {
@@ -129,10 +135,11 @@ pub async fn tag(
         let mut tx = repositories.store().read().await?;
         tx.find_issue(project, number).await?.ok_or(FixError::NotFound)?.id
     };
-    tag_commits(repositories, &histories, project, (issue, commits), (actor, source)).await
+    tag_commits(repositories, &histories, project, (issue, commits), (actor, source), None).await
 }
 
-/// Names commits that are found already as the fix of an issue; those that are it change nothing.
+/// Names commits that are found already as the fix of an issue; those that are it change nothing. A
+/// commit that says so itself is not asked again.
 ///
 /// # Errors
 /// [`FixError`].
@@ -142,17 +149,8 @@ pub async fn tag_commits(
     project: &Project,
     (issue, commits): (IssueId, Vec<FixCommit>),
     (actor, source): (&str, Source),
+    said_by: Option<(&Repository, Sha)>,
 ) -> Result<(), FixError> {
-    let current = {
-        let mut tx = repositories.store().read().await?;
-        tx.list_fixes_of(project.id, &[issue]).await?
-    };
-    let is_same = current.get(&issue).is_some_and(|current| {
-        current.state == FixState::Standing && current.fix.commits == commits
-    });
-    if is_same {
-        return Ok(());
-    }
     let mut fix = Fix {
         id: FixId(repositories.clock().id()),
         issue,
@@ -165,8 +163,9 @@ pub async fn tag_commits(
     fix.problem = problem(repositories, histories, project, &fix).await?;
     for _ in 0..MOST_RACES {
         let mut tx = repositories.store().write().await?;
-        match write(&mut tx, repositories, project, &fix).await {
-            Ok(()) => {
+        match write(&mut tx, repositories, project, &fix, said_by).await {
+            Ok(false) => return Ok(tx.commit().await?),
+            Ok(true) => {
                 tx.settle_soon(project.id, repositories.now()).await?;
                 tx.commit().await?;
                 keep(repositories, histories, &fix).await;
@@ -180,22 +179,35 @@ pub async fn tag_commits(
     Err(StoreError::Raced.into())
 }
 
+/// Writes a fix; false when it is the issue's already.
 async fn write(
     tx: &mut Tx,
     repositories: &Repositories,
     project: &Project,
     fix: &Fix,
-) -> Result<(), FixError> {
+    said_by: Option<(&Repository, Sha)>,
+) -> Result<bool, FixError> {
+    let now = repositories.now();
+    tx.lock_issue(project.id, fix.issue).await?;
+    if let Some((repository, sha)) = said_by {
+        tx.insert_read_messages(repository, &BTreeSet::from([sha]), now).await?;
+    }
+    let current = tx.list_fixes_of(project.id, &[fix.issue]).await?;
+    let is_same = current.get(&fix.issue).is_some_and(|current| {
+        current.state == FixState::Standing && current.fix.commits == fix.commits
+    });
+    if is_same {
+        return Ok(false);
+    }
     let found = tx.find_issue_by_id(project, fix.issue).await?;
     let mut issue = found.ok_or(FixError::NotFound)?;
     if issue.merged_into.is_some() {
         return Err(StoreError::Raced.into());
     }
-    let now = repositories.now();
     let ordered = issue.state.order(Order::Fix(fix.id), issue.n_events, now);
     (issue.state, _) = ordered.map_err(FixError::Transition)?;
     tx.update_issue_state(&issue).await?;
-    tx.insert_fix(project.id, fix, Kind::Fix).await?;
+    tx.insert_fix(project.id, fix, Kind::Fix, Some(now.plus(LOOK_AFTER))).await?;
     let change = Change::FixTagged {
         fix: fix.id,
         commits: fix.commits.iter().map(|commit| commit.sha.to_string()).collect(),
@@ -204,7 +216,8 @@ async fn write(
     };
     let clock = repositories.clock();
     note(tx, clock, project.id, issue.id, change, &fix.by).await?;
-    Ok(tx.raise_gates_of(project.id, issue.id).await?)
+    tx.raise_gates_of(project.id, issue.id).await?;
+    Ok(true)
 }
 
 /// What is wrong with a fix that is named now.
@@ -334,13 +347,12 @@ pub async fn resolve_in_next(
     for _ in 0..MOST_RACES {
         let (now, clock) = (repositories.now(), repositories.clock());
         let mut tx = repositories.store().write().await?;
-        // What is deployed first has what is deployed later: fixes go through it.
-        let mut build = Build::default();
-        for environment in project.environments.iter().rev() {
+        let mut deployed = BTreeSet::new();
+        for environment in &project.environments {
             let there = landing::deployed(&mut tx, project, &environment.name, now).await?;
-            build.0.extend(there.build.0);
+            deployed.extend(there.build.0);
         }
-        if build.0.is_empty() {
+        if deployed.is_empty() {
             return Ok(false);
         }
         let found = tx.find_issue(project, number).await?;
@@ -353,7 +365,7 @@ pub async fn resolve_in_next(
         let baseline = Fix {
             id: FixId(clock.id()),
             issue: issue.id,
-            commits: build.0.into_iter().map(commit).collect(),
+            commits: deployed.into_iter().map(commit).collect(),
             by: actor.to_owned(),
             at: now,
             source: Source::Api,
@@ -368,8 +380,7 @@ pub async fn resolve_in_next(
             Err(StoreError::Raced) => continue,
             Err(error) => return Err(error.into()),
         }
-        tx.insert_fix(project.id, &baseline, Kind::Baseline).await?;
-        tx.fix_looked(project.id, baseline.id, now).await?;
+        tx.insert_fix(project.id, &baseline, Kind::Baseline, None).await?;
         if let Some(change) = change {
             note(&mut tx, clock, project.id, issue.id, change, actor).await?;
         }

@@ -29,7 +29,7 @@ use crate::store::fix::{Current, Kind};
 use crate::store::{StoreError, Tx};
 
 /// So many blockers get a hint where their fix is.
-const MOST_HINTS: usize = 50;
+const MOST_HINTS: usize = 10;
 
 /// How far ahead of the candidate a fix is looked for, in commits.
 const MOST_AHEAD: usize = 10_000;
@@ -192,6 +192,7 @@ pub async fn ask(repositories: &Repositories, asked: &Asked<'_>) -> Result<Answe
         reports_wait: asked.reports_wait,
         waits_for_reports: project.settings.gate_waits_for_reports,
         unresolved_reverts,
+        are_locks_cut: rows.locks.len() as u64 > MOST_LOCKS,
         next_change_at: next,
     };
     let judgement = judge(&facts);
@@ -208,23 +209,11 @@ async fn rows(
     // First: what changes later raises it.
     let gate_version = tx.gate_version(project.id, name).await?;
     let most = i64::try_from(MOST_LOCKS).unwrap_or(i64::MAX);
-    let page = (uuid::Uuid::nil(), most);
+    let page = (uuid::Uuid::nil(), most.saturating_add(1));
     let locks = tx.list_locks(project.id, name, (LockFilter::Active, now), page).await?;
     let ids: Vec<IssueId> = locks.iter().filter_map(Lock::issue).collect();
     let issues = tx.list_issues_by_id(project, &ids).await?;
-    // An issue that was merged locks as its survivor does.
-    let survivors: BTreeMap<IssueId, IssueId> =
-        issues.iter().filter_map(|(id, issue)| Some((*id, issue.merged_into?))).collect();
-    let others: Vec<IssueId> = survivors.values().copied().collect();
-    let mut found = tx.list_issues_by_id(project, &others).await?;
-    found.extend(issues);
-    let mut wanted: Vec<IssueId> = found.keys().copied().collect();
-    wanted.sort_unstable();
-    let fixes = tx.list_fixes_of(project.id, &wanted).await?;
-    let resolve = |id: &IssueId| survivors.get(id).copied().unwrap_or(*id);
-    let issues: BTreeMap<IssueId, Issue> =
-        ids.iter().filter_map(|id| Some((*id, found.get(&resolve(id))?.clone()))).collect();
-    let fixes = ids.iter().filter_map(|id| Some((*id, fixes.get(&resolve(id))?.clone()))).collect();
+    let fixes = tx.list_fixes_of(project.id, &ids).await?;
     let deployed = deployed(tx, project, name, now).await?;
     let running = tx.find_running_deploy(project.id, name).await?;
     let mut freezes = Vec::new();
@@ -328,13 +317,19 @@ async fn taken_back(
             return Ok(Vec::new());
         }
         let all = tx.list_fixes(project.id).await?;
-        all.into_iter().filter(|one| landed.contains(&one.fix.id)).collect()
+        let counts = |one: &Current| one.state != FixState::Failed && landed.contains(&one.fix.id);
+        all.into_iter().filter(counts).collect()
     };
     let questions: Vec<Question> =
         fixes.iter().map(|one| Question::of(&one.fix, Kind::Fix)).collect();
     let said = answers(repositories, histories, project.id, build, &questions).await?;
     let is_gone = |one: &&Current| {
-        said.get(&one.fix.id).is_some_and(|answer| !answer.containment.is_contained())
+        said.get(&one.fix.id).is_some_and(|answer| match answer.containment {
+            Containment::Absent | Containment::Reverted { .. } | Containment::Conflicted { .. } => {
+                true
+            }
+            Containment::Contained { .. } | Containment::Unknown => false,
+        })
     };
     let id = |one: &Current| ShortId { prefix: project.prefix.clone(), number: one.number };
     Ok(fixes.iter().filter(is_gone).map(id).collect())

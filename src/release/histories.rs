@@ -57,8 +57,7 @@ impl Histories {
     }
 
     /// Fetches what may know more by now, and loads it; false when there is nothing to fetch. Whoever
-    /// asks for the same again and again gets what there is; so does who asks for nothing by name, while
-    /// the last fetch is young.
+    /// asks for the same again and again gets what there is.
     ///
     /// # Errors
     /// [`RepositoryError::Store`].
@@ -66,19 +65,13 @@ impl Histories {
         &mut self,
         repositories: &Repositories,
         project: ProjectId,
-        asked: Option<&str>,
+        asked: &str,
     ) -> Result<bool, RepositoryError> {
-        let now = repositories.now();
-        if asked.is_some_and(|asked| !repositories.may_ask(project, asked, FETCH_PAUSE)) {
+        if repositories.was_missed(project, asked, FETCH_PAUSE) {
             return Ok(false);
         }
-        let is_due = |one: &&Repository| {
-            let tried = [one.fetched.map(|it| it.at), one.failure.as_ref().map(|it| it.at)];
-            let last = tried.into_iter().flatten().max();
-            let is_old = last.is_none_or(|last| now.since(last) >= FETCH_PAUSE);
-            one.url.is_some() && (asked.is_some() || is_old)
-        };
-        let due: Vec<Repository> = self.repositories.iter().filter(is_due).cloned().collect();
+        let due: Vec<Repository> =
+            self.repositories.iter().filter(|one| one.url.is_some()).cloned().collect();
         if due.is_empty() {
             return Ok(false);
         }
@@ -86,7 +79,20 @@ impl Histories {
         // What takes longer goes on, and is there for who asks next. Failures are noted there.
         let _ = tokio::time::timeout(FETCH_PATIENCE, futures_util::future::join_all(fetches)).await;
         *self = Self::load(repositories, project).await?;
+        repositories.missed(project, asked, FETCH_PAUSE);
         Ok(true)
+    }
+
+    /// Lets be fetched soon what was not fetched just now; nobody waits for it.
+    pub fn wish_for_fetch(&self, repositories: &Repositories) {
+        let now = repositories.now();
+        for repository in self.repositories.iter().filter(|one| one.url.is_some()) {
+            let failed = repository.failure.as_ref().map(|it| it.at);
+            let last = repository.fetched.map(|it| it.at).max(failed);
+            if last.is_none_or(|last| now.since(last) >= FETCH_PAUSE) {
+                repositories.was_pushed(repository.id);
+            }
+        }
     }
 
     /// The history of a repository.

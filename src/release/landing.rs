@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::answers::{Question, answers};
 use super::histories::Histories;
-use super::rearm;
 use super::repositories::{Repositories, RepositoryError};
+use super::{rearm, releases};
 use crate::domain::build::Build;
 use crate::domain::containment::Containment;
 use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
@@ -24,6 +24,9 @@ use crate::store::{StoreError, Tx};
 
 /// What a deploy means for fixes that nobody can tell of yet is looked at again after this.
 const AGAIN: Duration = Duration::from_mins(1);
+
+/// A fix is looked at again after a fraction of its age, within these bounds.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(10));
 
 /// What a deploy means is looked at again for so long.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
@@ -71,12 +74,16 @@ pub async fn look_at(
         is_all &=
             land(repositories, histories, project, environment, &deployed, fixes).await?.is_all;
     }
-    if is_all {
-        let mut tx = repositories.store().write().await?;
-        tx.fix_looked(project.id, current.fix.id, repositories.now()).await?;
-        tx.commit().await?;
-    }
-    Ok(())
+    let fix = &current.fix;
+    let age = repositories.now().since(fix.at);
+    // What nobody has is looked for until it is there.
+    let is_over = is_all && fix.problem != Some(Problem::UnknownCommit);
+    let is_hopeful = age < GIVE_UP_AFTER || fix.problem == Some(Problem::UnknownCommit);
+    let pause = (age / 4).clamp(PAUSES.0, PAUSES.1);
+    let again_at = (!is_over && is_hopeful).then(|| repositories.now().plus(pause));
+    let mut tx = repositories.store().write().await?;
+    tx.look_at_fix(project.id, fix.id, again_at).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Sees to what a deploy means for issues, and notes what it did.
@@ -88,12 +95,18 @@ pub async fn settle_deploy(
     project: &Project,
     deploy: &Deploy,
 ) -> Result<Outcome, RepositoryError> {
-    let mut outcome = deploy.outcome.clone().unwrap_or_default();
+    let mut outcome = Outcome::default();
     let mut again_at = None;
+    if let (Some(version), Some(repository)) = (&deploy.version, deploy.repository)
+        && deploy.status == DeployStatus::Succeeded
+    {
+        let commit = (repository, deploy.sha);
+        releases::register(repositories, project.id, version, commit, &deploy.by).await?;
+    }
     if let Some(environment) = project.environment(&deploy.environment)
         && deploy.status == DeployStatus::Succeeded
     {
-        let mut histories = Histories::load(repositories, project.id).await?;
+        let histories = Histories::load(repositories, project.id).await?;
         let (deployed, fixes) = {
             let mut tx = repositories.store().read().await?;
             let now = repositories.now();
@@ -101,17 +114,18 @@ pub async fn settle_deploy(
             (deployed, tx.list_fixes(project.id).await?)
         };
         if !fixes.is_empty() && !histories.knows(&deployed.build) {
-            histories.refresh(repositories, project.id, None).await?;
+            histories.wish_for_fetch(repositories);
         }
         let done = land(repositories, &histories, project, environment, &deployed, fixes).await?;
-        outcome.resolved.extend(done.outcome.resolved);
-        outcome.released_locks.extend(done.outcome.released_locks);
-        outcome.taken_back.extend(done.outcome.taken_back);
+        outcome = done.outcome;
         let now = repositories.now();
         let is_hopeful = now.since(deploy.started_at) < GIVE_UP_AFTER;
         again_at = (!done.is_all && is_hopeful).then(|| now.plus(AGAIN));
     }
     let mut tx = repositories.store().write().await?;
+    // Somebody else may have done a part of it at the same time.
+    let known = tx.hold_deploy(deploy.id).await?.and_then(|deploy| deploy.outcome);
+    let outcome = known.unwrap_or_default().with(outcome);
     tx.set_outcome(deploy.id, &outcome, again_at).await?;
     tx.commit().await?;
     Ok(outcome)
@@ -222,6 +236,8 @@ impl Site<'_> {
         outcome: &mut Outcome,
     ) -> Result<(), StoreError> {
         let (project, clock) = (self.project.id, repositories.clock());
+        // Whoever lands the same fix waits here, and so does digest.
+        tx.lock_issue(project, current.fix.issue).await?;
         let found = tx.find_issue_by_id(self.project, current.fix.issue).await?;
         let Some(mut issue) = found else { return Ok(()) };
         // Another fix by now is another question.
@@ -241,12 +257,11 @@ impl Site<'_> {
         let before = issue.state.clone();
         let (state, noted, changes) = issue.state.clone().land(&landing);
         issue.state = state;
-        if issue.state == before {
-            // Digest must not add an event to an issue whose locks change.
-            tx.lock_issue(project, issue.id).await?;
-        } else {
+        if issue.state != before {
             tx.update_issue_state(&issue).await?;
         }
+        // Gates come before locks in every transaction.
+        tx.raise_gates_of(project, issue.id).await?;
         self.write_note(tx, current.fix.id, landing.at, noted).await?;
         for change in changes {
             if matches!(change, Change::ResolvedByDeploy { .. }) {
@@ -281,7 +296,7 @@ impl Site<'_> {
         if noted == Note::Ends {
             rearm::locks(tx, clock, project, issue.id, Some(self.environment)).await?;
         }
-        tx.raise_gates_of(project, issue.id).await
+        Ok(())
     }
 
     async fn write_note(
@@ -320,10 +335,14 @@ impl Site<'_> {
                 return Ok(());
             }
         };
-        if problem == current.fix.problem {
+        let Some((fix, _)) = tx.find_fix(self.project.id, current.fix.id).await? else {
+            return Ok(());
+        };
+        // That somebody must push it first stays so until it is known.
+        if problem == fix.problem || fix.problem == Some(Problem::UnknownCommit) {
             return Ok(());
         }
-        let fix = crate::domain::fix::Fix { problem, ..current.fix.clone() };
+        let fix = crate::domain::fix::Fix { problem, ..fix };
         tx.update_fix(self.project.id, &fix).await?;
         let change = Change::FixProblem { problem };
         note(tx, repositories.clock(), self.project.id, fix.issue, change, ACTOR).await

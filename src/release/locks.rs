@@ -121,6 +121,8 @@ pub async fn release(
 ) -> Result<(), StoreError> {
     let mut tx = repositories.store().write().await?;
     let project = lock.id.project;
+    // Gates come before locks in every transaction.
+    tx.raise_gate(project, &lock.environment).await?;
     let at = repositories.now();
     let released = Released { at, by: by.to_owned(), reason: reason.to_owned(), fix: None };
     if tx.release_lock(lock.id, &released).await?
@@ -130,7 +132,6 @@ pub async fn release(
         let change = Change::Unlocked { environment, lock, reason: reason.to_owned() };
         note(&mut tx, repositories.clock(), project, issue, change, by).await?;
     }
-    tx.raise_gate(project, &lock.environment).await?;
     tx.commit().await
 }
 
@@ -146,6 +147,7 @@ pub async fn release_all_of(
     by: &str,
 ) -> Result<(), StoreError> {
     let reason = "the issue was resolved";
+    tx.raise_gates_of(project, issue).await?;
     for lock in tx.list_locks_of(project, issue).await? {
         let at = clock.now();
         let released = Released { at, by: by.to_owned(), reason: reason.to_owned(), fix: None };
@@ -155,7 +157,7 @@ pub async fn release_all_of(
             note(tx, clock, project, issue, change, by).await?;
         }
     }
-    tx.raise_gates_of(project, issue).await
+    Ok(())
 }
 
 /// Gives a lock to somebody.
@@ -172,8 +174,8 @@ pub async fn assign(
     };
     let subject = Subject::Manual { reason, key, expires_at, assignee: to };
     let mut tx = repositories.store().write().await?;
-    tx.refresh_lock(&Lock { subject, ..lock.clone() }).await?;
     tx.raise_gate(lock.id.project, &lock.environment).await?;
+    tx.refresh_lock(&Lock { subject, ..lock.clone() }).await?;
     tx.commit().await
 }
 

@@ -49,7 +49,10 @@ pub async fn read(
     }
     let known = repositories.store().read().await?.list_read_messages(repository).await?;
     saying.retain(|(sha, _)| !known.contains(sha));
-    if repository.fetched.is_none() {
+    // As it is now: another may have fetched it first.
+    let is_first =
+        histories.repositories.iter().any(|one| one.id == repository.id && one.fetched.is_none());
+    if is_first {
         let all = saying.into_iter().map(|(sha, _)| sha).collect();
         return Ok(consume(repositories, repository, all).await?);
     }
@@ -57,9 +60,13 @@ pub async fn read(
         let place = history.find(sha);
         place.is_some_and(|place| histories.branch_of(repository.id, place).is_some())
     });
-    for (sha, issues) in saying {
-        for id in issues {
-            match fixes(repositories, &histories, &project, (repository, sha), &id).await {
+    for (sha, mut issues) in saying {
+        // The last one notes that the message was read, with what it says.
+        let last = issues.pop();
+        let all = issues.into_iter().map(|id| (id, false)).chain(last.map(|id| (id, true)));
+        for (id, is_last) in all {
+            let said = (repository, sha, is_last);
+            match fixes(repositories, &histories, &project, said, &id).await {
                 Ok(()) => {}
                 Err(FixError::Repository(error)) => return Err(error),
                 // A commit may say what it likes.
@@ -86,7 +93,7 @@ async fn fixes(
     repositories: &Repositories,
     histories: &Histories,
     project: &Project,
-    (repository, sha): (&Repository, Sha),
+    (repository, sha, is_last): (&Repository, Sha, bool),
     id: &ShortId,
 ) -> Result<(), FixError> {
     let (issue, current) = {
@@ -112,7 +119,9 @@ async fn fixes(
         None => vec![own],
     };
     let named = (issue.id, commits);
-    tag_commits(repositories, histories, project, named, (ACTOR, Source::Trailer)).await
+    let said_by = is_last.then_some((repository, sha));
+    let by = (ACTOR, Source::Trailer);
+    tag_commits(repositories, histories, project, named, by, said_by).await
 }
 
 async fn find(tx: &mut Tx, project: &Project, id: &ShortId) -> Result<Option<Issue>, StoreError> {

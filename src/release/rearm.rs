@@ -18,6 +18,8 @@ pub async fn locks(
     issue: IssueId,
     environment: Option<&str>,
 ) -> Result<(), StoreError> {
+    // Gates come before locks in every transaction.
+    tx.raise_gates_of(project, issue).await?;
     let all = tx.list_locks_of(project, issue).await?;
     let mut environments = Vec::new();
     for lock in &all {
@@ -34,6 +36,5 @@ pub async fn locks(
     if environments.is_empty() {
         return Ok(());
     }
-    tx.raise_gates_of(project, issue).await?;
     note(tx, clock, project, issue, Change::LocksRearmed { environments }, ACTOR).await
 }

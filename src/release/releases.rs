@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
 use crate::domain::build::Build;
-use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::commit::Sha;
+use crate::domain::id::ProjectId;
 use crate::domain::release::{Binding, Repositories as _, Rule, resolve};
-use crate::domain::text::bounded;
-use crate::store::StoreError;
+use crate::domain::repository::RepositoryId;
 use crate::store::release::{Bound, Release};
 use crate::store::unsettled::Unsettled;
 
@@ -42,7 +42,8 @@ pub async fn bound(
     Ok(repositories.store().read().await?.find_release(project, version).await?)
 }
 
-/// Registers what a release is; true when it was something else before. Its events are settled anew.
+/// Registers what a release is, in one repository; true when it was something before. A release of
+/// several repositories is registered one by one. Its events are settled anew.
 ///
 /// # Errors
 /// [`RepositoryError::Store`].
@@ -50,47 +51,35 @@ pub async fn register(
     repositories: &Repositories,
     project: ProjectId,
     version: &str,
-    build: Build,
+    (repository, sha): (RepositoryId, Sha),
     by: &str,
 ) -> Result<bool, RepositoryError> {
+    let now = repositories.now();
     let mut tx = repositories.store().write().await?;
     let before = tx.find_release(project, version).await?;
-    let bound =
-        Bound { build, rule: Rule::Registered, by: Some(by.to_owned()), at: repositories.now() };
     let was = before.as_ref().and_then(|release| release.bound.as_ref());
-    let is_same = was.is_some_and(|was| was.build == bound.build && was.rule == bound.rule);
-    let is_replaced = was.is_some();
+    let registered = was.filter(|was| was.rule == Rule::Registered);
+    let others = registered.map(|was| was.build.clone()).unwrap_or_default();
+    let build = others.with(repository, sha);
+    let is_same = registered.is_some_and(|was| was.build == build);
     let is_doubtful = before.as_ref().is_some_and(|release| release.is_ambiguous);
     if is_same && !is_doubtful {
         return Ok(true);
     }
-    let is_other = was.is_some_and(|was| was.build != bound.build);
+    let is_replaced = was.is_some();
+    let is_other = was.is_some_and(|was| was.build != build);
+    let bound = Bound { build, rule: Rule::Registered, by: Some(by.to_owned()), at: now };
     tx.bind_release(project, version, (was.filter(|_| is_other), &bound)).await?;
-    let explained: Vec<IssueId> =
-        if is_other { tx.list_suppressed_in(project, version).await? } else { Vec::new() };
-    tx.settle_soon(project, repositories.now()).await?;
-    tx.commit().await?;
-    for issue in explained {
-        unsettle(repositories, project, issue, version).await?;
+    if is_other {
+        let explained = tx.list_suppressed_in(project, version).await?;
+        let anew = |issue| Unsettled { issue, release: version.to_owned() };
+        let anew: BTreeSet<Unsettled> = explained.into_iter().map(anew).collect();
+        tx.insert_unsettled(project, &anew, (now, true)).await?;
     }
+    tx.settle_soon(project, now).await?;
+    tx.commit().await?;
     repositories.hint();
     Ok(is_replaced)
-}
-
-/// The suppressed events of an issue and a release are undetermined again.
-async fn unsettle(
-    repositories: &Repositories,
-    project: ProjectId,
-    issue: IssueId,
-    version: &str,
-) -> Result<(), StoreError> {
-    let one = Unsettled { issue, release: version.to_owned() };
-    let mut tx = repositories.store().write().await?;
-    tx.lock_issue(project, issue).await?;
-    let reason = format!("release {} was registered anew", bounded(version, MOST_VERSION_CHARS));
-    tx.unsettle_events(project, &one, &reason).await?;
-    tx.insert_unsettled(project, &BTreeSet::from([one]), repositories.now()).await?;
-    tx.commit().await
 }
 
 /// Notes which releases have become doubtful because their tags mean something else by now.

@@ -113,20 +113,21 @@ impl Repositories {
         self.clock.now()
     }
 
-    /// Whether a fetch is worth while for something that nobody knows: not twice within `pause`.
-    pub(super) fn may_ask(&self, project: ProjectId, asked: &str, pause: Duration) -> bool {
+    /// Whether something was fetched for within `pause`, and nobody had it.
+    pub(super) fn was_missed(&self, project: ProjectId, asked: &str, pause: Duration) -> bool {
+        let missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = missed.get(&(project, asked.to_owned()));
+        at.is_some_and(|at| self.now().since(*at) < pause)
+    }
+
+    /// Notes what was fetched for.
+    pub(super) fn missed(&self, project: ProjectId, asked: &str, pause: Duration) {
         let now = self.now();
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (project, asked.to_owned());
-        let is_fresh = |at: &Timestamp| now.since(*at) < pause;
-        if missed.get(&key).is_some_and(is_fresh) {
-            return false;
-        }
         if missed.len() >= MOST_MISSED {
-            missed.retain(|_, at| is_fresh(at));
+            missed.retain(|_, at| now.since(*at) < pause);
         }
-        missed.insert(key, now);
-        true
+        missed.insert((project, asked.to_owned()), now);
     }
 
     /// More is known than a moment ago: what waits for it is looked at now.

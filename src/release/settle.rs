@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use super::answers::{Question, answers};
-use super::facts::{Facts, Sighting, is_client};
+use super::facts::{DEPLOYS_OF_SETTLING, Facts, Sighting, is_client};
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
 use super::{fixes, landing, rearm, releases};
-use crate::domain::fix::FixState;
+use crate::domain::fix::{FixState, Problem};
 use crate::domain::id::ProjectId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{ACTOR, Change, Fact, Occurrence, Verdict, settle};
 use crate::domain::project::Project;
-use crate::domain::time::Timestamp;
 use crate::journal::note;
-use crate::store::unsettled::{UndeterminedEvent, Unsettled};
+use crate::store::fix::ToLookAt;
+use crate::store::unsettled::{Due, UndeterminedEvent, Unsettled};
 use crate::store::{StoreError, Tx};
 
 /// So many events are settled in one transaction.
@@ -26,49 +26,97 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_min
 /// What waits for less than this lets repositories be fetched.
 const FETCHES_FOR: Duration = Duration::from_mins(2);
 
-/// Sees to all that is due: deploys, fixes that nobody knew, undetermined events. Says how much it
-/// did.
+/// What failed is tried again after this.
+const FAILED_PAUSE: Duration = Duration::from_mins(1);
+
+/// Sees to all that is due: deploys, fixes that were named, undetermined events. Says how much it did.
+/// What fails is tried later, and holds up nothing else.
 ///
 /// # Errors
-/// [`RepositoryError`]; what is left is tried again.
-pub async fn settle_due(repositories: &Repositories) -> Result<usize, RepositoryError> {
+/// [`StoreError`]: the store does not answer.
+pub async fn settle_due(repositories: &Repositories) -> Result<usize, StoreError> {
     let now = repositories.now();
-    let (deploys, unlooked, unknown, unsettled) = {
+    let (deploys, fixes, unsettled) = {
         let mut tx = repositories.store().read().await?;
         let deploys = tx.list_deploys_to_settle(now).await?;
-        let unlooked = tx.list_unlooked_fixes().await?;
-        let unknown = tx.list_unknown_fixes().await?;
-        (deploys, unlooked, unknown, tx.list_unsettled(now).await?)
+        (deploys, tx.list_fixes_to_look_at(now).await?, tx.list_unsettled(now).await?)
     };
     let mut n_done = 0;
     for deploy in deploys {
-        if let Some(project) = find_project(repositories, deploy.id.project).await? {
-            landing::settle_deploy(repositories, &project, &deploy).await?;
-            n_done += 1;
+        let Some(project) = find_project(repositories, deploy.id.project).await? else { continue };
+        match landing::settle_deploy(repositories, &project, &deploy).await {
+            Ok(_) => n_done += 1,
+            Err(cause) => {
+                excuse("a deploy", cause)?;
+                let mut tx = repositories.store().write().await?;
+                tx.settle_deploy_at(deploy.id, now.plus(FAILED_PAUSE)).await?;
+                tx.commit().await?;
+            }
         }
     }
     let mut loaded: Option<(Project, Histories)> = None;
-    for (id, issue) in unlooked {
-        let Some((project, histories)) = load(repositories, &mut loaded, id).await? else {
-            continue;
-        };
-        landing::look_at(repositories, histories, project, issue).await?;
-        n_done += 1;
+    for fix in fixes {
+        match look_at(repositories, &mut loaded, fix).await {
+            Ok(()) => n_done += 1,
+            Err(cause) => {
+                excuse("a fix", cause)?;
+                let mut tx = repositories.store().write().await?;
+                tx.look_at_fix(fix.project, fix.fix, Some(now.plus(FAILED_PAUSE))).await?;
+                tx.commit().await?;
+            }
+        }
     }
-    for (id, issue) in unknown {
-        let Some((project, histories)) = load(repositories, &mut loaded, id).await? else {
-            continue;
-        };
-        n_done += usize::from(fixes::learn(repositories, histories, project, issue).await?);
-    }
-    for (id, one, since) in unsettled {
-        let Some((project, histories)) = load(repositories, &mut loaded, id).await? else {
-            continue;
-        };
-        let is_settled = settle_one(repositories, histories, project, &one, since).await?;
-        n_done += usize::from(is_settled);
+    for due in unsettled {
+        match settle_one(repositories, &mut loaded, &due).await {
+            Ok(is_settled) => n_done += usize::from(is_settled),
+            Err(cause) => {
+                excuse("undetermined events", cause)?;
+                let mut tx = repositories.store().write().await?;
+                let at = now.plus(FAILED_PAUSE);
+                tx.settle_later(due.project, &due.unsettled, at).await?;
+                tx.commit().await?;
+            }
+        }
     }
     Ok(n_done)
+}
+
+/// What went wrong with one thing is said; when the store is away everything waits.
+fn excuse(what: &str, cause: RepositoryError) -> Result<(), StoreError> {
+    if let RepositoryError::Store(error) = cause {
+        if error.is_transient() {
+            return Err(error);
+        }
+        tracing::warn!(%error, what, "cannot be settled, and is tried again");
+    } else {
+        tracing::warn!(%cause, what, "cannot be settled, and is tried again");
+    }
+    Ok(())
+}
+
+/// Looks where a fix is deployed that was named.
+async fn look_at(
+    repositories: &Repositories,
+    loaded: &mut Option<(Project, Histories)>,
+    fix: ToLookAt,
+) -> Result<(), RepositoryError> {
+    let current = {
+        let mut tx = repositories.store().read().await?;
+        tx.list_fixes_of(fix.project, &[fix.issue]).await?.remove(&fix.issue)
+    };
+    let is_current = current.as_ref().is_some_and(|current| current.fix.id == fix.fix);
+    let there = load(repositories, loaded, fix.project).await?;
+    let (Some((project, histories)), true) = (there, is_current) else {
+        // Another one counts by now, or the issue is another's.
+        let mut tx = repositories.store().write().await?;
+        tx.look_at_fix(fix.project, fix.fix, None).await?;
+        return Ok(tx.commit().await?);
+    };
+    let is_unknown = current.is_some_and(|one| one.fix.problem == Some(Problem::UnknownCommit));
+    if is_unknown && fixes::learn(repositories, histories, project, fix.issue).await? {
+        return Ok(());
+    }
+    landing::look_at(repositories, histories, project, fix.issue).await
 }
 
 async fn find_project(
@@ -92,30 +140,34 @@ async fn load<'a>(
     Ok(loaded.as_mut().map(|(project, histories)| (&*project, histories)))
 }
 
-/// Settles the undetermined events of one issue and release; false when nobody can tell yet.
+/// Settles the undetermined events of one issue and release; false when nobody can tell yet of some.
 async fn settle_one(
     repositories: &Repositories,
-    histories: &mut Histories,
-    project: &Project,
-    one: &Unsettled,
-    since: Timestamp,
+    loaded: &mut Option<(Project, Histories)>,
+    due: &Due,
 ) -> Result<bool, RepositoryError> {
-    let now = repositories.now();
-    let is_young = now.since(since) < FETCHES_FOR;
+    let (one, now) = (&due.unsettled, repositories.now());
+    let Some((project, histories)) = load(repositories, loaded, due.project).await? else {
+        return Ok(false);
+    };
+    if due.is_anew {
+        unsettle(repositories, project, one).await?;
+    }
     if !one.release.is_empty() {
         let known = releases::bound(repositories, histories, project.id, &one.release).await?;
-        if known.is_none_or(|release| release.bound.is_none())
-            && is_young
-            && histories.refresh(repositories, project.id, None).await?
-        {
-            releases::bound(repositories, histories, project.id, &one.release).await?;
+        let is_bound = known.is_some_and(|release| release.bound.is_some());
+        if !is_bound && now.since(due.since) < FETCHES_FOR {
+            histories.wish_for_fetch(repositories);
         }
     }
+    let mut last: Option<UndeterminedEvent> = None;
+    let mut is_left = false;
     loop {
         let (issue, events) = {
             let mut tx = repositories.store().read().await?;
             let issue = tx.find_issue_by_id(project, one.issue).await?;
-            (issue, tx.list_undetermined(project.id, one, MOST_EVENTS).await?)
+            let page = (last.as_ref(), MOST_EVENTS);
+            (issue, tx.list_undetermined(project.id, one, page).await?)
         };
         let Some(issue) = issue else {
             forget(repositories, project.id, one).await?;
@@ -124,30 +176,58 @@ async fn settle_one(
         if let Some(survivor) = issue.merged_into {
             let moved = Unsettled { issue: survivor, release: one.release.clone() };
             let mut tx = repositories.store().write().await?;
-            tx.insert_unsettled(project.id, &[moved].into(), now).await?;
+            tx.insert_unsettled(project.id, &[moved].into(), (now, due.is_anew)).await?;
             tx.delete_unsettled(project.id, one).await?;
             tx.commit().await?;
             return Ok(true);
         }
-        if events.is_empty() {
+        let Some(end) = events.last().cloned() else {
+            if is_left {
+                break;
+            }
             if forget_if_done(repositories, project.id, one).await? {
                 return Ok(true);
             }
+            // One came meanwhile.
+            last = None;
             continue;
-        }
+        };
         let facts = facts_of(repositories, histories, project, &issue, &events).await?;
-        let is_known = |fact: &Option<Fact>| !matches!(fact, Some(Fact::Unknown(_)));
-        if !facts.iter().any(is_known) {
-            let waited = now.since(since) / 4;
-            let at = now.plus(waited.clamp(PAUSES.0, PAUSES.1));
-            let mut tx = repositories.store().write().await?;
-            tx.settle_later(project.id, one, at).await?;
-            tx.commit().await?;
-            return Ok(false);
+        let is_open = |fact: &Option<Fact>| matches!(fact, Some(Fact::Unknown(_)));
+        let is_all_open = facts.iter().all(is_open);
+        is_left |= facts.iter().any(is_open);
+        if !is_all_open {
+            match write(repositories, project, issue, events, &facts).await {
+                Ok(()) => {}
+                // Digest added one: the same page again.
+                Err(StoreError::Raced) => continue,
+                Err(error) => return Err(error.into()),
+            }
         }
-        match write(repositories, project, issue, events, &facts).await {
-            Ok(()) | Err(StoreError::Raced) => {}
-            Err(error) => return Err(error.into()),
+        last = Some(end);
+    }
+    let waited = now.since(due.since) / 4;
+    let at = now.plus(waited.clamp(PAUSES.0, PAUSES.1));
+    let mut tx = repositories.store().write().await?;
+    tx.settle_later(project.id, one, at).await?;
+    tx.commit().await?;
+    Ok(false)
+}
+
+/// Makes the suppressed events of an issue and a release undetermined again, page by page.
+async fn unsettle(
+    repositories: &Repositories,
+    project: &Project,
+    one: &Unsettled,
+) -> Result<(), RepositoryError> {
+    let reason = "the release was registered anew";
+    loop {
+        let mut tx = repositories.store().write().await?;
+        tx.lock_issue(project.id, one.issue).await?;
+        let n_events = tx.unsettle_events(project.id, one, reason, MOST_EVENTS).await?;
+        tx.commit().await?;
+        if n_events == 0 {
+            return Ok(());
         }
     }
 }
@@ -176,7 +256,7 @@ async fn facts_of(
         .collect();
     let (facts, asked) = {
         let mut tx = repositories.store().read().await?;
-        let facts = Facts::load(&mut tx, project, &sightings).await?;
+        let facts = Facts::load(&mut tx, project, &sightings, DEPLOYS_OF_SETTLING).await?;
         (facts, tx.find_fix(project.id, question).await?)
     };
     let missing = sightings.iter().flat_map(|one| facts.missing(project, one));
@@ -273,7 +353,7 @@ async fn forget_if_done(
     let mut tx = repositories.store().write().await?;
     // Digest adds events under this lock.
     tx.lock_issue(project, one.issue).await?;
-    if !tx.list_undetermined(project, one, 1).await?.is_empty() {
+    if !tx.list_undetermined(project, one, (None, 1)).await?.is_empty() {
         return Ok(false);
     }
     tx.delete_unsettled(project, one).await?;

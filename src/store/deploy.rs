@@ -95,11 +95,23 @@ const FIND: &str = select!("id = $2");
 const FIND_RUNNING: &str = select!("environment = $2 AND status = 'running'");
 const LIST: &str = select!("number < $2 ORDER BY number DESC LIMIT $3");
 const LIST_OF: &str = select!("environment = $4 AND number < $2 ORDER BY number DESC LIMIT $3");
-const FIND_DEPLOYED: &str = select!(
+/// Without what the gate said, which may be long.
+macro_rules! select_brief {
+    ($condition:literal) => {
+        concat!(
+            "SELECT project_id, id, number, environment, repository_id, sha, version, url, run_by,
+                status, is_gated, override_reason, CAST(NULL AS TEXT) AS gate, lease_seconds,
+                lease_until, started_at, finished_at, exit_code, n_output, outcome
+            FROM deploys WHERE project_id = $1 AND ",
+            $condition
+        )
+    };
+}
+const FIND_DEPLOYED: &str = select_brief!(
     "environment = $2 AND repository_id = $3 AND status = 'succeeded' AND finished_at <= $4
     ORDER BY finished_at DESC, number DESC LIMIT 1"
 );
-const FIND_LAST: &str = select!(
+const FIND_LAST: &str = select_brief!(
     "environment = $2 AND status = 'succeeded' AND finished_at <= $3
     ORDER BY finished_at DESC, number DESC LIMIT 1"
 );
@@ -107,7 +119,7 @@ const LIST_TIMES: &str = "SELECT started_at, finished_at FROM deploys
     WHERE project_id = $1 AND environment = $2 AND started_at >= $3 ORDER BY started_at";
 const LIST_ENDS: &str = "SELECT finished_at FROM deploys
     WHERE project_id = $1 AND environment = $2 AND status = 'succeeded' AND finished_at > $3
-        AND finished_at <= $4 ORDER BY finished_at LIMIT $5";
+        AND finished_at <= $4 ORDER BY finished_at DESC LIMIT $5";
 const INSERT: &str = "INSERT INTO deploys (project_id, id, number, environment, repository_id, sha,
         version, url, run_by, status, is_gated, override_reason, gate, lease_seconds, lease_until,
         started_at, finished_at, exit_code, n_output, settle_at)
@@ -131,6 +143,9 @@ const LIST_OUTPUT: &str = "SELECT start, output FROM deploy_output
         AND start >= COALESCE((SELECT MAX(start) FROM deploy_output
             WHERE project_id = $1 AND deploy_id = $2 AND start <= $3), 0)
     ORDER BY start LIMIT 64";
+const SETTLE_AT: &str = "UPDATE deploys SET settle_at = $3 WHERE project_id = $1 AND id = $2";
+/// Writes nothing new, but holds the row.
+const HOLD: &str = "UPDATE deploys SET status = status WHERE project_id = $1 AND id = $2";
 const SET_OUTCOME: &str = "UPDATE deploys SET outcome = $3, settle_at = $4
     WHERE project_id = $1 AND id = $2";
 const LIST_TO_SETTLE: &str = concat!(
@@ -149,9 +164,8 @@ const FIND_GATE: &str = "SELECT version FROM gates WHERE project_id = $1 AND env
 const RAISE_GATE: &str = "INSERT INTO gates (project_id, environment, version) VALUES ($1, $2, 1)
     ON CONFLICT (project_id, environment) DO UPDATE SET version = gates.version + 1
     RETURNING version";
-const RAISE_GATES_OF_ISSUE: &str = "UPDATE gates SET version = version + 1
-    WHERE project_id = $1 AND environment IN (SELECT environment FROM locks
-        WHERE project_id = $1 AND issue_id = $2)";
+const LIST_LOCKED_BY: &str = "SELECT DISTINCT environment FROM locks
+    WHERE project_id = $1 AND issue_id = $2 ORDER BY environment";
 
 statements!(
     FIND,
@@ -170,12 +184,14 @@ statements!(
     SET_OUTPUT,
     INSERT_OUTPUT,
     LIST_OUTPUT,
+    SETTLE_AT,
+    HOLD,
     SET_OUTCOME,
     LIST_TO_SETTLE,
     LIST_LOST,
     FIND_GATE,
     RAISE_GATE,
-    RAISE_GATES_OF_ISSUE
+    LIST_LOCKED_BY
 );
 
 impl Tx {
@@ -269,7 +285,8 @@ impl Tx {
         Ok(Deployed { build, last: Some(last) })
     }
 
-    /// When deploys of an environment succeeded, after one time and not after another.
+    /// When deploys of an environment succeeded, after one time and not after another, the latest
+    /// first.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -322,15 +339,15 @@ impl Tx {
         Ok(number)
     }
 
-    /// Adds a deploy; of one that succeeded it is seen to at once what it means for issues.
+    /// Adds a deploy, and when it is to be seen what it means for issues.
     ///
     /// # Errors
     /// [`StoreError::Raced`] when another has the slot.
-    pub async fn insert_deploy(&mut self, deploy: &Deploy) -> Result<(), StoreError> {
-        let settle_at = match deploy.status {
-            DeployStatus::Succeeded => deploy.finished_at,
-            DeployStatus::Running | DeployStatus::Failed | DeployStatus::Lost => None,
-        };
+    pub async fn insert_deploy(
+        &mut self,
+        deploy: &Deploy,
+        settle_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         let gate = deploy.gate.as_ref().map(super::rows::to_json);
         let inserted = execute!(
             self,
@@ -362,16 +379,18 @@ impl Tx {
         }
     }
 
-    /// Ends a deploy that runs or was lost; false when it had ended already.
+    /// Ends a deploy that runs or was lost, and says when it is to be seen what that means; false when
+    /// it had ended already.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn finish_deploy(
         &mut self,
         deploy: &Deploy,
-        now: Timestamp,
+        settle_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let settle_at = (deploy.status == DeployStatus::Succeeded).then_some(now.as_micros());
+        let has_succeeded = deploy.status == DeployStatus::Succeeded;
+        let settle_at = has_succeeded.then_some(settle_at.as_micros());
         let n_rows = execute!(
             self,
             sqlx::query(FINISH)
@@ -453,6 +472,28 @@ impl Tx {
             .bind(count(from))
             .fetch_all(c))?;
         Ok(rows.into_iter().map(|(start, text)| (start.unsigned_abs(), text)).collect())
+    }
+
+    /// Looks at a time again what a deploy means for issues.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn settle_deploy_at(
+        &mut self,
+        id: ProjectItemId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(SETTLE_AT).bind(id.project.0).bind(id.id).bind(at.as_micros()))?;
+        Ok(())
+    }
+
+    /// A deploy that nobody else changes until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn hold_deploy(&mut self, id: ProjectItemId) -> Result<Option<Deploy>, StoreError> {
+        execute!(self, sqlx::query(HOLD).bind(id.project.0).bind(id.id))?;
+        self.find_deploy(id).await
     }
 
     /// Notes what a deploy did, and when to look again; never when nothing is left to do for it.
@@ -542,7 +583,14 @@ impl Tx {
         project: ProjectId,
         issue: crate::domain::id::IssueId,
     ) -> Result<(), StoreError> {
-        execute!(self, sqlx::query(RAISE_GATES_OF_ISSUE).bind(project.0).bind(issue.0))?;
+        let rows: Vec<(String,)> = on!(self, |c| sqlx::query_as(LIST_LOCKED_BY)
+            .bind(project.0)
+            .bind(issue.0)
+            .fetch_all(c))?;
+        // Everybody takes gates in this order.
+        for (environment,) in rows {
+            self.raise_gate(project, &environment).await?;
+        }
         Ok(())
     }
 }

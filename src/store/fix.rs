@@ -46,6 +46,19 @@ pub struct Current {
     pub number: i64,
 }
 
+/// A fix of which it is to be looked where it is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToLookAt {
+    /// Of which project.
+    pub project: ProjectId,
+    /// Of which issue.
+    pub issue: IssueId,
+    /// It.
+    pub fix: FixId,
+    /// When it was named.
+    pub named_at: Timestamp,
+}
+
 /// That a fix is deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Landed {
@@ -113,8 +126,8 @@ macro_rules! columns {
 }
 const INSERT: &str =
     "INSERT INTO fixes (project_id, id, issue_id, kind, commits, named_by, named_at,
-        source, problem)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        source, problem, look_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const FIND: &str =
     concat!("SELECT ", columns!(), " FROM fixes WHERE fixes.project_id = $1 AND fixes.id = $2");
 const LIST_CURRENT: &str = concat!(
@@ -123,12 +136,8 @@ const LIST_CURRENT: &str = concat!(
     ", issues.fix_state, issues.fix_is_complete, issues.number FROM issues JOIN fixes
     ON fixes.project_id = issues.project_id AND fixes.id = issues.fix_id
     WHERE issues.project_id = $1 AND issues.fix_id IS NOT NULL AND issues.merged_into IS NULL
-    ORDER BY issues.id"
+    ORDER BY issues.fix_id"
 );
-const LIST_UNKNOWN: &str = "SELECT issues.project_id, issues.id FROM fixes JOIN issues
-    ON issues.project_id = fixes.project_id AND issues.fix_id = fixes.id
-    WHERE fixes.problem = 'unknown-commit' AND issues.merged_into IS NULL
-    ORDER BY fixes.project_id, fixes.id LIMIT 1000";
 macro_rules! of_issues_with_fix {
     ($among:literal) => {
         concat!(
@@ -144,11 +153,10 @@ macro_rules! of_issues_with_fix {
 const LIST_OF_SQLITE: &str =
     of_issues_with_fix!("IN (SELECT unhex(value, '-') FROM json_each($2))");
 const LIST_OF_POSTGRES: &str = of_issues_with_fix!("= ANY (CAST($2 AS UUID[]))");
-const LIST_UNLOOKED: &str = "SELECT issues.project_id, issues.id FROM fixes JOIN issues
-    ON issues.project_id = fixes.project_id AND issues.fix_id = fixes.id
-    WHERE fixes.looked_at IS NULL AND issues.merged_into IS NULL
-    ORDER BY fixes.project_id, fixes.id LIMIT 1000";
-const SET_LOOKED: &str = "UPDATE fixes SET looked_at = $3 WHERE project_id = $1 AND id = $2";
+const LIST_TO_LOOK_AT: &str = "SELECT fixes.project_id, fixes.issue_id, fixes.id, fixes.named_at
+    FROM fixes WHERE fixes.look_at IS NOT NULL AND fixes.look_at <= $1
+    ORDER BY fixes.look_at, fixes.project_id, fixes.id LIMIT 200";
+const LOOK_AT: &str = "UPDATE fixes SET look_at = $3 WHERE project_id = $1 AND id = $2";
 const SET_PROBLEM: &str = "UPDATE fixes SET problem = $3, commits = $4
     WHERE project_id = $1 AND id = $2";
 const SET_FAILED: &str = "UPDATE fixes SET failed_at = $3 WHERE project_id = $1 AND id = $2";
@@ -192,9 +200,8 @@ statements!(
     INSERT,
     FIND,
     LIST_CURRENT,
-    LIST_UNKNOWN,
-    LIST_UNLOOKED,
-    SET_LOOKED,
+    LIST_TO_LOOK_AT,
+    LOOK_AT,
     LIST_OF_SQLITE,
     LIST_OF_POSTGRES,
     SET_PROBLEM,
@@ -230,7 +237,7 @@ pub(super) fn sha_of(bytes: &[u8], table: &'static str, id: Uuid) -> Result<Sha,
 }
 
 impl Tx {
-    /// Adds a fix or a baseline.
+    /// Adds a fix or a baseline, and says when it is to be looked where it is deployed.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -239,6 +246,7 @@ impl Tx {
         project: ProjectId,
         fix: &Fix,
         kind: Kind,
+        look_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let commits = commits_text(&fix.commits);
         execute!(
@@ -253,6 +261,7 @@ impl Tx {
                 .bind(fix.at.as_micros())
                 .bind(fix.source.as_str())
                 .bind(fix.problem.map(Problem::as_str))
+                .bind(look_at.map(Timestamp::as_micros))
         )?;
         Ok(())
     }
@@ -281,36 +290,37 @@ impl Tx {
         rows.into_iter().map(current).collect()
     }
 
-    /// The issues with fixes that no repository has, of all projects; at most 1,000.
+    /// Fixes of which it is due to look where they are deployed, of all projects; at most 200.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_unknown_fixes(&mut self) -> Result<Vec<(ProjectId, IssueId)>, StoreError> {
-        let rows: Vec<(i64, Uuid)> = on!(self, |c| sqlx::query_as(LIST_UNKNOWN).fetch_all(c))?;
-        Ok(rows.into_iter().map(|(project, issue)| (ProjectId(project), IssueId(issue))).collect())
+    pub async fn list_fixes_to_look_at(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Vec<ToLookAt>, StoreError> {
+        let rows: Vec<(i64, Uuid, Uuid, i64)> =
+            on!(self, |c| sqlx::query_as(LIST_TO_LOOK_AT).bind(now.as_micros()).fetch_all(c))?;
+        let fix = |(project, issue, fix, named_at)| ToLookAt {
+            project: ProjectId(project),
+            issue: IssueId(issue),
+            fix: FixId(fix),
+            named_at: Timestamp::from_micros(named_at),
+        };
+        Ok(rows.into_iter().map(fix).collect())
     }
 
-    /// The issues with fixes that were named, and it was not looked yet where they are deployed; of
-    /// all projects, at most 1,000.
+    /// Says when it is to be looked where a fix is deployed; never again without a time.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_unlooked_fixes(&mut self) -> Result<Vec<(ProjectId, IssueId)>, StoreError> {
-        let rows: Vec<(i64, Uuid)> = on!(self, |c| sqlx::query_as(LIST_UNLOOKED).fetch_all(c))?;
-        Ok(rows.into_iter().map(|(project, issue)| (ProjectId(project), IssueId(issue))).collect())
-    }
-
-    /// Notes that it was looked where a fix is deployed.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn fix_looked(
+    pub async fn look_at_fix(
         &mut self,
         project: ProjectId,
         id: FixId,
-        now: Timestamp,
+        at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        execute!(self, sqlx::query(SET_LOOKED).bind(project.0).bind(id.0).bind(now.as_micros()))?;
+        let at = at.map(Timestamp::as_micros);
+        execute!(self, sqlx::query(LOOK_AT).bind(project.0).bind(id.0).bind(at))?;
         Ok(())
     }
 

@@ -107,7 +107,7 @@ const LIST_RELEASED: &str = select!(
 );
 const LIST_ALL: &str =
     select!("environment = $2 AND CAST($3 AS BIGINT) IS NOT NULL AND id > $4 ORDER BY id LIMIT $5");
-const LIST_OF_ISSUE: &str = select!("issue_id = $2 ORDER BY id LIMIT 1000");
+const LIST_OF_ISSUE: &str = select!("issue_id = $2 ORDER BY issue_id, id LIMIT 1000");
 const COUNT_ACTIVE: &str = "SELECT COUNT(*) FROM locks
     WHERE project_id = $1 AND environment = $2 AND released_at IS NULL";
 const INSERT: &str =

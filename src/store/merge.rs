@@ -13,6 +13,8 @@ const REPOINT_HASHES: &str =
 const LIST_MERGED: &str = "SELECT id FROM issues WHERE project_id = $1 AND merged_into = $2";
 const REPOINT_MERGED: &str =
     "UPDATE issues SET merged_into = $3 WHERE project_id = $1 AND merged_into = $2";
+const REPOINT_LOCKS: &str =
+    "UPDATE locks SET issue_id = $3 WHERE project_id = $1 AND issue_id = $2";
 const MARK_MERGED: &str = "UPDATE issues SET merged_into = $3, mute_until = NULL,
     revision = revision + 1
     WHERE project_id = $1 AND id = $2 AND revision = $4 AND merged_into IS NULL";
@@ -49,6 +51,7 @@ statements!(
     REPOINT_HASHES,
     LIST_MERGED,
     REPOINT_MERGED,
+    REPOINT_LOCKS,
     MARK_MERGED,
     ABSORB,
     ADD_COUNTS,
@@ -102,7 +105,9 @@ impl Tx {
         execute!(self, sqlx::query(REPOINT_HASHES).bind(project.0).bind(from).bind(into))?;
         self.mark_merged(merged, survivor).await?;
         self.absorb(merged, survivor).await?;
-        execute!(self, sqlx::query(REPOINT_MERGED).bind(project.0).bind(from).bind(into))?;
+        for text in [REPOINT_MERGED, REPOINT_LOCKS] {
+            execute!(self, sqlx::query(text).bind(project.0).bind(from).bind(into))?;
+        }
         for text in [ADD_COUNTS, ADD_TAGS] {
             execute!(self, sqlx::query(text).bind(project.0).bind(from).bind(into))?;
         }

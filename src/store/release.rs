@@ -129,6 +129,11 @@ const BIND: &str = "INSERT INTO releases
     VALUES ($1, $2, $3, $4, $5, FALSE, $6, $7) ON CONFLICT (project_id, version) DO UPDATE SET
     commits = EXCLUDED.commits, build = EXCLUDED.build, rule = EXCLUDED.rule, is_ambiguous = FALSE,
     bound_by = EXCLUDED.bound_by, bound_at = EXCLUDED.bound_at";
+const BIND_FOUND: &str = "INSERT INTO releases
+    (project_id, version, commits, build, rule, is_ambiguous, bound_by, bound_at)
+    VALUES ($1, $2, $3, $4, $5, FALSE, $6, $7) ON CONFLICT (project_id, version) DO UPDATE SET
+    commits = EXCLUDED.commits, build = EXCLUDED.build, rule = EXCLUDED.rule,
+    bound_at = EXCLUDED.bound_at WHERE releases.rule IS NULL";
 const SET_AMBIGUOUS: &str = "UPDATE releases SET is_ambiguous = TRUE
     WHERE project_id = $1 AND version = $2 AND rule = 'tag'";
 const INSERT_HISTORY: &str = "INSERT INTO release_history
@@ -160,6 +165,7 @@ statements!(
     LIST_OF_SQLITE,
     LIST_OF_POSTGRES,
     BIND,
+    BIND_FOUND,
     SET_AMBIGUOUS,
     INSERT_HISTORY,
     LIST_HISTORY,
@@ -260,10 +266,12 @@ impl Tx {
                     .bind(&before.by)
             )?;
         }
+        // What is found by its name gives way to what somebody said meanwhile.
+        let text = if bound.rule == Rule::Registered { BIND } else { BIND_FOUND };
         let commits = to_json(&bound.build);
         execute!(
             self,
-            sqlx::query(BIND)
+            sqlx::query(text)
                 .bind(project.0)
                 .bind(version)
                 .bind(&commits)

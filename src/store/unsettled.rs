@@ -6,7 +6,6 @@ use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::counters::count;
 use super::error::StoreError;
 use super::rows::{dialect, new_rows, rows_json};
 use super::tx::{Tx, execute, on, statements};
@@ -24,7 +23,20 @@ pub struct Unsettled {
     pub release: String,
 }
 
-/// An undetermined event.
+/// What is to be settled now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Of which project.
+    pub project: ProjectId,
+    /// What.
+    pub unsettled: Unsettled,
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// Whether suppressed events are to be judged anew as well.
+    pub is_anew: bool,
+}
+
+/// An event that is to be judged anew.
 #[derive(Debug, Clone)]
 pub struct UndeterminedEvent {
     /// Its id.
@@ -64,43 +76,48 @@ struct VerdictRow<'a> {
 macro_rules! insert {
     ($engine:ident) => {
         concat!(
-            "INSERT INTO unsettled (project_id, issue_id, release, created_at, try_at)
-            SELECT $1, issue_id, release, $3, $3 FROM ",
+            "INSERT INTO unsettled (project_id, issue_id, release, created_at, try_at, is_anew)
+            SELECT $1, issue_id, release, $3, $3, $4 FROM ",
             new_rows!($engine, uuid issue_id, text release),
-            " WHERE TRUE ORDER BY issue_id, release ON CONFLICT DO NOTHING"
+            " WHERE TRUE ORDER BY issue_id, release
+            ON CONFLICT (project_id, issue_id, release) DO UPDATE SET
+            is_anew = unsettled.is_anew OR EXCLUDED.is_anew,
+            try_at = CASE WHEN EXCLUDED.is_anew THEN EXCLUDED.try_at ELSE unsettled.try_at END"
         )
     };
 }
 const INSERT_SQLITE: &str = insert!(sqlite);
 const INSERT_POSTGRES: &str = insert!(postgres);
-const LIST_DUE: &str = "SELECT project_id, issue_id, release, created_at FROM unsettled
+const LIST_DUE: &str = "SELECT project_id, issue_id, release, created_at, is_anew FROM unsettled
     WHERE try_at <= $1 ORDER BY try_at, project_id, issue_id, release LIMIT 200";
 const DELETE: &str = "DELETE FROM unsettled
     WHERE project_id = $1 AND issue_id = $2 AND release = $3";
 const LATER: &str = "UPDATE unsettled SET try_at = $4
     WHERE project_id = $1 AND issue_id = $2 AND release = $3";
 const SOONER: &str = "UPDATE unsettled SET try_at = $2 WHERE project_id = $1 AND try_at > $2";
+const LOOK_SOONER: &str = "UPDATE fixes SET look_at = $2
+    WHERE project_id = $1 AND problem = 'unknown-commit' AND look_at > $2";
+const ANEW_IS_DONE: &str = "UPDATE unsettled SET is_anew = FALSE
+    WHERE project_id = $1 AND issue_id = $2 AND release = $3";
 const LIST_OF_ISSUE: &str = "SELECT release, created_at FROM unsettled
     WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, release LIMIT 100";
+/// Hashes come first, whatever a planner believes: of a project there are very many events.
 const LIST_EVENTS: &str = "SELECT events.id, events.occurred_at, events.release,
         events.environment, events.is_trusted
-    FROM issue_hashes JOIN events ON events.project_id = issue_hashes.project_id
-        AND events.hash = issue_hashes.hash AND events.verdict = 'undetermined'
+    FROM issue_hashes CROSS JOIN events
     WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
-        AND COALESCE(events.release, '') = $3
-    ORDER BY events.occurred_at, events.id LIMIT $4";
-const FORGET_VERDICTS: &str = "UPDATE events SET verdict = 'undetermined', reason = $4
-    WHERE project_id = $1 AND verdict = 'suppressed' AND release = $3
-        AND hash IN (SELECT hash FROM issue_hashes WHERE project_id = $1 AND issue_id = $2)";
-const FORGET_COUNTS: &str = "INSERT INTO issue_counts
-        (project_id, issue_id, hour, release, environment, verdict, n_events)
-    SELECT project_id, issue_id, hour, release, environment, 'undetermined', n_events
-    FROM issue_counts WHERE project_id = $1 AND issue_id = $2 AND release = $3
-        AND verdict = 'suppressed'
-    ON CONFLICT (project_id, issue_id, hour, release, environment, verdict)
-    DO UPDATE SET n_events = issue_counts.n_events + EXCLUDED.n_events";
-const DELETE_FORGOTTEN_COUNTS: &str = "DELETE FROM issue_counts
-    WHERE project_id = $1 AND issue_id = $2 AND release = $3 AND verdict = 'suppressed'";
+        AND events.project_id = $1 AND events.hash = issue_hashes.hash
+        AND events.verdict = 'undetermined' AND COALESCE(events.release, '') = $3
+        AND (events.occurred_at, events.id) > ($4, $5)
+    ORDER BY events.occurred_at, events.id LIMIT $6";
+const LIST_SUPPRESSED: &str = "SELECT events.id, events.occurred_at, events.release,
+        events.environment, events.is_trusted
+    FROM issue_hashes CROSS JOIN events
+    WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
+        AND events.project_id = $1 AND events.hash = issue_hashes.hash
+        AND events.verdict = 'suppressed' AND events.release = $3
+        AND (events.occurred_at, events.id) > ($4, $5)
+    ORDER BY events.occurred_at, events.id LIMIT $6";
 const SET_VERDICTS_SQLITE: &str = concat!(
     "UPDATE events SET verdict = new.verdict, reason = new.reason FROM ",
     new_rows!(sqlite, uuid id, text verdict, text reason),
@@ -111,20 +128,19 @@ const SET_VERDICTS_POSTGRES: &str = concat!(
     new_rows!(postgres, uuid id, text verdict, text reason),
     " WHERE events.project_id = $1 AND events.id = new.id"
 );
-const TAKE_COUNT: &str = "UPDATE issue_counts SET n_events = n_events - $6
+const FIND_COUNT: &str = "SELECT n_events FROM issue_counts
     WHERE project_id = $1 AND issue_id = $2 AND hour = $3 AND release = $4 AND environment = $5
-        AND verdict = 'undetermined' AND n_events >= $6";
+        AND verdict = $6";
+const TAKE_COUNT: &str = "UPDATE issue_counts SET n_events = n_events - $7
+    WHERE project_id = $1 AND issue_id = $2 AND hour = $3 AND release = $4 AND environment = $5
+        AND verdict = $6";
 const DELETE_EMPTY_COUNTS: &str = "DELETE FROM issue_counts
-    WHERE project_id = $1 AND issue_id = $2 AND verdict = 'undetermined' AND n_events <= 0";
+    WHERE project_id = $1 AND issue_id = $2 AND n_events <= 0";
 const LIST_RELEASES_OF_ISSUE: &str = "SELECT DISTINCT release FROM issue_counts
-    WHERE project_id = $1 AND issue_id = $2 AND release <> '' AND verdict <> 'suppressed'
+    WHERE project_id = $1 AND issue_id = $2 AND release <> ''
     ORDER BY release LIMIT 1000";
-const LIST_ISSUES_SUPPRESSED_IN: &str = "SELECT DISTINCT counts.issue_id
-    FROM issues JOIN issue_counts AS counts
-    ON counts.project_id = issues.project_id AND counts.issue_id = issues.id
-    WHERE issues.project_id = $1 AND issues.fix_id IS NOT NULL AND counts.release = $2
-        AND counts.verdict = 'suppressed'
-    ORDER BY counts.issue_id";
+const LIST_ISSUES_SUPPRESSED_IN: &str = "SELECT DISTINCT issue_id FROM issue_counts
+    WHERE project_id = $1 AND release = $2 AND verdict = 'suppressed' ORDER BY issue_id";
 const MOVE_TOTALS: &str = "UPDATE issues SET n_suppressed = n_suppressed + $3,
         n_undetermined = n_undetermined + $4, revision = revision + 1
     WHERE project_id = $1 AND id = $2";
@@ -136,11 +152,12 @@ statements!(
     DELETE,
     LATER,
     SOONER,
+    LOOK_SOONER,
+    ANEW_IS_DONE,
     LIST_OF_ISSUE,
     LIST_EVENTS,
-    FORGET_VERDICTS,
-    FORGET_COUNTS,
-    DELETE_FORGOTTEN_COUNTS,
+    LIST_SUPPRESSED,
+    FIND_COUNT,
     SET_VERDICTS_SQLITE,
     SET_VERDICTS_POSTGRES,
     TAKE_COUNT,
@@ -151,7 +168,8 @@ statements!(
 );
 
 impl Tx {
-    /// Notes that issues have undetermined events.
+    /// Notes that issues have undetermined events; or that events which are suppressed are to be judged
+    /// anew.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -159,7 +177,7 @@ impl Tx {
         &mut self,
         project: ProjectId,
         unsettled: &std::collections::BTreeSet<Unsettled>,
-        now: Timestamp,
+        (now, is_anew): (Timestamp, bool),
     ) -> Result<(), StoreError> {
         if unsettled.is_empty() {
             return Ok(());
@@ -170,25 +188,27 @@ impl Tx {
                 .map(|one| UnsettledRow { issue_id: one.issue.0, release: &one.release }),
         );
         let text = dialect!(self, INSERT_SQLITE, INSERT_POSTGRES);
-        execute!(self, sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()))?;
+        execute!(
+            self,
+            sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()).bind(is_anew)
+        )?;
         Ok(())
     }
 
-    /// What is to be tried, of all projects; with since when it waits. At most 200.
+    /// What is to be tried, of all projects. At most 200.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_unsettled(
-        &mut self,
-        now: Timestamp,
-    ) -> Result<Vec<(ProjectId, Unsettled, Timestamp)>, StoreError> {
-        let rows: Vec<(i64, Uuid, String, i64)> =
+    pub async fn list_unsettled(&mut self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
+        let rows: Vec<(i64, Uuid, String, i64, bool)> =
             on!(self, |c| sqlx::query_as(LIST_DUE).bind(now.as_micros()).fetch_all(c))?;
-        let unsettled = |(project, issue, release, at)| {
-            let one = Unsettled { issue: IssueId(issue), release };
-            (ProjectId(project), one, Timestamp::from_micros(at))
+        let due = |(project, issue, release, at, is_anew)| Due {
+            project: ProjectId(project),
+            unsettled: Unsettled { issue: IssueId(issue), release },
+            since: Timestamp::from_micros(at),
+            is_anew,
         };
-        Ok(rows.into_iter().map(unsettled).collect())
+        Ok(rows.into_iter().map(due).collect())
     }
 
     /// Nothing of it is undetermined any more.
@@ -234,11 +254,12 @@ impl Tx {
         project: ProjectId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(LOOK_SOONER).bind(project.0).bind(now.as_micros()))?;
         execute!(self, sqlx::query(SOONER).bind(project.0).bind(now.as_micros()))?;
         Ok(())
     }
 
-    /// Undetermined events of an issue and a release, empty for none, the oldest first.
+    /// Undetermined events of an issue and a release, empty for none, the oldest first, after one.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -246,12 +267,26 @@ impl Tx {
         &mut self,
         project: ProjectId,
         one: &Unsettled,
-        limit: i64,
+        (after, limit): (Option<&UndeterminedEvent>, i64),
     ) -> Result<Vec<UndeterminedEvent>, StoreError> {
-        let rows: Vec<EventRow> = on!(self, |c| sqlx::query_as(LIST_EVENTS)
+        self.list_judged(LIST_EVENTS, project, one, (after, limit)).await
+    }
+
+    async fn list_judged(
+        &mut self,
+        text: &'static str,
+        project: ProjectId,
+        one: &Unsettled,
+        (after, limit): (Option<&UndeterminedEvent>, i64),
+    ) -> Result<Vec<UndeterminedEvent>, StoreError> {
+        let at = after.map_or(i64::MIN, |event| event.occurred_at.as_micros());
+        let id = after.map_or(Uuid::nil(), |event| event.id.0);
+        let rows: Vec<EventRow> = on!(self, |c| sqlx::query_as(text)
             .bind(project.0)
             .bind(one.issue.0)
             .bind(&one.release)
+            .bind(at)
+            .bind(id)
             .bind(limit)
             .fetch_all(c))?;
         let event = |row: EventRow| UndeterminedEvent {
@@ -274,10 +309,53 @@ impl Tx {
         issue: IssueId,
         settled: &[(UndeterminedEvent, Judged)],
     ) -> Result<(), StoreError> {
-        if settled.is_empty() {
+        let of = |verdict| settled.iter().filter(|(_, one)| one.verdict == verdict).count();
+        let n_suppressed = i64::try_from(of(Verdict::Suppressed)).unwrap_or(i64::MAX);
+        let n_settled = i64::try_from(settled.len()).unwrap_or(i64::MAX);
+        self.rewrite(project, issue, settled, Verdict::Undetermined).await?;
+        self.move_totals(project, issue, (n_suppressed, -n_settled)).await
+    }
+
+    /// Makes some suppressed events of an issue and a release undetermined again: the release is another
+    /// build. Says how many; when none are left the note that they are to be judged anew is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn unsettle_events(
+        &mut self,
+        project: ProjectId,
+        one: &Unsettled,
+        reason: &str,
+        limit: i64,
+    ) -> Result<usize, StoreError> {
+        let events = self.list_judged(LIST_SUPPRESSED, project, one, (None, limit)).await?;
+        if events.is_empty() {
+            execute!(
+                self,
+                sqlx::query(ANEW_IS_DONE).bind(project.0).bind(one.issue.0).bind(&one.release)
+            )?;
+            return Ok(0);
+        }
+        let judged = Judged { verdict: Verdict::Undetermined, reason: reason.to_owned() };
+        let doubtful: Vec<_> = events.into_iter().map(|event| (event, judged.clone())).collect();
+        self.rewrite(project, one.issue, &doubtful, Verdict::Suppressed).await?;
+        let n_events = i64::try_from(doubtful.len()).unwrap_or(i64::MAX);
+        self.move_totals(project, one.issue, (-n_events, n_events)).await?;
+        Ok(doubtful.len())
+    }
+
+    /// Writes verdicts of events that had another one, and moves their counts.
+    async fn rewrite(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        judged: &[(UndeterminedEvent, Judged)],
+        before: Verdict,
+    ) -> Result<(), StoreError> {
+        if judged.is_empty() {
             return Ok(());
         }
-        let rows = rows_json(settled.iter().map(|(event, judged)| VerdictRow {
+        let rows = rows_json(judged.iter().map(|(event, judged)| VerdictRow {
             id: event.id.0,
             verdict: judged.verdict.as_str(),
             reason: &judged.reason,
@@ -285,8 +363,8 @@ impl Tx {
         let text = dialect!(self, SET_VERDICTS_SQLITE, SET_VERDICTS_POSTGRES);
         execute!(self, sqlx::query(text).bind(project.0).bind(&rows))?;
         let mut counts = EventCounts::default();
-        let mut taken: BTreeMap<(i64, &str, &str), u64> = BTreeMap::new();
-        for (event, judged) in settled {
+        let mut taken: BTreeMap<(i64, &str, &str), i64> = BTreeMap::new();
+        for (event, judged) in judged {
             let hour = event.occurred_at.hour();
             let release = event.release.as_deref().unwrap_or_default();
             *taken.entry((hour, release, &event.environment)).or_default() += 1;
@@ -297,29 +375,36 @@ impl Tx {
                 verdict: judged.verdict,
             });
         }
-        for ((hour, release, environment), n) in taken {
+        for ((hour, release, environment), mut n) in taken {
+            // Some may have been counted under a name of their own, and some with others.
             for (release, environment) in [(release, environment), (OTHER, OTHER)] {
-                let n_rows = execute!(
-                    self,
-                    sqlx::query(TAKE_COUNT)
-                        .bind(project.0)
-                        .bind(issue.0)
-                        .bind(hour)
-                        .bind(release)
-                        .bind(environment)
-                        .bind(count(n))
-                )?;
-                if n_rows > 0 {
-                    break;
+                let there: Option<(i64,)> = on!(self, |c| sqlx::query_as(FIND_COUNT)
+                    .bind(project.0)
+                    .bind(issue.0)
+                    .bind(hour)
+                    .bind(release)
+                    .bind(environment)
+                    .bind(before.as_str())
+                    .fetch_optional(c))?;
+                let taken = there.map_or(0, |(there,)| there.min(n));
+                if taken > 0 {
+                    execute!(
+                        self,
+                        sqlx::query(TAKE_COUNT)
+                            .bind(project.0)
+                            .bind(issue.0)
+                            .bind(hour)
+                            .bind(release)
+                            .bind(environment)
+                            .bind(before.as_str())
+                            .bind(taken)
+                    )?;
+                    n -= taken;
                 }
             }
         }
         execute!(self, sqlx::query(DELETE_EMPTY_COUNTS).bind(project.0).bind(issue.0))?;
-        self.add_counts(project, &BTreeMap::from([(issue, counts)])).await?;
-        let of = |verdict| settled.iter().filter(|(_, one)| one.verdict == verdict).count();
-        let n_suppressed = i64::try_from(of(Verdict::Suppressed)).unwrap_or(i64::MAX);
-        let n_settled = i64::try_from(settled.len()).unwrap_or(i64::MAX);
-        self.move_totals(project, issue, (n_suppressed, -n_settled)).await
+        self.add_counts(project, &BTreeMap::from([(issue, counts)])).await
     }
 
     /// The releases of an issue's undetermined events, and since when they wait; at most 100.
@@ -339,7 +424,7 @@ impl Tx {
         Ok(rows.into_iter().map(waiting).collect())
     }
 
-    /// The issues with a fix that explains events of a release.
+    /// The issues with events of a release that a fix explains.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -353,31 +438,6 @@ impl Tx {
             .bind(release)
             .fetch_all(c))?;
         Ok(rows.into_iter().map(|(issue,)| IssueId(issue)).collect())
-    }
-
-    /// Makes the suppressed events of an issue and a release undetermined again: the release is
-    /// another build.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn unsettle_events(
-        &mut self,
-        project: ProjectId,
-        one: &Unsettled,
-        reason: &str,
-    ) -> Result<(), StoreError> {
-        let (id, issue) = (project.0, one.issue.0);
-        let n_events = i64::try_from(execute!(
-            self,
-            sqlx::query(FORGET_VERDICTS).bind(id).bind(issue).bind(&one.release).bind(reason)
-        )?)
-        .unwrap_or(i64::MAX);
-        execute!(self, sqlx::query(FORGET_COUNTS).bind(id).bind(issue).bind(&one.release))?;
-        execute!(
-            self,
-            sqlx::query(DELETE_FORGOTTEN_COUNTS).bind(id).bind(issue).bind(&one.release)
-        )?;
-        self.move_totals(project, one.issue, (-n_events, n_events)).await
     }
 
     async fn move_totals(
@@ -397,8 +457,7 @@ impl Tx {
         Ok(())
     }
 
-    /// The releases that showed an issue, without those whose events its fix explained; at most
-    /// 1,000.
+    /// The releases that showed an issue; at most 1,000.
     ///
     /// # Errors
     /// [`StoreError`] of the database.

@@ -18,6 +18,7 @@ use crate::domain::user_sketch::user_hash;
 use crate::journal::{MOST_RACES, note};
 use crate::store::body::Decoded;
 use crate::store::unmerge::{HashCount, Seen};
+use crate::store::unsettled::Unsettled;
 use crate::store::{Store, StoreError, Tx};
 
 /// So many bodies tell of tags and users.
@@ -223,6 +224,11 @@ impl Split<'_> {
             let counted = counts.iter().filter(|one| one.verdict == verdict.as_str());
             counted.map(|one| one.n_events.unsigned_abs()).sum::<u64>()
         };
+        let waiting = counts.iter().filter(|one| one.verdict == Verdict::Undetermined.as_str());
+        let waiting: BTreeSet<Unsettled> = waiting
+            .map(|one| Unsettled { issue: split.id, release: one.release.clone() })
+            .collect();
+        self.tx.insert_unsettled(project, &waiting, (self.clock.now(), false)).await?;
         split.n_suppressed = of(Verdict::Suppressed);
         split.n_undetermined = of(Verdict::Undetermined);
         survivor.n_suppressed = survivor.n_suppressed.saturating_sub(split.n_suppressed);
@@ -254,6 +260,8 @@ impl Split<'_> {
             let open = Issue { state: State::OPEN, revision: split.revision + 1, ..split.clone() };
             self.tx.update_issue_state(&open).await?;
         }
+        self.tx.raise_gates_of(project, survivor.id).await?;
+        self.tx.raise_gates_of(project, split.id).await?;
         let hashes: Vec<String> = gone.iter().map(Hash::to_string).collect();
         let into = split.short_id.to_string();
         let unmerged = Change::Unmerged { issue: into, hashes: hashes.clone() };

@@ -245,12 +245,14 @@ both!(a_comment_is_kept_with_who_and_when, |engine: Engine| async move {
         app.post("/api/v1/tokens", &json!({"name": "robin", "scopes": ["triage"]})).await.ok();
     let secret = token["token"].as_str().expect("a secret");
     app.clock.advance(HOUR);
-    let text = "Seen again after the sale.\n\nIt is the \u{0} voucher – 50 % off.";
+    let text = "Seen again after the sale.\n\nIt is the voucher – 50 % off.";
     let path = "/api/v1/issues/SHOP-1/comment";
     let request = app.request(Method::POST, path).bearer_auth(secret);
     Answer::of(request.json(&json!({ "text": text }))).await.ok();
-    let answer = app.post(path, &json!({"text": " \n "})).await;
-    assert_eq!(answer.problem(), (422, "invalid".to_owned()));
+    for text in [" \n ", "a\u{0}b"] {
+        let answer = app.post(path, &json!({ "text": text })).await;
+        assert_eq!(answer.problem(), (422, "invalid".to_owned()), "{text:?}");
+    }
     let answer = app.post(path, &json!({"text": "x".repeat(10_001)})).await;
     assert_eq!(answer.problem(), (422, "invalid".to_owned()));
 
@@ -258,7 +260,7 @@ both!(a_comment_is_kept_with_who_and_when, |engine: Engine| async move {
     let comment = &activity["items"][0];
     assert_eq!(comment["kind"], "commented");
     assert_eq!((&comment["by"], &comment["at"]), (&json!("robin"), &json!("2026-11-21T13:00:00Z")));
-    assert_eq!(comment["text"], text.replace('\0', "\u{fffd}"));
+    assert_eq!(comment["text"], text);
     assert_eq!(app.changes("SHOP-1").await, ["opened", "commented"]);
     assert_eq!(effects(&app).await, ["issue_opened", "issue_commented"]);
     app.stop().await;

@@ -24,6 +24,7 @@ fn nothing() -> Facts {
         taken_back: Vec::new(),
         reports_wait: None,
         waits_for_reports: false,
+        are_locks_cut: false,
         unresolved_reverts: Vec::new(),
         next_change_at: None,
     }

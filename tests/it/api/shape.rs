@@ -137,6 +137,10 @@ both!(a_character_no_database_can_hold_is_nobodys_fault, |engine: Engine| async 
         "/api/v1/issues/%00-1",
         "/api/v1/issues/SHOP%00-1",
         "/api/v1/projects/shop/events/%00",
+        "/api/v1/projects/shop/releases/%00",
+        "/api/v1/projects/shop/environments/%00/locks",
+        "/api/v1/locks/%00",
+        "/api/v1/deploys/1-%00",
     ] {
         assert_eq!(app.get(path).await.problem(), not_found(), "{path}");
     }
@@ -145,6 +149,21 @@ both!(a_character_no_database_can_hold_is_nobodys_fault, |engine: Engine| async 
         ("/api/v1/issues/SHOP-1/assign", json!({"to": "a\u{0}b"})),
         ("/api/v1/issues/SHOP-1/comment", json!({"text": "a\u{0}b"})),
         ("/api/v1/issues/SHOP-1/merge", json!({"into": "\u{0}-1"})),
+        ("/api/v1/projects/shop/environments/beta/locks", json!({"reason": "a\u{0}b"})),
+        ("/api/v1/projects/shop/environments/beta/locks", json!({"reason": "a", "key": "\u{0}"})),
+        (
+            "/api/v1/projects/shop/environments/beta/freezes",
+            json!({"name": "\u{0}", "start": "0 0 * * 6", "minutes": 60, "timezone": "UTC"}),
+        ),
+        (
+            "/api/v1/projects/shop/environments/beta/deploys",
+            json!({"commit": "4f2c91a0b1c2d3e4f5061728394a5b6c7d8e9f00", "status": "failed",
+                "by": "a\u{0}", "version": "\u{0}", "url": "\u{0}"}),
+        ),
+        (
+            "/api/v1/projects/shop/releases",
+            json!({"version": "\u{0}", "commit": "4f2c91a0b1c2d3e4f5061728394a5b6c7d8e9f00"}),
+        ),
     ] {
         let answer = app.post(path, &body).await;
         assert!(!answer.status.is_server_error(), "{path}: {answer:?}");
@@ -153,7 +172,7 @@ both!(a_character_no_database_can_hold_is_nobodys_fault, |engine: Engine| async 
     assert_eq!(app.patch(key, &json!({})).await.problem(), not_found());
     assert_eq!(app.delete(key).await.problem(), not_found());
     let wish = json!({"name": "x", "scopes": ["read"], "projects": ["\u{0}"]});
-    assert_eq!(app.post("/api/v1/tokens", &wish).await.problem(), not_found());
+    assert_eq!(app.post("/api/v1/tokens", &wish).await.problem(), invalid());
 
     let texts = json!({"release": "1\u{0}", "environment": "a\u{0}", "tags": {"a\u{0}": "b\u{0}"},
         "transaction": "\u{0}", "user": {"id": "\u{0}"}, "server_name": "\u{0}", "level": "\u{0}",

@@ -358,12 +358,16 @@ both!(a_merge_needs_the_fixes_of_both, |engine: Engine| async move {
     shop.crash_at("ValueError", "base").await;
     shop.fix("SHOP-1", &shop.sha("one")).await.ok();
     shop.fix("SHOP-2", &shop.sha("two")).await.ok();
+    let lock = shop.lock("production", &json!({"issue": "SHOP-2"})).await;
     let merged = shop.app.act("SHOP-2", "merge", json!({"into": "SHOP-1"})).await.ok();
+    assert_eq!(merged["locks"], json!([{"id": lock["id"], "environment": "production"}]));
     assert_eq!(merged["status"], "fix_pending");
     assert_eq!(merged["fix"]["commits"].as_array().expect("commits").len(), 2);
     shop.deploy("beta", "one").await;
     assert_eq!(shop.state("SHOP-1").await.0, "fix_pending");
     assert_eq!(shop.deploy("beta", "two").await["resolved"], json!(["SHOP-1"]));
+    let released = shop.deploy("production", "two").await;
+    assert_eq!(released["released_locks"], json!([lock["id"]]));
     shop.stop().await;
 });
 
