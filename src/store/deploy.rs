@@ -1,5 +1,7 @@
 //! Deploys, their output, and the gates of environments.
 
+use std::collections::BTreeSet;
+
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -164,8 +166,8 @@ const FIND_GATE: &str = "SELECT version FROM gates WHERE project_id = $1 AND env
 const RAISE_GATE: &str = "INSERT INTO gates (project_id, environment, version) VALUES ($1, $2, 1)
     ON CONFLICT (project_id, environment) DO UPDATE SET version = gates.version + 1
     RETURNING version";
-const LIST_LOCKED_BY: &str = "SELECT DISTINCT environment FROM locks
-    WHERE project_id = $1 AND issue_id = $2 ORDER BY environment";
+const LIST_LOCKED_BY: &str = "SELECT environment FROM locks
+    WHERE project_id = $1 AND issue_id = $2";
 
 statements!(
     FIND,
@@ -588,7 +590,8 @@ impl Tx {
             .bind(issue.0)
             .fetch_all(c))?;
         // Everybody takes gates in this order.
-        for (environment,) in rows {
+        let names: BTreeSet<String> = rows.into_iter().map(|(environment,)| environment).collect();
+        for environment in names {
             self.raise_gate(project, &environment).await?;
         }
         Ok(())
