@@ -119,6 +119,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(repositories::update)
         .service(repositories::delete)
         .service(repositories::fetch)
+        .service(repositories::submit)
         .service(releases::list)
         .service(releases::create)
         .service(releases::show)

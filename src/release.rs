@@ -15,3 +15,4 @@ pub mod rearm;
 pub mod releases;
 pub mod repositories;
 pub mod settle;
+pub mod submissions;

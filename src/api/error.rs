@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::request_id;
 use crate::domain::lifecycle::InvalidTransition;
+use crate::domain::submission::InvalidSubmission;
 use crate::project::ProjectError;
 use crate::release::deploys::DeployError;
 use crate::release::fixes::FixError;
@@ -257,7 +258,11 @@ impl From<RepositoryError> for ApiError {
         match error {
             RepositoryError::Invalid(invalid) => Self::invalid(invalid),
             RepositoryError::Url(invalid) => Self::invalid(invalid),
-            RepositoryError::NotFetched => Self::invalid(error),
+            RepositoryError::NotFetched | RepositoryError::NotSubmitted => Self::invalid(error),
+            RepositoryError::Submission(InvalidSubmission::TooMany) => {
+                Self::new(Code::TooLarge, error)
+            }
+            RepositoryError::Submission(invalid) => Self::invalid(invalid),
             RepositoryError::Fetch(cause) => Self::new(Code::FetchFailed, cause),
             RepositoryError::Secret(cause) => Self::new(Code::FetchFailed, cause),
             RepositoryError::Store(error) => error.into(),

@@ -10,7 +10,7 @@ use crate::domain::build::Build;
 use crate::domain::commit::Sha;
 use crate::domain::containment::{Containment, Deployed, Rule, SamePatch};
 use crate::domain::fix::{Answer, Fix, FixCommit, FixId, Unknown};
-use crate::domain::history::Reach;
+use crate::domain::history::{History, Place, Reach};
 use crate::domain::id::ProjectId;
 use crate::domain::repository::RepositoryId;
 use crate::git::patches::Looked;
@@ -99,7 +99,9 @@ async fn same_patches(
     let fixes = questions.iter().filter(|question| question.kind == Kind::Fix);
     for commit in fixes.flat_map(|question| &question.commits) {
         let Some(repository) = commit.repository else { continue };
-        if histories.place(repository, &commit.sha).is_some() {
+        let is_known = histories.place(repository, &commit.sha).is_some();
+        // Of submitted commits nobody has the changes.
+        if is_known && histories.is_mirrored(repository) {
             wanted.entry(repository).or_default().insert(commit.sha);
         }
     }
@@ -218,7 +220,12 @@ fn newer(histories: &Histories, build: &Build, baseline: &[FixCommit]) -> Answer
         let history = histories.history(*repository);
         let places = history
             .and_then(|history| Some((history, history.find(sha)?, history.find(&base.sha)?)));
-        match places.map(|(history, it, base)| history.reach(it, base)) {
+        let reach = |(history, it, base): (&History, Place, Place)| {
+            // What descends from the baseline is newer, wherever the history is cut.
+            let is_later = it != base && history.reach(base, it) == Reach::Yes;
+            if is_later { Reach::No } else { history.reach(it, base) }
+        };
+        match places.map(reach) {
             Some(Reach::Yes) => {}
             Some(Reach::No) => {
                 let containment = Containment::Contained { commit: *sha, rule: Rule::Same };

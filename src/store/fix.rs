@@ -149,6 +149,9 @@ const LIST_UNLOOKED: &str = "SELECT issues.project_id, issues.id FROM fixes JOIN
     WHERE fixes.looked_at IS NULL AND issues.merged_into IS NULL
     ORDER BY fixes.project_id, fixes.id LIMIT 1000";
 const SET_LOOKED: &str = "UPDATE fixes SET looked_at = $3 WHERE project_id = $1 AND id = $2";
+const LOOK_AGAIN: &str = "UPDATE fixes SET looked_at = NULL WHERE project_id = $1
+    AND id IN (SELECT fix_id FROM issues WHERE project_id = $1 AND fix_id IS NOT NULL
+        AND merged_into IS NULL)";
 const SET_PROBLEM: &str = "UPDATE fixes SET problem = $3, commits = $4
     WHERE project_id = $1 AND id = $2";
 const SET_FAILED: &str = "UPDATE fixes SET failed_at = $3 WHERE project_id = $1 AND id = $2";
@@ -195,6 +198,7 @@ statements!(
     LIST_UNKNOWN,
     LIST_UNLOOKED,
     SET_LOOKED,
+    LOOK_AGAIN,
     LIST_OF_SQLITE,
     LIST_OF_POSTGRES,
     SET_PROBLEM,
@@ -311,6 +315,15 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         execute!(self, sqlx::query(SET_LOOKED).bind(project.0).bind(id.0).bind(now.as_micros()))?;
+        Ok(())
+    }
+
+    /// Lets it be looked again where the fixes of a project are deployed.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn look_again_for_fixes(&mut self, project: ProjectId) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(LOOK_AGAIN).bind(project.0))?;
         Ok(())
     }
 
