@@ -2,6 +2,7 @@
 //!
 //! *Invariant*: no transaction waits for git or for a network.
 
+pub mod announced;
 pub mod answers;
 pub mod deploys;
 pub mod facts;

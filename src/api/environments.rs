@@ -1,7 +1,7 @@
 //! What environments, deploys and locks share: finding them.
 
 use super::auth::Bearer;
-use super::{Api, ApiError};
+use super::{Api, ApiError, Code};
 use crate::domain::lock::ProjectItemId;
 use crate::domain::project::{Environment, Project};
 
@@ -17,6 +17,23 @@ pub(super) async fn environment_of(
     let environment =
         environment.ok_or_else(|| ApiError::not_found(format!("environment {name:?}")))?;
     Ok((project, environment))
+}
+
+/// One of the environments of a project, by name or alias; says which there are.
+pub(super) fn environment_in<'a>(
+    project: &'a Project,
+    name: &str,
+) -> Result<&'a Environment, ApiError> {
+    project.environment(name).ok_or_else(|| {
+        let names: Vec<&str> =
+            project.environments.iter().map(|environment| environment.name.as_str()).collect();
+        let detail = format!(
+            "project {} has no environment {name:?}; it has {}",
+            project.slug,
+            names.join(", ")
+        );
+        ApiError::new(Code::NotFound, detail)
+    })
 }
 
 /// An id that carries its project, and that project.

@@ -10,6 +10,7 @@ use super::request_id;
 use crate::domain::lifecycle::InvalidTransition;
 use crate::domain::submission::InvalidSubmission;
 use crate::project::ProjectError;
+use crate::release::announced::AnnounceError;
 use crate::release::deploys::DeployError;
 use crate::release::fixes::FixError;
 use crate::release::locks::LockError;
@@ -304,6 +305,21 @@ impl From<DeployError> for ApiError {
             DeployError::Ended(_) => Self::new(Code::DeployEnded, error),
             DeployError::Gap(_) => Self::new(Code::OutputGap, error),
             DeployError::Commit(error) => error.into(),
+        }
+    }
+}
+
+impl From<AnnounceError> for ApiError {
+    fn from(error: AnnounceError) -> Self {
+        match error {
+            AnnounceError::Version(_)
+            | AnnounceError::NoCommits(_)
+            | AnnounceError::Nothing
+            | AnnounceError::Ambiguous(_)
+            | AnnounceError::NowhereToPut(..) => Self::invalid(error),
+            AnnounceError::InUse(_) => Self::new(Code::InvalidTransition, error),
+            AnnounceError::Deploy(error) => error.into(),
+            AnnounceError::Commit(error) => error.into(),
         }
     }
 }

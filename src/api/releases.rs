@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::release::fixes::{NamedCommit, locate};
 use crate::release::histories::Histories;
-use crate::release::releases::{MOST_VERSION_CHARS, bound, register};
+use crate::release::releases::{bound, checked_version, register};
 use crate::store::Tx;
 use crate::store::release::{Bound, Release};
 
@@ -149,11 +149,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Deploy)?;
     let RegisterRelease { version, commit, repository } = body.0;
-    let version = version.trim();
-    if !(1..=MOST_VERSION_CHARS).contains(&version.chars().count()) {
-        let detail = format!("version must have 1 to {MOST_VERSION_CHARS} characters");
-        return Err(ApiError::invalid(detail));
-    }
+    let version = checked_version(&version).map_err(ApiError::invalid)?;
     let project = {
         let mut tx = api.store.read().await?;
         bearer.project(&mut tx, &slug).await?

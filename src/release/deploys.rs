@@ -367,11 +367,28 @@ async fn ended(
     }
     if let (Some(version), Some(repository)) = (&deploy.version, deploy.repository) {
         let build = Build::default().with(repository, deploy.sha);
-        releases::register(repositories, project.id, version, build, actor).await?;
+        if !is_part_of(repositories, project.id, version, &build).await? {
+            releases::register(repositories, project.id, version, build, actor).await?;
+        }
     }
     let outcome = landing::settle_deploy(repositories, project, &deploy).await?;
     repositories.hint();
     Ok(Deploy { outcome: Some(outcome), ..deploy })
+}
+
+/// Whether somebody said already that a release is this build and more.
+async fn is_part_of(
+    repositories: &Repositories,
+    project: ProjectId,
+    version: &str,
+    build: &Build,
+) -> Result<bool, StoreError> {
+    let release = repositories.store().read().await?.find_release(project, version).await?;
+    let bound = release.and_then(|release| release.bound);
+    Ok(bound.is_some_and(|bound| {
+        let whole = &bound.build.0;
+        whole.len() > build.0.len() && build.0.iter().all(|(id, sha)| whole.get(id) == Some(sha))
+    }))
 }
 
 /// Gives a deploy up: its slot is free.
