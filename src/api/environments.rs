@@ -1,7 +1,7 @@
 //! What environments, deploys and locks share: finding them.
 
 use super::auth::Bearer;
-use super::{Api, ApiError, Code};
+use super::{Api, ApiError};
 use crate::domain::lock::ProjectItemId;
 use crate::domain::project::{Environment, Project};
 
@@ -19,7 +19,7 @@ pub(super) async fn environment_of(
     Ok((project, environment))
 }
 
-/// One of the environments of a project, by name or alias; says which there are.
+/// One of the environments of a project that a body names, by name or alias; says which there are.
 pub(super) fn environment_in<'a>(
     project: &'a Project,
     name: &str,
@@ -32,7 +32,7 @@ pub(super) fn environment_in<'a>(
             project.slug,
             names.join(", ")
         );
-        ApiError::new(Code::NotFound, detail)
+        ApiError::invalid(detail)
     })
 }
 

@@ -191,6 +191,11 @@ impl ApiError {
         Self { code, detail: detail.to_string(), location: None, more: None }
     }
 
+    /// What kind it is.
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
     /// What makes no sense, and why.
     pub(super) fn invalid(detail: impl ToString) -> Self {
         Self::new(Code::Invalid, detail)

@@ -184,6 +184,9 @@ pub(super) async fn show(
         let mut tx = api.store.read().await?;
         bearer.project(&mut tx, &slug).await?
     };
+    if version.contains('\0') {
+        return Err(ApiError::not_found(format!("release {version:?}")));
+    }
     let histories = Histories::load(&api.repositories, project.id).await?;
     Ok(HttpResponse::Ok().json(found(&api, &project, &histories, &version).await?))
 }

@@ -28,6 +28,7 @@ use super::extract::json_of;
 use super::{Api, ApiError, Code};
 use crate::domain::project::Project;
 use crate::domain::token::Scope;
+use crate::release::releases::checked_version;
 
 /// The largest body, in bytes: a set of commits comes with the files of each.
 const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -142,6 +143,10 @@ impl FromRequest for Call {
             let bearer = bearer.await?;
             bearer.require(Scope::Deploy)?;
             let place = Path::<Place>::extract(&request).await.map_err(ApiError::invalid)?;
+            // It may be what no database can look for.
+            if !place.version.is_empty() && checked_version(&place.version).is_err() {
+                return Err(ApiError::not_found(format!("release {:?}", place.version)).into());
+            }
             let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
             let pairs = pairs.map_err(ApiError::invalid)?.into_inner();
             let is_named =
@@ -188,7 +193,12 @@ impl Call {
         let mut tx = self.api.store.read().await?;
         let mut projects: Vec<Project> = Vec::new();
         for slug in named {
-            let project = self.bearer.project(&mut tx, slug).await?;
+            let found = self.bearer.project(&mut tx, slug).await;
+            // "Not found" is what it says of the organization then.
+            let project = found.map_err(|error| match error.code() {
+                Code::NotFound if own.is_none() => ApiError::invalid(error),
+                _ => error,
+            })?;
             if projects.iter().all(|one| one.id != project.id) {
                 projects.push(project);
             }
