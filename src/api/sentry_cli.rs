@@ -195,9 +195,9 @@ impl Call {
         for slug in named {
             let found = self.bearer.project(&mut tx, slug).await;
             // "Not found" is what it says of the organization then.
-            let project = found.map_err(|error| match error.code() {
-                Code::NotFound if own.is_none() => ApiError::invalid(error),
-                _ => error,
+            let project = found.map_err(|error| {
+                let is_unknown = error.code() == Code::NotFound && own.is_none();
+                if is_unknown { ApiError::invalid(error) } else { error }
             })?;
             if projects.iter().all(|one| one.id != project.id) {
                 projects.push(project);

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::{Call, Refused};
+use crate::domain::id::ProjectId;
 use crate::domain::repository::Repository;
 
 /// What `sentry-cli info` shows.
@@ -20,12 +21,11 @@ pub(super) async fn show(call: Call) -> HttpResponse {
 /// The repositories that a release's commits may be of.
 pub(super) async fn repositories(call: Call) -> Result<HttpResponse, Refused> {
     let mut tx = call.api.store.read().await?;
-    let projects = match &call.bearer.0.token.projects {
-        Some(bound) => bound.iter().copied().collect(),
-        None => {
-            let all = tx.list_projects("", super::MOST_LOOKED_THROUGH).await?;
-            all.into_iter().map(|project| project.id).collect::<Vec<_>>()
-        }
+    let projects: Vec<ProjectId> = if let Some(bound) = &call.bearer.0.token.projects {
+        bound.iter().copied().collect()
+    } else {
+        let all = tx.list_projects("", super::MOST_LOOKED_THROUGH).await?;
+        all.into_iter().map(|project| project.id).collect()
     };
     let mut repositories: Vec<Repository> = Vec::new();
     for project in projects {
