@@ -127,9 +127,9 @@ both!(commits_that_make_no_sense_are_refused, |engine: Engine| async move {
     assert_eq!(refused.problem(), (422, "invalid".to_owned()));
     assert!(refused.json()["detail"].as_str().expect("a detail").contains("has a url"));
     let reader = json!({"name": "reader", "scopes": ["read"]});
-    let token = shop.app.post("/api/v1/tokens", &reader).await.ok()["token"].clone();
+    let made = shop.app.post("/api/v1/tokens", &reader).await.ok();
     let request = shop.app.request(Method::POST, COMMITS).json(&json!([commit(1, &[])]));
-    let request = request.bearer_auth(token.as_str().expect("a secret"));
+    let request = request.bearer_auth(made["token"].as_str().expect("a secret"));
     assert_eq!(Answer::of(request).await.problem(), (403, "forbidden".to_owned()));
     shop.stop().await;
 });
