@@ -273,4 +273,19 @@ mod tests {
         assert_eq!(said(2, 4), Containment::Absent);
         assert_eq!(said(4, 9), Containment::Unknown);
     }
+
+    #[test]
+    fn a_long_line_is_read_in_one_go() {
+        let name = |number: u32| {
+            let mut name = [7; 20];
+            name[16..].copy_from_slice(&number.to_be_bytes());
+            Sha(name)
+        };
+        let commit = |number: u32| {
+            let parents = number.checked_sub(1).map(name).into_iter().collect();
+            Commit::new(name(number), parents, 0, b"", b"")
+        };
+        let sorted = parents_first((0..50_000).rev().map(commit).collect());
+        assert!(sorted.iter().map(|one| one.sha).eq((0..50_000).map(name)));
+    }
 }
