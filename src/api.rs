@@ -11,6 +11,7 @@
 //! in [`routes`].
 
 mod actions;
+mod airbrake;
 mod auth;
 mod buried;
 mod compare;
@@ -35,6 +36,7 @@ mod releases;
 mod repositories;
 pub mod request_id;
 mod rules;
+mod sentry_cli;
 mod status;
 mod tokens;
 
@@ -119,6 +121,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(repositories::update)
         .service(repositories::delete)
         .service(repositories::fetch)
+        .service(repositories::submit)
         .service(releases::list)
         .service(releases::create)
         .service(releases::show)
@@ -179,6 +182,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 /// protocol.
 pub fn hooks(config: &mut actix_web::web::ServiceConfig) {
     config.service(hooks::git);
+}
+
+/// What clients of other trackers ask for. It is described where they come from.
+pub fn foreign_routes(config: &mut actix_web::web::ServiceConfig) {
+    sentry_cli::routes(config);
+    airbrake::routes(config);
 }
 
 /// Completes the description of the API.

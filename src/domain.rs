@@ -38,6 +38,7 @@ pub mod repository;
 pub mod sampling;
 pub mod scrub;
 pub mod stack;
+pub mod submission;
 pub mod tag_counts;
 pub mod text;
 pub mod time;

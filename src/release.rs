@@ -2,6 +2,7 @@
 //!
 //! *Invariant*: no transaction waits for git or for a network.
 
+pub mod announced;
 pub mod answers;
 pub mod deploys;
 pub mod facts;
@@ -15,3 +16,4 @@ pub mod rearm;
 pub mod releases;
 pub mod repositories;
 pub mod settle;
+pub mod submissions;

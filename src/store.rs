@@ -39,6 +39,7 @@ pub mod retention;
 mod rows;
 pub mod rules;
 pub mod similar;
+pub mod submitted;
 pub mod token;
 mod tx;
 pub mod unmerge;
@@ -78,6 +79,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("retention", retention::STATEMENTS),
         ("rules", rules::STATEMENTS),
         ("similar", similar::STATEMENTS),
+        ("submitted", submitted::STATEMENTS),
         ("token", token::STATEMENTS),
         ("unmerge", unmerge::STATEMENTS),
         ("unsettled", unsettled::STATEMENTS),

@@ -231,9 +231,23 @@ CREATE TABLE repositories (
     n_commits BIGINT NOT NULL,
     failed_at BIGINT,
     failure TEXT,
+    n_submitted BIGINT NOT NULL,
     PRIMARY KEY (project_id, id)
 );
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
+
+-- Commits of repositories that are not fetched, as clients submitted them: names of parents one after the
+-- other; the time in seconds.
+CREATE TABLE submitted_commits (
+    project_id BIGINT NOT NULL,
+    repository_id UUID NOT NULL,
+    sha BYTEA NOT NULL,
+    parents BYTEA NOT NULL,
+    author TEXT NOT NULL,
+    committed_at BIGINT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (project_id, repository_id, sha)
+);
 
 -- What a release is: its commits by repository, as JSON, and what such a build is found by.
 CREATE TABLE releases (
@@ -247,6 +261,8 @@ CREATE TABLE releases (
     bound_at BIGINT,
     first_event BIGINT,
     last_event BIGINT,
+    announced_at BIGINT,
+    released_at BIGINT,
     PRIMARY KEY (project_id, version)
 );
 CREATE INDEX releases_project_tag_idx ON releases (project_id, version)

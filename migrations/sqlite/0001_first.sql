@@ -231,9 +231,23 @@ CREATE TABLE repositories (
     n_commits INTEGER NOT NULL,
     failed_at INTEGER,
     failure TEXT,
+    n_submitted INTEGER NOT NULL,
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
+
+-- Commits of repositories that are not fetched, as clients submitted them: names of parents one after the
+-- other; the time in seconds.
+CREATE TABLE submitted_commits (
+    project_id INTEGER NOT NULL,
+    repository_id BLOB NOT NULL,
+    sha BLOB NOT NULL,
+    parents BLOB NOT NULL,
+    author TEXT NOT NULL,
+    committed_at INTEGER NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (project_id, repository_id, sha)
+) STRICT;
 
 -- What a release is: its commits by repository, as JSON, and what such a build is found by.
 CREATE TABLE releases (
@@ -247,6 +261,8 @@ CREATE TABLE releases (
     bound_at INTEGER,
     first_event INTEGER,
     last_event INTEGER,
+    announced_at INTEGER,
+    released_at INTEGER,
     PRIMARY KEY (project_id, version)
 ) STRICT;
 CREATE INDEX releases_project_tag_idx ON releases (project_id, version)

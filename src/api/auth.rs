@@ -18,6 +18,17 @@ use crate::store::Tx;
 #[derive(Debug, Clone)]
 pub(super) struct Bearer(pub(super) Identity);
 
+fn refused() -> ApiError {
+    let detail = "send Authorization: Bearer TOKEN with a token that is valid";
+    ApiError::new(Code::Unauthorized, detail)
+}
+
+/// The secret of an `Authorization` header.
+pub(super) fn bearer_in(header: &str) -> Option<&str> {
+    let (scheme, secret) = header.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
+}
+
 impl FromRequest for Bearer {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
@@ -25,24 +36,20 @@ impl FromRequest for Bearer {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let refused = || {
-                let detail = "send Authorization: Bearer TOKEN with a token that is valid";
-                ApiError::new(Code::Unauthorized, detail)
-            };
             let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-            let secret = header.and_then(|value| {
-                let (scheme, secret) = value.trim().split_once(' ')?;
-                scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
-            });
-            let (Some(secret), Some(api)) = (secret, request.app_data::<Data<Api>>()) else {
-                return Err(refused());
-            };
-            api.tokens.identify(secret).await?.map(Bearer).ok_or_else(refused)
+            let api = request.app_data::<Data<Api>>().ok_or_else(refused)?;
+            Self::of(api, header.and_then(bearer_in)).await
         })
     }
 }
 
 impl Bearer {
+    /// The bearer of a secret.
+    pub(super) async fn of(api: &Api, secret: Option<&str>) -> Result<Self, ApiError> {
+        let identity = api.tokens.identify(secret.ok_or_else(refused)?).await?;
+        identity.map(Self).ok_or_else(refused)
+    }
+
     /// Goes on only with this scope.
     pub(super) fn require(&self, scope: Scope) -> Result<(), ApiError> {
         if self.0.token.allows(scope) {

@@ -19,6 +19,23 @@ pub(super) async fn environment_of(
     Ok((project, environment))
 }
 
+/// One of the environments of a project that a body names, by name or alias; says which there are.
+pub(super) fn environment_in<'a>(
+    project: &'a Project,
+    name: &str,
+) -> Result<&'a Environment, ApiError> {
+    project.environment(name).ok_or_else(|| {
+        let names: Vec<&str> =
+            project.environments.iter().map(|environment| environment.name.as_str()).collect();
+        let detail = format!(
+            "project {} has no environment {name:?}; it has {}",
+            project.slug,
+            names.join(", ")
+        );
+        ApiError::invalid(detail)
+    })
+}
+
 /// An id that carries its project, and that project.
 pub(super) async fn item_of(
     api: &Api,

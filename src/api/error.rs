@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 
 use super::request_id;
 use crate::domain::lifecycle::InvalidTransition;
+use crate::domain::submission::InvalidSubmission;
 use crate::project::ProjectError;
+use crate::release::announced::AnnounceError;
 use crate::release::deploys::DeployError;
 use crate::release::fixes::FixError;
 use crate::release::locks::LockError;
@@ -189,6 +191,11 @@ impl ApiError {
         Self { code, detail: detail.to_string(), location: None, more: None }
     }
 
+    /// What kind it is.
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
     /// What makes no sense, and why.
     pub(super) fn invalid(detail: impl ToString) -> Self {
         Self::new(Code::Invalid, detail)
@@ -257,7 +264,11 @@ impl From<RepositoryError> for ApiError {
         match error {
             RepositoryError::Invalid(invalid) => Self::invalid(invalid),
             RepositoryError::Url(invalid) => Self::invalid(invalid),
-            RepositoryError::NotFetched => Self::invalid(error),
+            RepositoryError::NotFetched | RepositoryError::NotSubmitted => Self::invalid(error),
+            RepositoryError::Submission(InvalidSubmission::TooMany) => {
+                Self::new(Code::TooLarge, error)
+            }
+            RepositoryError::Submission(invalid) => Self::invalid(invalid),
             RepositoryError::Fetch(cause) => Self::new(Code::FetchFailed, cause),
             RepositoryError::Secret(cause) => Self::new(Code::FetchFailed, cause),
             RepositoryError::Store(error) => error.into(),
@@ -300,6 +311,21 @@ impl From<DeployError> for ApiError {
             DeployError::Ended(_) => Self::new(Code::DeployEnded, error),
             DeployError::Gap(_) => Self::new(Code::OutputGap, error),
             DeployError::Commit(error) => error.into(),
+        }
+    }
+}
+
+impl From<AnnounceError> for ApiError {
+    fn from(error: AnnounceError) -> Self {
+        match error {
+            AnnounceError::Version(_)
+            | AnnounceError::NoCommits(_)
+            | AnnounceError::Nothing
+            | AnnounceError::Ambiguous(_)
+            | AnnounceError::NowhereToPut(..) => Self::invalid(error),
+            AnnounceError::InUse(_) => Self::new(Code::InvalidTransition, error),
+            AnnounceError::Deploy(error) => error.into(),
+            AnnounceError::Commit(error) => error.into(),
         }
     }
 }

@@ -38,6 +38,28 @@ pub(super) async fn bytes(mut payload: Payload, most: usize) -> Result<Vec<u8>, 
     }
 }
 
+/// A JSON body of at most so many bytes; an empty one is `{}`.
+///
+/// # Errors
+/// [`ApiError`]: it is too large, too slow, breaks off, is no JSON or makes no sense.
+pub(super) async fn json_of<T: DeserializeOwned>(
+    payload: Payload,
+    most: usize,
+) -> Result<T, ApiError> {
+    let body = bytes(payload, most).await?;
+    let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body.as_slice() };
+    // All of it first: a body that makes no sense and then breaks off is malformed.
+    serde_json::from_slice::<IgnoredAny>(body)
+        .map_err(|cause| ApiError::new(Code::Malformed, cause))?;
+    if has_zero(body) {
+        return Err(ApiError::invalid(NO_ZERO));
+    }
+    serde_json::from_slice(body).map_err(|cause| {
+        let code = if cause.is_data() { Code::Invalid } else { Code::Malformed };
+        ApiError::new(code, cause)
+    })
+}
+
 /// A JSON body; an empty one is `{}`.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
@@ -48,23 +70,7 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
 
     fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let payload = payload.take();
-        async move {
-            let body = bytes(payload, MOST_BODY_BYTES).await?;
-            let body =
-                if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body.as_slice() };
-            // All of it first: a body that makes no sense and then breaks off is malformed.
-            serde_json::from_slice::<IgnoredAny>(body)
-                .map_err(|cause| ApiError::new(Code::Malformed, cause))?;
-            if has_zero(body) {
-                return Err(ApiError::invalid(NO_ZERO));
-            }
-            let value = serde_json::from_slice(body).map_err(|cause| {
-                let code = if cause.is_data() { Code::Invalid } else { Code::Malformed };
-                ApiError::new(code, cause)
-            })?;
-            Ok(Self(value))
-        }
-        .boxed_local()
+        async move { Ok(Self(json_of(payload, MOST_BODY_BYTES).await?)) }.boxed_local()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::release::fixes::{NamedCommit, locate};
 use crate::release::histories::Histories;
-use crate::release::releases::{MOST_VERSION_CHARS, bound, register};
+use crate::release::releases::{bound, checked_version, register};
 use crate::store::Tx;
 use crate::store::release::{Bound, Release};
 
@@ -149,11 +149,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Deploy)?;
     let RegisterRelease { version, commit, repository } = body.0;
-    let version = version.trim();
-    if !(1..=MOST_VERSION_CHARS).contains(&version.chars().count()) {
-        let detail = format!("version must have 1 to {MOST_VERSION_CHARS} characters");
-        return Err(ApiError::invalid(detail));
-    }
+    let version = checked_version(&version).map_err(ApiError::invalid)?;
     let project = {
         let mut tx = api.store.read().await?;
         bearer.project(&mut tx, &slug).await?
@@ -165,9 +161,9 @@ pub(super) async fn create(
         let detail = "nobody can tell which repository the commit is of: name it";
         return Err(ApiError::invalid(detail));
     };
-    let commit = (repository, sha);
+    let build = Build::default().with(repository, sha);
     let is_replaced =
-        register(&api.repositories, project.id, version, commit, bearer.actor()).await?;
+        register(&api.repositories, project.id, version, &build, bearer.actor()).await?;
     let response = found(&api, &project, &histories, version).await?;
     let mut answer = if is_replaced { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(answer.json(response))
@@ -191,6 +187,9 @@ pub(super) async fn show(
         let mut tx = api.store.read().await?;
         bearer.project(&mut tx, &slug).await?
     };
+    if version.contains('\0') {
+        return Err(ApiError::not_found(format!("release {version:?}")));
+    }
     let histories = Histories::load(&api.repositories, project.id).await?;
     Ok(HttpResponse::Ok().json(found(&api, &project, &histories, &version).await?))
 }

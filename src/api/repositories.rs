@@ -13,6 +13,7 @@ use super::{Api, ApiError};
 use crate::domain::commit::Sha;
 use crate::domain::lock::ProjectItemId;
 use crate::domain::repository::{Branches, Repository};
+use crate::domain::submission::{Submitted, author};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::release::repositories::Wish;
@@ -63,6 +64,50 @@ pub(super) struct RepositoryResponse {
     fetched: Option<FetchedResponse>,
     /// Why the last fetch did not go well, if it did not.
     failure: Option<FailureResponse>,
+    /// How many commits were submitted to it.
+    submitted: u64,
+}
+
+/// A commit that is submitted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubmitCommit {
+    /// 40 hexadecimal digits.
+    #[schema(value_type = String)]
+    sha: Sha,
+    /// The line it was made on first; none for a first commit. Beyond parents that nobody has nothing
+    /// can be told.
+    #[schema(value_type = Vec<String>)]
+    parents: Vec<Sha>,
+    #[serde(default)]
+    author: String,
+    #[serde(default)]
+    email: String,
+    #[schema(value_type = String, format = DateTime)]
+    time: Timestamp,
+    /// All of it: it says what is picked and what is taken back.
+    message: String,
+}
+
+impl From<SubmitCommit> for Submitted {
+    fn from(commit: SubmitCommit) -> Self {
+        Self {
+            sha: commit.sha,
+            parents: commit.parents,
+            author: author(&commit.author, &commit.email),
+            at: commit.time,
+            message: commit.message,
+        }
+    }
+}
+
+/// What became of submitted commits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SubmittedResponse {
+    /// How many commits the repository has now.
+    commits: u64,
+    /// How many of those that were sent it had already.
+    known: u64,
 }
 
 /// What a fetch found.
@@ -103,6 +148,7 @@ impl From<Repository> for RepositoryResponse {
             fetched: repository.fetched.map(FetchedResponse::from),
             failure: failure
                 .map(|failure| FailureResponse { reason: failure.reason, failed_at: failure.at }),
+            submitted: repository.n_submitted,
         }
     }
 }
@@ -236,4 +282,24 @@ pub(super) async fn hook(
     let url = api.url(&format!("/hooks/git/{id}"));
     let secret = api.repositories.hook_secret(&repository);
     Ok(HttpResponse::Ok().json(HookResponse { url, secret }))
+}
+
+/// Submits commits to a repository without a url. Those it has stay as they are.
+#[utoipa::path(tag = "repositories", request_body = Vec<SubmitCommit>,
+    responses((status = 200, body = SubmittedResponse), (status = 404), (status = 413), (status = 422)))]
+#[post("/api/v1/projects/{slug}/repositories/{name}/commits")]
+pub(super) async fn submit(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+    body: Json<Vec<SubmitCommit>>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Deploy)?;
+    let (slug, name) = path.into_inner();
+    let project = project_of(&api, &bearer, &slug).await?;
+    let commits = body.0.into_iter().map(Submitted::from).collect();
+    let taken = api.repositories.submit(project, &name, commits).await?;
+    let taken = taken.ok_or_else(|| missing(&name))?;
+    let response = SubmittedResponse { commits: taken.n_commits, known: taken.n_known };
+    Ok(HttpResponse::Ok().json(response))
 }

@@ -94,6 +94,7 @@ pub(super) fn run(
             .configure(|config| {
                 if role.serves_api() {
                     api::hooks(config);
+                    api::foreign_routes(config);
                 }
             })
             .configure(|config| {

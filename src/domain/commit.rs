@@ -20,6 +20,9 @@ pub struct Sha(pub [u8; 20]);
 pub struct InvalidSha;
 
 impl Sha {
+    /// The name that no commit has. As a parent it says that nobody knows the parents.
+    pub const NULL: Self = Self([0; 20]);
+
     /// Its first eight bytes, which sort as it does.
     #[must_use]
     pub fn beginning(&self) -> u64 {

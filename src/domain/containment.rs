@@ -91,6 +91,7 @@ pub struct Deployed<'a> {
     same_patch: &'a SamePatch,
     /// Fixes that did not help stand for nothing but themselves.
     failed: &'a BTreeSet<Sha>,
+    tip: Place,
     ancestors: Marks,
 }
 
@@ -109,7 +110,7 @@ impl<'a> Deployed<'a> {
         same_patch: &'a SamePatch,
         failed: &'a BTreeSet<Sha>,
     ) -> Self {
-        Self { history, same_patch, failed, ancestors: history.ancestors(&[tip]) }
+        Self { history, same_patch, failed, tip, ancestors: history.ancestors(&[tip]) }
     }
 
     /// What the history says of a commit of a fix.
@@ -122,7 +123,11 @@ impl<'a> Deployed<'a> {
             .filter(|(place, _, _)| self.ancestors.has(*place))
             .collect();
         if present.is_empty() {
-            let is_unknown = self.ancestors.is_cut();
+            // What descends from it is no part of it, wherever the history is cut.
+            let is_later = |sha: &Sha| {
+                self.history.find(sha).is_some_and(|place| self.descends(place, self.tip))
+            };
+            let is_unknown = self.ancestors.is_cut() && !equivalents.keys().all(is_later);
             return if is_unknown { Containment::Unknown } else { Containment::Absent };
         }
         let named = self.reverts_of(equivalents.keys());

@@ -6,7 +6,7 @@
 
 mod marks;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub use self::marks::Marks;
 use super::commit::message::RequestNumber;
@@ -389,18 +389,20 @@ pub fn parents_first(commits: Vec<Commit>) -> Vec<Commit> {
     let mut sorted = Vec::with_capacity(waiting.len());
     while let Some((sha, _)) = waiting.last_key_value() {
         let mut path = vec![*sha];
+        let mut on_path = HashSet::from([*sha]);
         while let Some(sha) = path.last() {
             let parents = waiting.get(sha).into_iter().flat_map(|commit| &commit.parents);
             // A circle cannot be: a name is the hash of the names of the parents. Who says otherwise
             // gets some order.
             let missing = parents
                 .copied()
-                .find(|parent| waiting.contains_key(parent) && !path.contains(parent));
+                .find(|parent| waiting.contains_key(parent) && !on_path.contains(parent));
             if let Some(parent) = missing {
                 path.push(parent);
-            } else {
-                let next = path.pop();
-                sorted.extend(next.and_then(|sha| waiting.remove(&sha)));
+                on_path.insert(parent);
+            } else if let Some(sha) = path.pop() {
+                on_path.remove(&sha);
+                sorted.extend(waiting.remove(&sha));
             }
         }
     }

@@ -208,6 +208,20 @@ impl fmt::Display for RemoteUrl {
     }
 }
 
+/// Whether two addresses mean one repository, as far as one can see: whatever the protocol, the user
+/// and the end.
+#[must_use]
+pub fn is_same_place(one: &str, other: &str) -> bool {
+    place(one) == place(other)
+}
+
+fn place(url: &str) -> String {
+    let rest = url.trim().split_once("://").map_or(url.trim(), |(_, rest)| rest);
+    let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.trim_end_matches('/');
+    rest.strip_suffix(".git").unwrap_or(rest).replacen(':', "/", 1).to_lowercase()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,5 +271,20 @@ mod tests {
         let refused = RemoteUrl::parse("/srv/git", &usual);
         assert_eq!(refused, Err(InvalidUrl::NotAllowed(Protocol::File)));
         assert!("https,ext".parse::<Protocols>().is_err());
+    }
+
+    #[test]
+    fn addresses_of_one_repository() {
+        let https = "https://git.example/shop/web.git";
+        for same in [
+            "git@git.example:shop/web",
+            "ssh://git@git.example/Shop/web.git",
+            "git.example/shop/web/",
+        ] {
+            assert!(is_same_place(https, same), "{same}");
+        }
+        for other in ["https://git.example/shop/api.git", "web", ""] {
+            assert!(!is_same_place(https, other), "{other}");
+        }
     }
 }

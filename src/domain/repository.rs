@@ -48,6 +48,8 @@ pub struct Repository {
     pub fetched: Option<Fetched>,
     /// Why the last fetch did not go well, if it did not.
     pub failure: Option<Failure>,
+    /// How many commits were submitted to it.
+    pub n_submitted: u64,
 }
 
 /// What a fetch found.

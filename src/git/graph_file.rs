@@ -50,6 +50,13 @@ pub struct Commits {
     offset: u64,
 }
 
+impl From<History> for Commits {
+    /// Commits that are in no file.
+    fn from(history: History) -> Self {
+        Self { history, ..Self::default() }
+    }
+}
+
 impl Commits {
     /// Reads what the file has and memory has not. Blocks.
     ///

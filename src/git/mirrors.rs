@@ -13,6 +13,7 @@ use super::graph_file::Commits;
 use super::mirror::{FetchError, Mirror, Writing};
 use super::patches::{Looked, Patches};
 use crate::domain::commit::Sha;
+use crate::domain::history::History;
 use crate::domain::remote::{InvalidUrl, RemoteUrl};
 use crate::domain::repository::{Repository, RepositoryId};
 
@@ -42,6 +43,14 @@ pub struct Snapshot {
     pub branches: Arc<BTreeMap<String, Sha>>,
     /// Its tags, and the commits they mean.
     pub tags: Arc<BTreeMap<String, Sha>>,
+}
+
+impl Snapshot {
+    /// Commits without a mirror: nobody knows their branches and tags.
+    #[must_use]
+    pub fn of(history: History) -> Self {
+        Self { commits: Arc::new(history.into()), ..Self::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -81,12 +90,15 @@ impl Mirrors {
         RemoteUrl::parse(url, &self.limits.protocols)
     }
 
+    fn dir_of(&self, id: RepositoryId) -> PathBuf {
+        self.dir.join(id.0.simple().to_string())
+    }
+
     fn opened(&self, id: RepositoryId) -> Arc<Opened> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
-            let dir = self.dir.join(id.0.simple().to_string());
             Arc::new(Opened {
-                mirror: Mirror::new(&dir, self.limits.clone()),
+                mirror: Mirror::new(&self.dir_of(id), self.limits.clone()),
                 snapshot: RwLock::default(),
                 loading: Mutex::default(),
                 fetching: Arc::default(),
@@ -161,13 +173,18 @@ impl Mirrors {
         .await
     }
 
-    /// Keeps commits in a mirror, whatever becomes of their branches.
+    /// Keeps commits in a mirror, whatever becomes of their branches. Where there is no mirror there is
+    /// nothing to keep.
     ///
     /// # Errors
     /// [`FetchError`].
     pub async fn keep(&self, id: RepositoryId, commits: BTreeSet<Sha>) -> Result<(), FetchError> {
         let (opened, limits) = (self.opened(id), self.limits.clone());
+        let dir = self.dir_of(id);
         blocking(move || {
+            if !dir.exists() {
+                return Ok(());
+            }
             let writing = wait_for(&opened.mirror, &limits)?;
             opened.mirror.keep(&writing, &commits)
         })

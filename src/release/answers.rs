@@ -99,7 +99,9 @@ async fn same_patches(
     let fixes = questions.iter().filter(|question| question.kind == Kind::Fix);
     for commit in fixes.flat_map(|question| &question.commits) {
         let Some(repository) = commit.repository else { continue };
-        if histories.place(repository, &commit.sha).is_some() {
+        let is_known = histories.place(repository, &commit.sha).is_some();
+        // Of submitted commits nobody has the changes.
+        if is_known && histories.is_mirrored(repository) {
             wanted.entry(repository).or_default().insert(commit.sha);
         }
     }
@@ -213,7 +215,10 @@ fn newer(histories: &Histories, build: &Build, baseline: &[FixCommit]) -> Answer
         let bases = baseline.iter().filter(|one| one.repository == Some(*repository));
         let reach = |base: &FixCommit| {
             let history = histories.history(*repository)?;
-            Some(history.reach(history.find(sha)?, history.find(&base.sha)?))
+            let (it, base) = (history.find(sha)?, history.find(&base.sha)?);
+            // What descends from the baseline is newer, wherever the history is cut.
+            let is_later = it != base && history.reach(base, it) == Reach::Yes;
+            Some(if is_later { Reach::No } else { history.reach(it, base) })
         };
         let reached: Vec<Reach> = bases.map(|base| reach(base).unwrap_or(Reach::Unknown)).collect();
         // It is enough to be part of what one environment has.

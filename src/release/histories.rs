@@ -43,10 +43,11 @@ impl Histories {
         let all = repositories.list(project).await?;
         let mut histories = Self::default();
         for repository in &all {
-            match repositories.snapshot(repository.id).await {
+            match repositories.snapshot(repository).await {
                 Ok(snapshot) => {
                     histories.snapshots.insert(repository.id, snapshot);
                 }
+                Err(RepositoryError::Store(error)) => return Err(error.into()),
                 Err(error) => {
                     histories.unreadable.insert(repository.id, error.to_string());
                 }
@@ -105,6 +106,12 @@ impl Histories {
     #[must_use]
     pub fn snapshot(&self, repository: RepositoryId) -> Option<&Snapshot> {
         self.snapshots.get(&repository)
+    }
+
+    /// Whether a repository has a mirror, so that changes can be compared.
+    #[must_use]
+    pub fn is_mirrored(&self, repository: RepositoryId) -> bool {
+        self.repositories.iter().any(|one| one.id == repository && one.url.is_some())
     }
 
     /// Why repositories cannot be read.

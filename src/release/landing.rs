@@ -25,9 +25,6 @@ use crate::store::{StoreError, Tx};
 /// What a deploy means for fixes that nobody can tell of yet is looked at again after this.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// A fix is looked at again after a fraction of its age, within these bounds.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(10));
-
 /// What a deploy means is looked at again for so long.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 
@@ -74,16 +71,13 @@ pub async fn look_at(
         is_all &=
             land(repositories, histories, project, environment, &deployed, fixes).await?.is_all;
     }
-    let fix = &current.fix;
-    let age = repositories.now().since(fix.at);
-    // What nobody has is looked for until it is there.
-    let is_over = is_all && fix.problem != Some(Problem::UnknownCommit);
-    let is_hopeful = age < GIVE_UP_AFTER || fix.problem == Some(Problem::UnknownCommit);
-    let pause = (age / 4).clamp(PAUSES.0, PAUSES.1);
-    let again_at = (!is_over && is_hopeful).then(|| repositories.now().plus(pause));
-    let mut tx = repositories.store().write().await?;
-    tx.look_at_fix(project.id, fix.id, again_at).await?;
-    Ok(tx.commit().await?)
+    // What nobody has is looked for until it is there; and what could not be told comes again.
+    if is_all && current.fix.problem != Some(Problem::UnknownCommit) {
+        let mut tx = repositories.store().write().await?;
+        tx.look_at_fix(project.id, current.fix.id, None).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Sees to what a deploy means for issues, and notes what it did.
@@ -100,8 +94,8 @@ pub async fn settle_deploy(
     if let (Some(version), Some(repository)) = (&deploy.version, deploy.repository)
         && deploy.status == DeployStatus::Succeeded
     {
-        let commit = (repository, deploy.sha);
-        releases::register(repositories, project.id, version, commit, &deploy.by).await?;
+        let build = Build::default().with(repository, deploy.sha);
+        releases::register(repositories, project.id, version, &build, &deploy.by).await?;
     }
     if let Some(environment) = project.environment(&deploy.environment)
         && deploy.status == DeployStatus::Succeeded

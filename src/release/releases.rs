@@ -5,15 +5,29 @@ use std::collections::BTreeSet;
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
 use crate::domain::build::Build;
-use crate::domain::commit::Sha;
 use crate::domain::id::ProjectId;
 use crate::domain::release::{Binding, Repositories as _, Rule, resolve};
-use crate::domain::repository::RepositoryId;
 use crate::store::release::{Bound, Release};
 use crate::store::unsettled::Unsettled;
 
 /// The longest name of a release, in characters.
 pub const MOST_VERSION_CHARS: usize = 250;
+
+/// The name of a release is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("version must have 1 to {MOST_VERSION_CHARS} characters, and no control characters")]
+pub struct InvalidVersion;
+
+/// The name of a release as it is kept.
+///
+/// # Errors
+/// [`InvalidVersion`].
+pub fn checked_version(version: &str) -> Result<&str, InvalidVersion> {
+    let version = version.trim();
+    let is_fine = (1..=MOST_VERSION_CHARS).contains(&version.chars().count())
+        && !version.contains(char::is_control);
+    is_fine.then_some(version).ok_or(InvalidVersion)
+}
 
 /// What a release is, found by its name if nobody said; what is found is kept.
 ///
@@ -42,8 +56,8 @@ pub async fn bound(
     Ok(repositories.store().read().await?.find_release(project, version).await?)
 }
 
-/// Registers what a release is, in one repository; true when it was something before. A release of
-/// several repositories is registered one by one. Its events are settled anew.
+/// Registers what a release is, in the repositories that are named; true when it was something before.
+/// A release of several repositories may be registered one by one. Its events are settled anew.
 ///
 /// # Errors
 /// [`RepositoryError::Store`].
@@ -51,7 +65,7 @@ pub async fn register(
     repositories: &Repositories,
     project: ProjectId,
     version: &str,
-    (repository, sha): (RepositoryId, Sha),
+    said: &Build,
     by: &str,
 ) -> Result<bool, RepositoryError> {
     let now = repositories.now();
@@ -59,8 +73,8 @@ pub async fn register(
     let before = tx.find_release(project, version).await?;
     let was = before.as_ref().and_then(|release| release.bound.as_ref());
     let registered = was.filter(|was| was.rule == Rule::Registered);
-    let others = registered.map(|was| was.build.clone()).unwrap_or_default();
-    let build = others.with(repository, sha);
+    let mut build = registered.map(|was| was.build.clone()).unwrap_or_default();
+    build.0.extend(&said.0);
     let is_same = registered.is_some_and(|was| was.build == build);
     let is_doubtful = before.as_ref().is_some_and(|release| release.is_ambiguous);
     if is_same && !is_doubtful {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::messages;
+use super::submissions::{self, Submissions, Taken};
 use crate::auth::secrets::{Secrets, Unreadable};
 use crate::clock::Clock;
 use crate::domain::commit::Sha;
@@ -17,6 +18,7 @@ use crate::domain::repository::{
     Branches, Failure, Fetched, InvalidRepository, MOST_REPOSITORIES, Repository, RepositoryId,
     check_branches, check_credential, check_name,
 };
+use crate::domain::submission::{InvalidSubmission, Submitted};
 use crate::domain::time::Timestamp;
 use crate::git::command::Credential;
 use crate::git::mirror::FetchError;
@@ -31,6 +33,7 @@ pub struct Repositories {
     clock: Clock,
     mirrors: Mirrors,
     secrets: Secrets,
+    submissions: Submissions,
     hint: Arc<Notify>,
     pushed: Arc<Pushed>,
     /// What was asked for lately and nobody knew.
@@ -65,6 +68,12 @@ pub enum RepositoryError {
     /// There is nothing to fetch.
     #[error("the repository has no url; its commits are submitted")]
     NotFetched,
+    /// Nothing is to be submitted.
+    #[error("the repository has a url; its commits are fetched from there")]
+    NotSubmitted,
+    /// What is submitted makes no sense.
+    #[error(transparent)]
+    Submission(#[from] InvalidSubmission),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,6 +101,7 @@ impl Repositories {
             clock,
             mirrors,
             secrets,
+            submissions: Submissions::default(),
             hint: Arc::default(),
             pushed: Arc::default(),
             missed: Arc::default(),
@@ -182,12 +192,23 @@ impl Repositories {
         self.store.read().await?.list_repositories(project).await
     }
 
-    /// What the mirror of a repository held when it was last fetched.
+    /// What was submitted, as it was last read.
+    pub(super) fn submissions(&self) -> &Submissions {
+        &self.submissions
+    }
+
+    /// What the mirror of a repository held when it was last fetched, or what was submitted to it.
     ///
     /// # Errors
-    /// [`FetchError`] when what is on disk cannot be read.
-    pub(super) async fn snapshot(&self, id: RepositoryId) -> Result<Snapshot, FetchError> {
-        self.mirrors.snapshot(id).await
+    /// [`RepositoryError`] when it cannot be read.
+    pub(super) async fn snapshot(
+        &self,
+        repository: &Repository,
+    ) -> Result<Snapshot, RepositoryError> {
+        if repository.url.is_none() {
+            return submissions::snapshot(self, repository).await;
+        }
+        Ok(self.mirrors.snapshot(repository.id).await?)
     }
 
     /// What stands for commits by its patch; nothing where there is no mirror.
@@ -226,6 +247,7 @@ impl Repositories {
             created_at: self.clock.now(),
             fetched: None,
             failure: None,
+            n_submitted: 0,
         };
         let new = self.fulfilled(new, wish)?;
         let mut tx = self.store.write().await?;
@@ -262,10 +284,27 @@ impl Repositories {
     pub async fn remove(&self, project: ProjectId, name: &str) -> Result<bool, RepositoryError> {
         let mut tx = self.store.write().await?;
         let Some(repository) = tx.find_repository(project, name).await? else { return Ok(false) };
+        tx.delete_submitted(&repository).await?;
         tx.delete_repository(&repository).await?;
         tx.commit().await?;
+        self.submissions.forget(repository.id);
         self.mirrors.remove(repository.id).await?;
         Ok(true)
+    }
+
+    /// Adds commits to a repository that is not fetched; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// [`RepositoryError`]: it is fetched, or they make no sense.
+    pub async fn submit(
+        &self,
+        project: ProjectId,
+        name: &str,
+        commits: Vec<Submitted>,
+    ) -> Result<Option<Taken>, RepositoryError> {
+        let repository = self.store.read().await?.find_repository(project, name).await?;
+        let Some(repository) = repository else { return Ok(None) };
+        submissions::submit(self, &repository, commits).await.map(Some)
     }
 
     /// Fetches a repository now; `None` when there is none of this name.

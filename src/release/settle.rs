@@ -12,6 +12,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{ACTOR, Change, Fact, Occurrence, Verdict, settle};
 use crate::domain::project::Project;
+use crate::domain::time::Timestamp;
 use crate::journal::note;
 use crate::store::fix::ToLookAt;
 use crate::store::unsettled::{Due, UndeterminedEvent, Unsettled};
@@ -23,11 +24,11 @@ const MOST_EVENTS: i64 = 500;
 /// What cannot be told is tried again after a fraction of how long it waits, within these bounds.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(10));
 
+/// A fix of which nobody can tell whether it is deployed is looked at again after this at most.
+const MOST_FIX_PAUSE: Duration = Duration::from_hours(1);
+
 /// What waits for less than this lets repositories be fetched.
 const FETCHES_FOR: Duration = Duration::from_mins(2);
-
-/// What failed is tried again after this.
-const FAILED_PAUSE: Duration = Duration::from_mins(1);
 
 /// Sees to all that is due: deploys, fixes that were named, undetermined events. Says how much it did.
 /// What fails is tried later, and holds up nothing else.
@@ -41,41 +42,45 @@ pub async fn settle_due(repositories: &Repositories) -> Result<usize, StoreError
         let deploys = tx.list_deploys_to_settle(now).await?;
         (deploys, tx.list_fixes_to_look_at(now).await?, tx.list_unsettled(now).await?)
     };
+    if deploys.is_empty() && fixes.is_empty() && unsettled.is_empty() {
+        return Ok(0);
+    }
+    // First it is said when to try again: what becomes known from now on brings that forward.
+    let later =
+        |since: Timestamp, most: Duration| now.plus((now.since(since) / 4).clamp(PAUSES.0, most));
+    let mut tx = repositories.store().write().await?;
+    for deploy in &deploys {
+        let at = later(deploy.finished_at.unwrap_or(now), PAUSES.1);
+        tx.settle_deploy_at(deploy.id, at).await?;
+    }
+    for fix in &fixes {
+        let at = later(fix.named_at, MOST_FIX_PAUSE);
+        tx.look_at_fix(fix.project, fix.fix, Some(at)).await?;
+    }
+    for due in &unsettled {
+        let at = later(due.since, PAUSES.1);
+        tx.settle_later(due.project, &due.unsettled, at).await?;
+    }
+    tx.commit().await?;
     let mut n_done = 0;
     for deploy in deploys {
         let Some(project) = find_project(repositories, deploy.id.project).await? else { continue };
         match landing::settle_deploy(repositories, &project, &deploy).await {
             Ok(_) => n_done += 1,
-            Err(cause) => {
-                excuse("a deploy", cause)?;
-                let mut tx = repositories.store().write().await?;
-                tx.settle_deploy_at(deploy.id, now.plus(FAILED_PAUSE)).await?;
-                tx.commit().await?;
-            }
+            Err(cause) => excuse("a deploy", cause)?,
         }
     }
     let mut loaded: Option<(Project, Histories)> = None;
     for fix in fixes {
         match look_at(repositories, &mut loaded, fix).await {
             Ok(()) => n_done += 1,
-            Err(cause) => {
-                excuse("a fix", cause)?;
-                let mut tx = repositories.store().write().await?;
-                tx.look_at_fix(fix.project, fix.fix, Some(now.plus(FAILED_PAUSE))).await?;
-                tx.commit().await?;
-            }
+            Err(cause) => excuse("a fix", cause)?,
         }
     }
     for due in unsettled {
         match settle_one(repositories, &mut loaded, &due).await {
             Ok(is_settled) => n_done += usize::from(is_settled),
-            Err(cause) => {
-                excuse("undetermined events", cause)?;
-                let mut tx = repositories.store().write().await?;
-                let at = now.plus(FAILED_PAUSE);
-                tx.settle_later(due.project, &due.unsettled, at).await?;
-                tx.commit().await?;
-            }
+            Err(cause) => excuse("undetermined events", cause)?,
         }
     }
     Ok(n_done)
@@ -183,7 +188,7 @@ async fn settle_one(
         }
         let Some(end) = events.last().cloned() else {
             if is_left {
-                break;
+                return Ok(false);
             }
             if forget_if_done(repositories, project.id, one).await? {
                 return Ok(true);
@@ -206,12 +211,6 @@ async fn settle_one(
         }
         last = Some(end);
     }
-    let waited = now.since(due.since) / 4;
-    let at = now.plus(waited.clamp(PAUSES.0, PAUSES.1));
-    let mut tx = repositories.store().write().await?;
-    tx.settle_later(project.id, one, at).await?;
-    tx.commit().await?;
-    Ok(false)
 }
 
 /// Makes the suppressed events of an issue and a release undetermined again, page by page.

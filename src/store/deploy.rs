@@ -97,6 +97,7 @@ const FIND: &str = select!("id = $2");
 const FIND_RUNNING: &str = select!("environment = $2 AND status = 'running'");
 const LIST: &str = select!("number < $2 ORDER BY number DESC LIMIT $3");
 const LIST_OF: &str = select!("environment = $4 AND number < $2 ORDER BY number DESC LIMIT $3");
+const LIST_OF_RELEASE: &str = select!("version = $2 ORDER BY number DESC LIMIT $3");
 /// Without what the gate said, which may be long.
 macro_rules! select_brief {
     ($condition:literal) => {
@@ -174,6 +175,7 @@ statements!(
     FIND_RUNNING,
     LIST,
     LIST_OF,
+    LIST_OF_RELEASE,
     FIND_DEPLOYED,
     FIND_LAST,
     LIST_TIMES,
@@ -247,6 +249,24 @@ impl Tx {
                 .bind(limit)
                 .fetch_all(c))?,
         };
+        rows.into_iter().map(DeployRow::deploy).collect()
+    }
+
+    /// The latest deploys of a release.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_deploys_of_release(
+        &mut self,
+        project: ProjectId,
+        version: &str,
+        limit: i64,
+    ) -> Result<Vec<Deploy>, StoreError> {
+        let rows: Vec<DeployRow> = on!(self, |c| sqlx::query_as(LIST_OF_RELEASE)
+            .bind(project.0)
+            .bind(version)
+            .bind(limit)
+            .fetch_all(c))?;
         rows.into_iter().map(DeployRow::deploy).collect()
     }
 

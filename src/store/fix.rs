@@ -157,6 +157,9 @@ const LIST_TO_LOOK_AT: &str = "SELECT fixes.project_id, fixes.issue_id, fixes.id
     FROM fixes WHERE fixes.look_at IS NOT NULL AND fixes.look_at <= $1
     ORDER BY fixes.look_at, fixes.project_id, fixes.id LIMIT 200";
 const LOOK_AT: &str = "UPDATE fixes SET look_at = $3 WHERE project_id = $1 AND id = $2";
+const LOOK_AGAIN: &str = "UPDATE fixes SET look_at = $2 WHERE project_id = $1
+    AND id IN (SELECT fix_id FROM issues WHERE project_id = $1 AND fix_id IS NOT NULL
+        AND merged_into IS NULL)";
 const SET_PROBLEM: &str = "UPDATE fixes SET problem = $3, commits = $4
     WHERE project_id = $1 AND id = $2";
 const SET_FAILED: &str = "UPDATE fixes SET failed_at = $3 WHERE project_id = $1 AND id = $2";
@@ -202,6 +205,7 @@ statements!(
     LIST_CURRENT,
     LIST_TO_LOOK_AT,
     LOOK_AT,
+    LOOK_AGAIN,
     LIST_OF_SQLITE,
     LIST_OF_POSTGRES,
     SET_PROBLEM,
@@ -321,6 +325,19 @@ impl Tx {
     ) -> Result<(), StoreError> {
         let at = at.map(Timestamp::as_micros);
         execute!(self, sqlx::query(LOOK_AT).bind(project.0).bind(id.0).bind(at))?;
+        Ok(())
+    }
+
+    /// Lets it be looked again where the fixes of a project are deployed.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn look_again_for_fixes(
+        &mut self,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(LOOK_AGAIN).bind(project.0).bind(now.as_micros()))?;
         Ok(())
     }
 

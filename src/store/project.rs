@@ -114,7 +114,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 31] = [
+pub(super) const CLEAR: [&str; 32] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -144,6 +144,7 @@ pub(super) const CLEAR: [&str; 31] = [
     clear!("project_counters", "name"),
     clear!("environments", "name"),
     clear!("project_rules", "kind"),
+    clear!("submitted_commits", "sha"),
     clear!("repositories", "id"),
     clear!("project_keys", "public_key"),
 ];

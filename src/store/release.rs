@@ -26,6 +26,10 @@ pub struct Release {
     pub first_event: Option<Timestamp>,
     /// When its last event happened, to the minute.
     pub last_event: Option<Timestamp>,
+    /// When a client first spoke of it.
+    pub announced_at: Option<Timestamp>,
+    /// When a client says that it was finished.
+    pub released_at: Option<Timestamp>,
 }
 
 /// What a release is, and who says so.
@@ -60,6 +64,8 @@ struct ReleaseRow {
     bound_at: Option<i64>,
     first_event: Option<i64>,
     last_event: Option<i64>,
+    announced_at: Option<i64>,
+    released_at: Option<i64>,
 }
 
 impl ReleaseRow {
@@ -79,6 +85,8 @@ impl ReleaseRow {
             is_ambiguous: self.is_ambiguous,
             first_event: self.first_event.map(Timestamp::from_micros),
             last_event: self.last_event.map(Timestamp::from_micros),
+            announced_at: self.announced_at.map(Timestamp::from_micros),
+            released_at: self.released_at.map(Timestamp::from_micros),
             version: self.version,
         })
     }
@@ -94,7 +102,8 @@ struct SeenRow<'a> {
 macro_rules! columns {
     () => {
         "releases.version, releases.commits, releases.rule, releases.is_ambiguous,
-        releases.bound_by, releases.bound_at, releases.first_event, releases.last_event"
+        releases.bound_by, releases.bound_at, releases.first_event, releases.last_event,
+        releases.announced_at, releases.released_at"
     };
 }
 const FIND: &str =
@@ -104,6 +113,27 @@ const LIST: &str = concat!(
     columns!(),
     " FROM releases WHERE project_id = $1 AND version > $2 ORDER BY version LIMIT $3"
 );
+const LIST_LATEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM releases WHERE project_id = $1
+    ORDER BY COALESCE(announced_at, bound_at, first_event) DESC, version DESC LIMIT $2"
+);
+const FIND_BEFORE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM releases WHERE project_id = $1 AND version <> $2 AND rule = 'registered'
+        AND bound_at < $3
+    ORDER BY bound_at DESC, version DESC LIMIT 1"
+);
+const ANNOUNCE: &str = "INSERT INTO releases
+    (project_id, version, is_ambiguous, announced_at, released_at)
+    VALUES ($1, $2, FALSE, $3, $4) ON CONFLICT (project_id, version) DO UPDATE SET
+    announced_at = COALESCE(releases.announced_at, EXCLUDED.announced_at),
+    released_at = COALESCE(EXCLUDED.released_at, releases.released_at)";
+const DELETE: &str = "DELETE FROM releases
+    WHERE project_id = $1 AND version = $2 AND first_event IS NULL";
+const DELETE_HISTORY: &str = "DELETE FROM release_history WHERE project_id = $1 AND version = $2";
 const LIST_TAGGED: &str = concat!(
     "SELECT ",
     columns!(),
@@ -161,6 +191,11 @@ const SEEN_POSTGRES: &str = seen!(postgres);
 statements!(
     FIND,
     LIST,
+    LIST_LATEST,
+    FIND_BEFORE,
+    ANNOUNCE,
+    DELETE,
+    DELETE_HISTORY,
     LIST_TAGGED,
     LIST_OF_SQLITE,
     LIST_OF_POSTGRES,
@@ -204,6 +239,75 @@ impl Tx {
             .bind(limit)
             .fetch_all(c))?;
         rows.into_iter().map(ReleaseRow::release).collect()
+    }
+
+    /// The latest releases of a project.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_latest_releases(
+        &mut self,
+        project: ProjectId,
+        limit: i64,
+    ) -> Result<Vec<Release>, StoreError> {
+        let rows: Vec<ReleaseRow> =
+            on!(self, |c| sqlx::query_as(LIST_LATEST).bind(project.0).bind(limit).fetch_all(c))?;
+        rows.into_iter().map(ReleaseRow::release).collect()
+    }
+
+    /// The release that was registered last before a time, other than this one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_release_before(
+        &mut self,
+        project: ProjectId,
+        version: &str,
+        before: Timestamp,
+    ) -> Result<Option<Release>, StoreError> {
+        let row: Option<ReleaseRow> = on!(self, |c| sqlx::query_as(FIND_BEFORE)
+            .bind(project.0)
+            .bind(version)
+            .bind(before.as_micros())
+            .fetch_optional(c))?;
+        row.map(ReleaseRow::release).transpose()
+    }
+
+    /// Notes that a client speaks of a release, and that it was finished if it says so.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn announce_release(
+        &mut self,
+        project: ProjectId,
+        version: &str,
+        (now, released_at): (Timestamp, Option<Timestamp>),
+    ) -> Result<(), StoreError> {
+        execute!(
+            self,
+            sqlx::query(ANNOUNCE)
+                .bind(project.0)
+                .bind(version)
+                .bind(now.as_micros())
+                .bind(released_at.map(Timestamp::as_micros))
+        )?;
+        Ok(())
+    }
+
+    /// Forgets a release that no event names; false when one does, or when there is no such release.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_release(
+        &mut self,
+        project: ProjectId,
+        version: &str,
+    ) -> Result<bool, StoreError> {
+        let n_deleted = execute!(self, sqlx::query(DELETE).bind(project.0).bind(version))?;
+        if n_deleted > 0 {
+            execute!(self, sqlx::query(DELETE_HISTORY).bind(project.0).bind(version))?;
+        }
+        Ok(n_deleted > 0)
     }
 
     /// The releases that are what a tag means.

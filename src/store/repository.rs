@@ -29,6 +29,7 @@ struct RepositoryRow {
     n_commits: i64,
     failed_at: Option<i64>,
     failure: Option<String>,
+    n_submitted: i64,
 }
 
 #[derive(Serialize)]
@@ -55,22 +56,25 @@ impl RepositoryRow {
             created_at: Timestamp::from_micros(self.created_at),
             fetched: fetched.map(|at| Fetched { at, head, n_commits }),
             failure: failed.zip(self.failure).map(|(at, reason)| Failure { at, reason }),
+            n_submitted: self.n_submitted.unsigned_abs(),
         })
     }
 }
 
 const FIND: &str = "SELECT project_id, id, name, url, branches, credential, created_at, fetched_at,
-        head, n_commits, failed_at, failure
+        head, n_commits, failed_at, failure,
+        n_submitted
     FROM repositories WHERE project_id = $1 AND name = $2";
 const LIST: &str = "SELECT project_id, id, name, url, branches, credential, created_at, fetched_at,
-        head, n_commits, failed_at, failure
+        head, n_commits, failed_at, failure,
+        n_submitted
     FROM repositories WHERE project_id = $1 ORDER BY name";
 const LIST_ALL: &str = "SELECT project_id, id, name, url, branches, credential, created_at,
-        fetched_at, head, n_commits, failed_at, failure
+        fetched_at, head, n_commits, failed_at, failure, n_submitted
     FROM repositories WHERE url IS NOT NULL ORDER BY project_id, id";
 const INSERT: &str = "INSERT INTO repositories
-    (project_id, id, name, url, branches, credential, created_at, n_commits)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
+    (project_id, id, name, url, branches, credential, created_at, n_commits, n_submitted)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0)";
 const UPDATE: &str = "UPDATE repositories SET name = $3, branches = $5, credential = $6, url = $4,
         fetched_at = CASE WHEN url = $4 THEN fetched_at END,
         head = CASE WHEN url = $4 THEN head END,

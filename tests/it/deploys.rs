@@ -1,10 +1,13 @@
 //! From crash to deploy: fixes, releases, deploys, locks and the gate.
 
+mod airbrake;
 mod gate;
 mod hooks;
 mod races;
 mod releases;
+mod sentry_cli;
 mod story;
+mod submitted;
 
 use serde_json::{Value, json};
 
@@ -30,6 +33,15 @@ impl Shop {
         let shop = Self { app, project, git };
         shop.fetch().await;
         shop
+    }
+
+    /// The same, where nobody lets Airlock fetch the repository.
+    async fn start_without_access(engine: Engine, script: &str) -> Self {
+        let app = TestApp::start(engine).await;
+        let project = app.create_project("shop").await;
+        let git = Repository::new();
+        git.run(script);
+        Self { app, project, git }
     }
 
     async fn stop(self) {

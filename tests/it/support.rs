@@ -19,7 +19,7 @@ mod wire;
 
 pub(crate) use app::{Answer, TOKEN, TestApp, TestProject, client};
 pub(crate) use browser::Browser;
-pub(crate) use clients::Client;
+pub(crate) use clients::{Client, SentryCli};
 pub(crate) use database::Database;
 pub(crate) use encode::{gzip, zlib};
 pub(crate) use engine::{Engine, both, postgres_server};

@@ -1,9 +1,10 @@
 """The shop, which reports its crashes with the stock airbrake.
 
-    plain_notices.py unhandled | handled
+    plain_notices.py unhandled | handled | deploy REVISION
 
 The address, project and key come from AIRBRAKE_HOST, AIRBRAKE_PROJECT_ID and AIRBRAKE_PROJECT_KEY.
-The id that the service gave a notice is printed on a line of its own.
+The id that the service gave a notice or a deploy is printed on a line of its own; a deploy takes an API token for
+its key.
 """
 
 import os
@@ -36,7 +37,12 @@ def unhandled(_):
     checkout(CART)
 
 
-def main(mode):
+def deploy(notifier, revision):
+    response = notifier.deploy(env="beta", username="robin", revision=revision)
+    print(response.json()["id"].rpartition("-")[2], flush=True)
+
+
+def main(mode, *arguments):
     notifier = Notifier(
         host=os.environ["AIRBRAKE_HOST"],
         project_id=os.environ["AIRBRAKE_PROJECT_ID"],
@@ -44,10 +50,10 @@ def main(mode):
         environment="production",
         root_directory=os.path.dirname(os.path.abspath(__file__)),
     )
-    {"handled": handled, "unhandled": unhandled}[mode](notifier)
+    {"deploy": deploy, "handled": handled, "unhandled": unhandled}[mode](notifier, *arguments)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

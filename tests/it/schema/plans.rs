@@ -17,7 +17,11 @@ fn may_read_project(name: &str) -> bool {
     name.starts_with("project::")
         || matches!(
             name,
-            "event::LIST_LATEST_BODIES" | "retention::LIST_BODIES" | "rules::COUNT_NEW_HASHES"
+            "event::LIST_LATEST_BODIES"
+                | "retention::COUNT_BODIES"
+                | "retention::FIND_RECEIVED_AT"
+                | "retention::LIST_BODIES"
+                | "rules::COUNT_NEW_HASHES"
         )
 }
 

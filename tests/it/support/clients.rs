@@ -153,6 +153,46 @@ impl Client {
     }
 }
 
+/// A release of `sentry-cli`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SentryCli {
+    /// The last of version 2.
+    Two,
+    /// Version 3.
+    Three,
+}
+
+impl SentryCli {
+    /// Runs it in a folder with a token; gives whether it went well, and all it said.
+    pub(crate) async fn run(
+        self,
+        (folder, server, token): (&Path, &str, &str),
+        arguments: &[&str],
+    ) -> (bool, String) {
+        let packages = match self {
+            Self::Two => "AIRLOCK_TEST_NODE_7_PATH",
+            Self::Three => "AIRLOCK_TEST_NODE_PATH",
+        };
+        let mut command = Command::new(node_modules(packages).join(".bin/sentry-cli"));
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .env("SENTRY_URL", server)
+            .env("SENTRY_AUTH_TOKEN", token)
+            .env("SENTRY_ORG", "acme")
+            .env("HOME", folder)
+            .env_remove("SENTRY_DSN")
+            .env_remove("SENTRY_PROJECT")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(Duration::from_mins(1), command.output()).await;
+        let output = output.expect("sentry-cli ends within a minute");
+        let output = output.expect("sentry-cli can be started; ./test installs it");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    }
+}
+
 fn is_complaint(line: &str) -> bool {
     COMPLAINTS.iter().any(|complaint| line.contains(complaint)) && !line.contains(NO_COMPLAINT)
 }

@@ -1,0 +1,291 @@
+//! Commits that clients submit to repositories that are not fetched.
+//!
+//! A client says what it knows: commits with their parents, as far as its checkout goes. Where that
+//! ends, parents are named that nobody has, and the history is cut: beyond it nobody can tell.
+//!
+//! Some clients send *sets*: the commits of a release without their parents. They are chained, the
+//! newest first, so that a release has all of its set and of the release before; what is older is
+//! beyond the cut.
+
+use std::collections::BTreeSet;
+
+use super::commit::{Commit, Sha};
+use super::time::Timestamp;
+
+/// So many commits are taken at a time.
+pub const MOST_COMMITS: usize = 5_000;
+
+/// So many commits of a repository are kept.
+pub const MOST_SUBMITTED: u64 = 200_000;
+
+/// A commit has at most this many parents.
+pub const MOST_PARENTS: usize = 100;
+
+/// The longest message, in bytes. One that is cut might lose the line that takes something back.
+pub const MOST_MESSAGE_BYTES: usize = 65_536;
+
+/// The longest name of an author with the address, in bytes.
+pub const MOST_AUTHOR_BYTES: usize = 1_000;
+
+/// A set of exactly so many commits is what a client sends that found no release before.
+const USUAL_SET: usize = 20;
+
+/// A change that adds so many files and touches no other is the beginning of a history, or the end
+/// of a checkout.
+const LEAST_FILES: usize = 10;
+
+/// A commit as a client submits it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its name.
+    pub sha: Sha,
+    /// Its parents, the line it was made on first.
+    pub parents: Vec<Sha>,
+    /// Who wrote it: `Robin <robin@shop.example>`.
+    pub author: String,
+    /// When.
+    pub at: Timestamp,
+    /// What it says.
+    pub message: String,
+}
+
+/// What is wrong with what is submitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSubmission {
+    /// Too many at a time.
+    #[error(
+        "at most {MOST_COMMITS} commits are taken at a time; send them in parts, parents first"
+    )]
+    TooMany,
+    /// Too many in all.
+    #[error("a repository keeps at most {MOST_SUBMITTED} submitted commits; let it be fetched")]
+    Full,
+    /// The name that no commit has.
+    #[error("no commit is named by 40 zeros")]
+    Null,
+    /// Too many parents.
+    #[error("commit {0} has more than {MOST_PARENTS} parents")]
+    Parents(Sha),
+    /// Too long an author.
+    #[error("the author of commit {0} is longer than {MOST_AUTHOR_BYTES} bytes")]
+    Author(Sha),
+    /// Too long a message.
+    #[error("the message of commit {0} is longer than {MOST_MESSAGE_BYTES} bytes")]
+    Message(Sha),
+}
+
+/// An author as git writes one.
+#[must_use]
+pub fn author(name: &str, email: &str) -> String {
+    format!("{} <{}>", name.trim(), email.trim())
+}
+
+impl Submitted {
+    /// As the history knows commits.
+    #[must_use]
+    pub fn commit(self) -> Commit {
+        let seconds = self.at.as_micros().div_euclid(1_000_000);
+        Commit::new(
+            self.sha,
+            self.parents,
+            seconds,
+            self.author.as_bytes(),
+            self.message.as_bytes(),
+        )
+    }
+}
+
+/// Checks what is submitted.
+///
+/// # Errors
+/// [`InvalidSubmission`].
+pub fn check(commits: &[Submitted]) -> Result<(), InvalidSubmission> {
+    if commits.len() > MOST_COMMITS {
+        return Err(InvalidSubmission::TooMany);
+    }
+    for commit in commits {
+        if commit.sha == Sha::NULL {
+            return Err(InvalidSubmission::Null);
+        }
+        if commit.parents.len() > MOST_PARENTS {
+            return Err(InvalidSubmission::Parents(commit.sha));
+        }
+        if commit.author.len() > MOST_AUTHOR_BYTES {
+            return Err(InvalidSubmission::Author(commit.sha));
+        }
+        if commit.message.len() > MOST_MESSAGE_BYTES {
+            return Err(InvalidSubmission::Message(commit.sha));
+        }
+    }
+    Ok(())
+}
+
+/// The commits of a release, as a client sends them that names no parents: the newest first.
+#[derive(Debug, Clone, Default)]
+pub struct CommitSet {
+    /// They.
+    pub commits: Vec<Submitted>,
+    /// Whether the change of the oldest is all files that there are, as when a checkout is cut there.
+    pub is_all: bool,
+}
+
+/// Whether a change is all files that there are: `types` says what it does to each, `A` for adding.
+#[must_use]
+pub fn is_whole_tree<'a>(types: impl Iterator<Item = &'a str> + Clone) -> bool {
+    types.clone().count() >= LEAST_FILES && types.clone().all(|one| one == "A")
+}
+
+impl CommitSet {
+    /// Chains the commits: each descends from the next, and the last from what was `last` released.
+    /// Commits that are known stay as they are, and are parents of the newer ones.
+    ///
+    /// The set of a client that found no release before need not descend from it: then the chain ends
+    /// with a parent that nobody has.
+    #[must_use]
+    pub fn chained(self, known: &BTreeSet<Sha>, last: Option<Sha>) -> Vec<Submitted> {
+        let n_commits = self.commits.len();
+        let is_first_known = self.commits.first().is_some_and(|one| known.contains(&one.sha));
+        if is_first_known {
+            // Whatever is sent with it is part of it already, or cannot become so any more.
+            return Vec::new();
+        }
+        let is_after_last = n_commits != USUAL_SET && !self.is_all;
+        let last =
+            last.filter(|last| is_after_last && !self.commits.iter().any(|one| one.sha == *last));
+        let mut chain: Vec<Submitted> = Vec::with_capacity(n_commits);
+        let mut seen = BTreeSet::new();
+        for mut commit in self.commits {
+            if !seen.insert(commit.sha) {
+                continue;
+            }
+            if let Some(newer) = chain.last_mut() {
+                newer.parents.push(commit.sha);
+            }
+            if !known.contains(&commit.sha) {
+                // What stands between is known: it is an older parent of the one before.
+                commit.parents = Vec::new();
+                chain.push(commit);
+            }
+        }
+        if let Some(oldest) = chain.last_mut()
+            && oldest.parents.is_empty()
+        {
+            oldest.parents.push(last.unwrap_or(Sha::NULL));
+        }
+        for commit in &mut chain {
+            // Any of those between leads on; a handful is as good as all.
+            commit.parents.truncate(MOST_PARENTS);
+        }
+        chain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::containment::{Containment, Deployed, SamePatch};
+    use crate::domain::history::{History, parents_first};
+
+    fn sha(number: u8) -> Sha {
+        Sha([number; 20])
+    }
+
+    fn set(numbers: &[u8]) -> CommitSet {
+        let commit = |number: &u8| Submitted {
+            sha: sha(*number),
+            parents: Vec::new(),
+            author: author("Robin", "robin@shop.example"),
+            at: Timestamp::from_micros(0),
+            message: format!("commit {number}"),
+        };
+        CommitSet { commits: numbers.iter().map(commit).collect(), is_all: false }
+    }
+
+    /// Each commit and its parents, by number.
+    fn chain(set: CommitSet, known: &[u8], last: Option<u8>) -> Vec<(u8, Vec<u8>)> {
+        let known = known.iter().map(|number| sha(*number)).collect();
+        let chained = set.chained(&known, last.map(sha));
+        let number = |sha: &Sha| sha.0[0];
+        chained
+            .iter()
+            .map(|one| (number(&one.sha), one.parents.iter().map(number).collect()))
+            .collect()
+    }
+
+    #[test]
+    fn a_set_is_a_chain_that_ends_with_the_release_before() {
+        let cut = vec![(3, vec![2]), (2, vec![1]), (1, vec![0])];
+        assert_eq!(chain(set(&[3, 2, 1]), &[], None), cut);
+        let linked = vec![(5, vec![4]), (4, vec![3])];
+        assert_eq!(chain(set(&[5, 4]), &[1, 2, 3], Some(3)), linked);
+        // Named twice.
+        assert_eq!(chain(set(&[5, 4, 5, 4]), &[1, 2, 3], Some(3)), linked);
+        // The same again.
+        assert_eq!(chain(set(&[3, 2, 1]), &[1, 2, 3], None), []);
+        assert_eq!(chain(set(&[]), &[1], Some(1)), []);
+    }
+
+    #[test]
+    fn known_commits_in_a_set_are_parents_of_the_newer_ones() {
+        let expected = vec![(9, vec![3, 8]), (8, vec![2, 1])];
+        assert_eq!(chain(set(&[9, 3, 8, 2, 1]), &[1, 2, 3], Some(3)), expected);
+    }
+
+    #[test]
+    fn a_set_that_may_not_follow_is_cut() {
+        let twenty: Vec<u8> = (100..120).rev().collect();
+        let last = |chain: Vec<(u8, Vec<u8>)>| chain.last().map(|(_, parents)| parents.clone());
+        assert_eq!(last(chain(set(&twenty), &[3], Some(3))), Some(vec![0]));
+        let shallow = CommitSet { is_all: true, ..set(&[9]) };
+        assert_eq!(last(chain(shallow, &[3], Some(3))), Some(vec![0]));
+        assert_eq!(last(chain(set(&[9]), &[3], Some(3))), Some(vec![3]));
+    }
+
+    #[test]
+    fn all_files_are_many_and_added() {
+        let added = ["A"; LEAST_FILES];
+        assert!(is_whole_tree(added.into_iter()));
+        assert!(!is_whole_tree(added.into_iter().skip(1)));
+        assert!(!is_whole_tree(added.into_iter().chain(["M"])));
+    }
+
+    #[test]
+    fn contained_means_in_a_release_and_those_known_before_it() {
+        let mut all = Vec::new();
+        let mut known = BTreeSet::new();
+        for (numbers, last) in [(vec![2, 1], None), (vec![4, 3], Some(sha(2)))] {
+            let fresh = set(&numbers).chained(&known, last);
+            known.extend(fresh.iter().map(|one| one.sha));
+            all.extend(fresh.into_iter().map(Submitted::commit));
+        }
+        let mut history = History::default();
+        history.extend(parents_first(all));
+        let (patches, failed) = (SamePatch::new(), BTreeSet::new());
+        let said = |tip: u8, fix: u8| {
+            let tip = history.find(&sha(tip)).expect("known");
+            Deployed::new(&history, tip, &patches, &failed).contains(&sha(fix))
+        };
+        for (tip, fix) in [(4, 1), (4, 2), (4, 3), (4, 4), (2, 1)] {
+            assert!(said(tip, fix).is_contained(), "{fix} in {tip}");
+        }
+        // What came later is not in it; what is older may be.
+        assert_eq!(said(2, 3), Containment::Absent);
+        assert_eq!(said(2, 4), Containment::Absent);
+        assert_eq!(said(4, 9), Containment::Unknown);
+    }
+
+    #[test]
+    fn a_long_line_is_read_in_one_go() {
+        let name = |number: u32| {
+            let mut name = [7; 20];
+            name[16..].copy_from_slice(&number.to_be_bytes());
+            Sha(name)
+        };
+        let commit = |number: u32| {
+            let parents = number.checked_sub(1).map(name).into_iter().collect();
+            Commit::new(name(number), parents, 0, b"", b"")
+        };
+        let sorted = parents_first((0..50_000).rev().map(commit).collect());
+        assert!(sorted.iter().map(|one| one.sha).eq((0..50_000).map(name)));
+    }
+}

@@ -1,0 +1,214 @@
+//! Commits that clients submit, where nothing can be fetched.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Shop, kinds};
+use crate::support::{Answer, Engine, TestApp, both, until};
+
+const REPOSITORIES: &str = "/api/v1/projects/shop/repositories";
+const COMMITS: &str = "/api/v1/projects/shop/repositories/web/commits";
+
+/// A name of a commit.
+fn sha(number: u8) -> String {
+    format!("{number:02x}").repeat(20)
+}
+
+/// A commit and its parents, by number.
+fn commit(number: u8, parents: &[u8]) -> Value {
+    json!({
+        "sha": sha(number),
+        "parents": parents.iter().map(|one| sha(*one)).collect::<Vec<_>>(),
+        "author": "Robin",
+        "email": "robin@shop.example",
+        "time": "2026-11-20T12:00:00+01:00",
+        "message": format!("commit {number}\n\nAll of it.\n"),
+    })
+}
+
+/// A shop whose repository is not fetched, with these commits.
+async fn shop(engine: Engine, commits: &[Value]) -> Shop {
+    let shop = Shop::start_without_access(engine, "true").await;
+    shop.app.post(REPOSITORIES, &json!({"name": "web"})).await.ok();
+    shop.app.post(COMMITS, &json!(commits)).await.ok();
+    shop
+}
+
+async fn register(app: &TestApp, version: &str, number: u8) {
+    let release = json!({"version": version, "commit": sha(number)});
+    app.post("/api/v1/projects/shop/releases", &release).await.ok();
+}
+
+/// A deploy that nobody asked the gate for.
+async fn record(app: &TestApp, environment: &str, number: u8) -> Value {
+    let over = json!({"commit": sha(number), "status": "succeeded"});
+    app.post(&Shop::environment(environment, "deploys"), &over).await.ok()
+}
+
+impl Shop {
+    /// The verdict on an event that waits for more to be known, while time goes by.
+    async fn settled_in_time(&self, event: &str) -> String {
+        until("the event is settled", async || {
+            self.app.clock.advance(Duration::from_secs(5));
+            self.app.verdict(event).await.0 != "undetermined"
+        })
+        .await;
+        self.app.verdict(event).await.0
+    }
+}
+
+both!(the_same_commits_again_change_nothing, |engine: Engine| async move {
+    let shop = shop(engine, &[commit(3, &[2]), commit(2, &[1])]).await;
+    let sent = json!([commit(2, &[1]), commit(3, &[2]), commit(4, &[3]), commit(4, &[3])]);
+    let taken = shop.app.post(COMMITS, &sent).await.ok();
+    assert_eq!(taken, json!({"commits": 3, "known": 2}));
+    assert_eq!(shop.app.post(COMMITS, &sent).await.ok(), json!({"commits": 3, "known": 3}));
+    // What is known stays as it was.
+    let other = json!([commit(4, &[9])]);
+    assert_eq!(shop.app.post(COMMITS, &other).await.ok(), json!({"commits": 3, "known": 1}));
+    assert_eq!(shop.app.post(COMMITS, &json!([])).await.ok(), json!({"commits": 3, "known": 0}));
+    assert_eq!(shop.app.all(REPOSITORIES).await[0]["submitted"], 3);
+    // It is never fetched, and there is nothing on disk for it.
+    let fetch = format!("{REPOSITORIES}/web/fetch");
+    assert_eq!(shop.app.post(&fetch, &json!({})).await.problem(), (422, "invalid".to_owned()));
+    record(&shop.app, "beta", 4).await;
+    let mirrors = shop.app.config.data.join("git");
+    assert!(std::fs::read_dir(mirrors).map_or(0, Iterator::count) == 0);
+
+    let path = format!("{REPOSITORIES}/web");
+    Answer::of(shop.app.api(Method::DELETE, &path)).await.ok();
+    assert_eq!(shop.app.stored_number("SELECT COUNT(*) FROM submitted_commits").await, 0);
+    shop.app.post(REPOSITORIES, &json!({"name": "web"})).await.ok();
+    assert_eq!(shop.app.post(COMMITS, &sent).await.ok(), json!({"commits": 3, "known": 0}));
+    shop.stop().await;
+});
+
+both!(commits_that_make_no_sense_are_refused, |engine: Engine| async move {
+    let shop = shop(engine, &[]).await;
+    let with = |field: &str, value: Value| {
+        let mut commit = commit(1, &[]);
+        commit[field] = value;
+        json!([commit])
+    };
+    for (sent, refused) in [
+        (json!({}), (422, "invalid")),
+        (with("sha", json!("abc")), (422, "invalid")),
+        (with("sha", json!("0".repeat(40))), (422, "invalid")),
+        (with("parents", json!(["main"])), (422, "invalid")),
+        (with("parents", json!(vec![sha(2); 101])), (422, "invalid")),
+        (with("time", json!("yesterday")), (422, "invalid")),
+        (with("author", json!("x".repeat(1_001))), (422, "invalid")),
+        (with("message", json!("x".repeat(65_537))), (422, "invalid")),
+        (with("color", json!("red")), (422, "invalid")),
+        (with("message", json!("x".repeat(1 << 20))), (413, "too-large")),
+    ] {
+        let (status, code) = shop.app.post(COMMITS, &sent).await.problem();
+        assert_eq!((status, code.as_str()), refused, "{:.200}", sent.to_string());
+    }
+    let short = |number: u32| {
+        json!({"sha": format!("{number:040x}"), "parents": [], "message": "",
+            "time": "2026-11-20T12:00:00Z"})
+    };
+    let most: Vec<Value> = (1..=5_001).map(short).collect();
+    assert_eq!(shop.app.post(COMMITS, &json!(most)).await.problem(), (413, "too-large".to_owned()));
+    let taken = shop.app.post(COMMITS, &json!(most[1..])).await.ok();
+    assert_eq!(taken, json!({"commits": 5_000, "known": 0}));
+    // A zero byte is no reason to fail.
+
+    let nowhere = format!("{REPOSITORIES}/nowhere/commits");
+    assert_eq!(shop.app.post(&nowhere, &json!([])).await.problem(), (404, "not-found".to_owned()));
+    let fetched = json!({"name": "api", "url": "https://git.example/shop/api"});
+    shop.app.post(REPOSITORIES, &fetched).await.ok();
+    let path = format!("{REPOSITORIES}/api/commits");
+    let refused = shop.app.post(&path, &json!([commit(1, &[])])).await;
+    assert_eq!(refused.problem(), (422, "invalid".to_owned()));
+    assert!(refused.json()["detail"].as_str().expect("a detail").contains("has a url"));
+    let reader = json!({"name": "reader", "scopes": ["read"]});
+    let made = shop.app.post("/api/v1/tokens", &reader).await.ok();
+    let request = shop.app.request(Method::POST, COMMITS).json(&json!([commit(1, &[])]));
+    let request = request.bearer_auth(made["token"].as_str().expect("a secret"));
+    assert_eq!(Answer::of(request).await.problem(), (403, "forbidden".to_owned()));
+    shop.stop().await;
+});
+
+both!(a_fix_in_submitted_commits_resolves_and_clears, |engine: Engine| async move {
+    let shop = shop(engine, &[commit(2, &[1]), commit(1, &[])]).await;
+    register(&shop.app, "1", 1).await;
+    shop.crash_in("KeyError", "1").await;
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    // Named before it is submitted.
+    let named = shop.fix("SHOP-1", &sha(3)).await.ok();
+    assert_eq!(named["fix"]["problem"], "unknown-commit");
+    shop.app.post(COMMITS, &json!([commit(4, &[3]), commit(3, &[2])])).await.ok();
+    until("the fix is known", async || {
+        shop.app.issue("SHOP-1").await["fix"]["problem"] == Value::Null
+    })
+    .await;
+    let event = shop.crash_in("KeyError", "1").await;
+    assert_eq!(shop.settled_in_time(&event).await, "suppressed");
+    assert_eq!(shop.gate("production", &sha(4)).await["verdict"], "clear");
+    assert_eq!(shop.gate("production", &sha(2)).await["verdict"], "blocked");
+    assert_eq!(kinds(&shop.gate("production", &sha(9)).await)[0], "commit_unknown");
+    assert_eq!(record(&shop.app, "beta", 4).await["resolved"], json!(["SHOP-1"]));
+    assert_eq!(shop.state("SHOP-1").await.0, "resolved");
+
+    // What takes it back takes it back.
+    let message = format!("Revert\n\nThis reverts commit {}.", sha(3));
+    let mut revert = commit(5, &[4]);
+    revert["message"] = json!(message);
+    shop.app.post(COMMITS, &json!([revert])).await.ok();
+    assert_eq!(shop.gate("production", &sha(5)).await["verdict"], "blocked");
+    shop.stop().await;
+});
+
+both!(beyond_where_submitted_commits_end_nobody_can_tell, |engine: Engine| async move {
+    // The checkout ends at 4; 2 is known from elsewhere.
+    let commits = [commit(5, &[4]), commit(4, &[3]), commit(2, &[1])];
+    let shop = shop(engine, &commits).await;
+    register(&shop.app, "1", 2).await;
+    shop.crash_in("KeyError", "1").await;
+    shop.fix("SHOP-1", &sha(2)).await.ok();
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    // It was in a release that showed the error: what starts later must prove it.
+    shop.app.clock.advance(Duration::from_mins(1));
+    let gate = shop.gate("production", &sha(5)).await;
+    assert_ne!(gate["verdict"], "clear", "{gate}");
+    register(&shop.app, "5", 5).await;
+    shop.crash_in("ValueError", "0").await;
+    shop.lock("production", &json!({"issue": "SHOP-2"})).await;
+    shop.fix("SHOP-2", &sha(2)).await.ok();
+    let event = shop.crash_in("ValueError", "5").await;
+    assert_eq!(shop.app.verdict(&event).await.0, "undetermined");
+    let gate = shop.gate("production", &sha(5)).await;
+    let of_second = gate["blockers"].as_array().expect("a list").iter();
+    let mut of_second = of_second.filter(|one| one["issue"] == "SHOP-2");
+    assert!(of_second.next().is_some(), "{gate}");
+    // A build that is older than the fix certainly lacks it, wherever the history ends.
+    let fixed_later = shop.fix("SHOP-1", &sha(5)).await.ok();
+    assert_eq!(fixed_later["status"], "fix_pending");
+    register(&shop.app, "4", 4).await;
+    let event_of_4 = shop.crash_in("KeyError", "4").await;
+    assert_eq!(shop.settled_in_time(&event_of_4).await, "suppressed");
+
+    assert_eq!(record(&shop.app, "beta", 5).await["resolved"], json!(["SHOP-1"]));
+    assert_eq!(shop.state("SHOP-2").await.0, "fix_pending");
+    // What is missing comes: the deploy had the fix, and so had the release of the event.
+    shop.app.post(COMMITS, &json!([commit(3, &[2])])).await.ok();
+    assert_eq!(shop.settled_in_time(&event).await, "regression");
+    assert_eq!(shop.state("SHOP-2").await, ("open".to_owned(), "failed".to_owned()));
+    shop.stop().await;
+});
+
+both!(what_is_deployed_is_looked_at_when_the_gap_is_filled, |engine: Engine| async move {
+    let shop = shop(engine, &[commit(5, &[4]), commit(2, &[1])]).await;
+    shop.crash_in("KeyError", "0").await;
+    shop.fix("SHOP-1", &sha(2)).await.ok();
+    assert_eq!(record(&shop.app, "beta", 5).await["resolved"], json!([]));
+    shop.app.post(COMMITS, &json!([commit(3, &[2])])).await.ok();
+    assert_eq!(shop.state("SHOP-1").await.0, "fix_pending");
+    shop.app.post(COMMITS, &json!([commit(4, &[3])])).await.ok();
+    until("the issue is resolved", async || shop.state("SHOP-1").await.0 == "resolved").await;
+    shop.stop().await;
+});
