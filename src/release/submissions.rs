@@ -114,15 +114,7 @@ pub async fn submit(
     // Whoever names one twice means one; of two that differ nobody knows which is right.
     let commits: BTreeMap<Sha, Submitted> =
         commits.into_iter().rev().map(|commit| (commit.sha, commit)).collect();
-    let mut commits: Vec<Submitted> = commits.into_values().collect();
-    for commit in &mut commits {
-        // A zero byte is nothing that a database keeps in a text.
-        for text in [&mut commit.author, &mut commit.message] {
-            if text.contains('\0') {
-                *text = text.replace('\0', " ");
-            }
-        }
-    }
+    let commits: Vec<Submitted> = commits.into_values().collect();
     let before = read(repositories, repository).await?;
     let project = repository.project_id;
     let mut tx = repositories.store().write().await?;

@@ -58,7 +58,7 @@ both!(a_deploy_that_makes_no_sense_is_refused_in_airbrakes_words, |engine: Engin
         (json!({"environment": "beta", "revision": "main"}), 422, "40 hexadecimal digits"),
         (json!({"environment": "beta", "revision": "1234567"}), 422, "no repository"),
         (json!({"environment": "beta", "version": "unheard-of"}), 422, "nobody knows the commits"),
-        (json!({"environment": "beta", "version": "a\u{0}b"}), 422, "NUL character"),
+        (json!({"environment": "beta", "version": "a\tb"}), 422, "control characters"),
         (json!({"environment": "beta", "revision": base, "version": "a\u{0}"}), 422, "NUL"),
         (
             json!({"environment": "beta", "revision": base, "username": "x".repeat(501)}),

@@ -48,14 +48,21 @@ async fn record(app: &TestApp, environment: &str, number: u8) -> Value {
 }
 
 impl Shop {
-    /// The verdict on an event that waits for more to be known, while time goes by.
-    async fn settled_in_time(&self, event: &str) -> String {
-        until("the event is settled", async || {
-            self.app.clock.advance(Duration::from_secs(5));
-            self.app.verdict(event).await.0 != "undetermined"
+    /// Waits for what is looked at again and again, while time goes by.
+    async fn until_in_time(&self, what: &str, mut ready: impl AsyncFnMut() -> bool) {
+        until(what, async || {
+            self.app.clock.advance(Duration::from_secs(30));
+            ready().await
         })
         .await;
-        self.app.verdict(event).await.0
+    }
+
+    /// The verdict on an event that waits for more to be known.
+    async fn settled_in_time(&self, event: &str) -> String {
+        let verdict = async || self.app.verdict(event).await.0;
+        self.until_in_time("the event is settled", async || verdict().await != "undetermined")
+            .await;
+        verdict().await
     }
 }
 
@@ -102,6 +109,7 @@ both!(commits_that_make_no_sense_are_refused, |engine: Engine| async move {
         (with("author", json!("x".repeat(1_001))), (422, "invalid")),
         (with("message", json!("x".repeat(65_537))), (422, "invalid")),
         (with("color", json!("red")), (422, "invalid")),
+        (with("message", json!("a\u{0}b")), (422, "invalid")),
         (with("message", json!("x".repeat(1 << 20))), (413, "too-large")),
     ] {
         let (status, code) = shop.app.post(COMMITS, &sent).await.problem();
@@ -115,7 +123,6 @@ both!(commits_that_make_no_sense_are_refused, |engine: Engine| async move {
     assert_eq!(shop.app.post(COMMITS, &json!(most)).await.problem(), (413, "too-large".to_owned()));
     let taken = shop.app.post(COMMITS, &json!(most[1..])).await.ok();
     assert_eq!(taken, json!({"commits": 5_000, "known": 0}));
-    // A zero byte is no reason to fail.
 
     let nowhere = format!("{REPOSITORIES}/nowhere/commits");
     assert_eq!(shop.app.post(&nowhere, &json!([])).await.problem(), (404, "not-found".to_owned()));
@@ -142,7 +149,7 @@ both!(a_fix_in_submitted_commits_resolves_and_clears, |engine: Engine| async mov
     let named = shop.fix("SHOP-1", &sha(3)).await.ok();
     assert_eq!(named["fix"]["problem"], "unknown-commit");
     shop.app.post(COMMITS, &json!([commit(4, &[3]), commit(3, &[2])])).await.ok();
-    until("the fix is known", async || {
+    shop.until_in_time("the fix is known", async || {
         shop.app.issue("SHOP-1").await["fix"]["problem"] == Value::Null
     })
     .await;
@@ -209,6 +216,9 @@ both!(what_is_deployed_is_looked_at_when_the_gap_is_filled, |engine: Engine| asy
     shop.app.post(COMMITS, &json!([commit(3, &[2])])).await.ok();
     assert_eq!(shop.state("SHOP-1").await.0, "fix_pending");
     shop.app.post(COMMITS, &json!([commit(4, &[3])])).await.ok();
-    until("the issue is resolved", async || shop.state("SHOP-1").await.0 == "resolved").await;
+    shop.until_in_time("the issue is resolved", async || {
+        shop.state("SHOP-1").await.0 == "resolved"
+    })
+    .await;
     shop.stop().await;
 });

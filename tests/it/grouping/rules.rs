@@ -79,7 +79,10 @@ both!(a_rule_that_makes_no_sense_is_refused_with_its_place, |engine: Engine| asy
             json!({"fingerprint_rules": "type:X -> \"a\" \"b\""}),
             "line 1, column 15: a comma is missing",
         ),
-        (json!({"fingerprint_rules": "type:X -> a\0"}), "line 1, column 12: a control character"),
+        (
+            json!({"fingerprint_rules": "type:X -> a\u{1}"}),
+            "line 1, column 12: a control character",
+        ),
         (json!({"frame_rules": "+app"}), "line 1, column 1: a condition is missing"),
     ] {
         let refused = app.put(PATH, &rules).await;
