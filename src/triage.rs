@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::Clock;
 use crate::domain::fingerprint::Hash;
-use crate::domain::fix::{Fix, FixId, FixState, Source};
+use crate::domain::fix::{Fix, FixId, Source};
 use crate::domain::id::ShortId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{Change, InvalidTransition, Order, State, Status, end_mute};
@@ -143,11 +143,7 @@ async fn save(
         locks::release_all_of(tx, clock, project, id, actor).await?;
     }
     if matches!(change, Change::Reopened) {
-        if let Some(fix) = issue.state.fix.filter(|fix| fix.state == FixState::Failed) {
-            tx.fix_failed(project, fix.id, clock.now()).await?;
-        }
-        rearm::locks(tx, clock, project, id, None).await?;
-        tx.raise_gates_of(project, id).await?;
+        rearm::came_back(tx, clock, (project, id), issue.state.fix, true).await?;
     }
     note(tx, clock, project, id, change, actor).await
 }

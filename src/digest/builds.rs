@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::fold::IssuePlan;
 use super::prepare::Prepared;
-use crate::clock::Clock;
 use crate::domain::fingerprint::Hash;
-use crate::domain::fix::FixState;
 use crate::domain::id::ProjectId;
-use crate::domain::lifecycle::{Change, State};
+use crate::domain::lifecycle::State;
 use crate::domain::project::Project;
 use crate::domain::tag_counts::KnownTags;
-use crate::domain::time::Timestamp;
 use crate::release::facts::{DEPLOYS_OF_BATCH, Facts, Sighting, is_client};
-use crate::release::rearm;
 use crate::store::batch::{IssueFacts, NewEvent};
 use crate::store::release::SeenBetween;
 use crate::store::{StoreError, Tx};
@@ -67,25 +62,4 @@ pub(super) async fn note_releases(
         is_new
     });
     tx.releases_seen(project, &seen).await
-}
-
-/// What follows when an issue came back: its fix did not help, and its locks count again.
-pub(super) async fn came_back(
-    tx: &mut Tx,
-    clock: &Clock,
-    project: ProjectId,
-    issue: &IssuePlan,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if !issue.changes.iter().any(Change::is_regression) {
-        return Ok(());
-    }
-    let id = issue.delta.id;
-    if let Some(fix) = issue.delta.state.fix.filter(|fix| fix.state == FixState::Failed) {
-        tx.fix_failed(project, fix.id, now).await?;
-    }
-    if issue.rearms_locks {
-        rearm::locks(tx, clock, project, id, None).await?;
-    }
-    tx.raise_gates_of(project, id).await
 }

@@ -15,6 +15,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::project::ProjectKey;
 use crate::domain::tag_counts::KnownTags;
 use crate::domain::text::bounded;
+use crate::journal::MOST_RACES;
 use crate::protocol::report::ReportMeta;
 use crate::store::buried::Buried;
 use crate::store::{Store, StoreError};
@@ -166,7 +167,7 @@ async fn exhume(
     prepared: Prepared,
 ) -> Result<(), StoreError> {
     let prepared = [prepared];
-    for _ in 0..commit::MOST_RACES {
+    for _ in 0..MOST_RACES {
         let mut tx = store.write().await?;
         match commit::write(&mut tx, clock, project, &prepared, &mut KnownTags::default()).await {
             Ok(_) => {

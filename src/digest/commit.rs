@@ -16,13 +16,12 @@ use crate::domain::outcome::Outcome;
 use crate::domain::tag_counts::KnownTags;
 use crate::domain::time::Timestamp;
 use crate::domain::user_sketch::MOST_KEPT;
+use crate::journal::MOST_RACES;
+use crate::release::rearm;
 use crate::store::activity::Activity;
 use crate::store::outbox::NewEffect;
 use crate::store::similar::SimilarHash;
 use crate::store::{Store, StoreError, Tx};
-
-/// A batch is decided anew this often when somebody else changes its issues meanwhile.
-pub(super) const MOST_RACES: usize = 10;
 
 /// What a batch came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -171,7 +170,10 @@ async fn write_plan(
     tx.insert_unsettled(project, &plan.unsettled, (now, false)).await?;
     builds::note_releases(tx, project, &plan.events, known_tags).await?;
     for issue in &plan.issues {
-        builds::came_back(tx, clock, project, issue, now).await?;
+        if issue.changes.iter().any(Change::is_regression) {
+            let id = (project, issue.delta.id);
+            rearm::came_back(tx, clock, id, issue.delta.state.fix, issue.rearms_locks).await?;
+        }
     }
     let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
     tx.add_tags(project, &tags.collect(), known_tags).await?;

@@ -324,7 +324,6 @@ pub async fn unfix(
             note(&mut tx, clock, project.id, issue.id, change, actor).await?;
         }
         super::rearm::locks(&mut tx, clock, project.id, issue.id, None).await?;
-        tx.raise_gates_of(project.id, issue.id).await?;
         tx.settle_soon(project.id, repositories.now()).await?;
         tx.commit().await?;
         repositories.hint();

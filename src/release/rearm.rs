@@ -1,10 +1,31 @@
 //! Locks that count again: what a deploy released, and the deploy proved nothing.
 
 use crate::clock::Clock;
+use crate::domain::fix::FixState;
 use crate::domain::id::{IssueId, ProjectId};
-use crate::domain::lifecycle::{ACTOR, Change};
+use crate::domain::lifecycle::{ACTOR, Change, CurrentFix};
 use crate::journal::note;
 use crate::store::{StoreError, Tx};
+
+/// What follows when an issue came back: its fix did not help, and its locks count again.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn came_back(
+    tx: &mut Tx,
+    clock: &Clock,
+    (project, issue): (ProjectId, IssueId),
+    fix: Option<CurrentFix>,
+    rearms_locks: bool,
+) -> Result<(), StoreError> {
+    if let Some(fix) = fix.filter(|fix| fix.state == FixState::Failed) {
+        tx.fix_failed(project, fix.id, clock.now()).await?;
+    }
+    if rearms_locks {
+        return locks(tx, clock, project, issue, None).await;
+    }
+    tx.raise_gates_of(project, issue).await
+}
 
 /// Makes the locks of an issue active again that deploys of its fixes released, on one environment
 /// or on all. What a person released stays released.

@@ -7,16 +7,16 @@ use super::facts::{DEPLOYS_OF_SETTLING, Facts, Sighting, is_client};
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
 use super::{fixes, landing, rearm, releases};
-use crate::domain::fix::{FixState, Problem};
+use crate::domain::fix::Problem;
 use crate::domain::id::ProjectId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{ACTOR, Change, Fact, Occurrence, Verdict, settle};
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
 use crate::journal::note;
+use crate::store::StoreError;
 use crate::store::fix::ToLookAt;
 use crate::store::unsettled::{Due, UndeterminedEvent, Unsettled};
-use crate::store::{StoreError, Tx};
 
 /// So many events are settled in one transaction.
 const MOST_EVENTS: i64 = 500;
@@ -48,20 +48,29 @@ pub async fn settle_due(repositories: &Repositories) -> Result<usize, StoreError
     // First it is said when to try again: what becomes known from now on brings that forward.
     let later =
         |since: Timestamp, most: Duration| now.plus((now.since(since) / 4).clamp(PAUSES.0, most));
-    let mut tx = repositories.store().write().await?;
-    for deploy in &deploys {
-        let at = later(deploy.finished_at.unwrap_or(now), PAUSES.1);
-        tx.settle_deploy_at(deploy.id, at).await?;
+    // One transaction touches one project.
+    let mut projects: Vec<ProjectId> = (deploys.iter().map(|deploy| deploy.id.project))
+        .chain(fixes.iter().map(|fix| fix.project))
+        .chain(unsettled.iter().map(|due| due.project))
+        .collect();
+    projects.sort_unstable();
+    projects.dedup();
+    for project in projects {
+        let mut tx = repositories.store().write().await?;
+        for deploy in deploys.iter().filter(|deploy| deploy.id.project == project) {
+            let at = later(deploy.finished_at.unwrap_or(now), PAUSES.1);
+            tx.settle_deploy_at(deploy.id, at).await?;
+        }
+        for fix in fixes.iter().filter(|fix| fix.project == project) {
+            let at = later(fix.named_at, MOST_FIX_PAUSE);
+            tx.look_at_fix(project, fix.fix, Some(at)).await?;
+        }
+        for due in unsettled.iter().filter(|due| due.project == project) {
+            let at = later(due.since, PAUSES.1);
+            tx.settle_later(project, &due.unsettled, at).await?;
+        }
+        tx.commit().await?;
     }
-    for fix in &fixes {
-        let at = later(fix.named_at, MOST_FIX_PAUSE);
-        tx.look_at_fix(fix.project, fix.fix, Some(at)).await?;
-    }
-    for due in &unsettled {
-        let at = later(due.since, PAUSES.1);
-        tx.settle_later(due.project, &due.unsettled, at).await?;
-    }
-    tx.commit().await?;
     let mut n_done = 0;
     for deploy in deploys {
         let Some(project) = find_project(repositories, deploy.id.project).await? else { continue };
@@ -312,25 +321,11 @@ async fn write(
         note(&mut tx, clock, project.id, issue.id, change, ACTOR).await?;
     }
     if has_come_back {
-        came_back(&mut tx, repositories, &issue, observed.rearms_locks()).await?;
+        let id = (project.id, issue.id);
+        let rearms = observed.rearms_locks();
+        rearm::came_back(&mut tx, repositories.clock(), id, issue.state.fix, rearms).await?;
     }
     tx.commit().await
-}
-
-async fn came_back(
-    tx: &mut Tx,
-    repositories: &Repositories,
-    issue: &Issue,
-    rearms_locks: bool,
-) -> Result<(), StoreError> {
-    let project = issue.project_id;
-    if let Some(fix) = issue.state.fix.filter(|fix| fix.state == FixState::Failed) {
-        tx.fix_failed(project, fix.id, repositories.now()).await?;
-    }
-    if rearms_locks {
-        rearm::locks(tx, repositories.clock(), project, issue.id, None).await?;
-    }
-    tx.raise_gates_of(project, issue.id).await
 }
 
 async fn forget(
