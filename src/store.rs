@@ -25,12 +25,15 @@ pub mod deploy;
 pub mod error;
 pub mod event;
 pub mod fix;
+pub mod freeze;
+mod gate;
 pub mod issue;
 pub mod key;
 pub mod lock;
 pub mod merge;
 pub mod outbox;
 pub mod outcome;
+mod output;
 pub mod patch;
 pub mod project;
 pub mod release;
@@ -66,12 +69,15 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("deploy", deploy::STATEMENTS),
         ("event", event::STATEMENTS),
         ("fix", fix::STATEMENTS),
+        ("freeze", freeze::STATEMENTS),
+        ("gate", gate::STATEMENTS),
         ("issue", issue::STATEMENTS),
         ("key", key::STATEMENTS),
         ("lock", lock::STATEMENTS),
         ("merge", merge::STATEMENTS),
         ("outbox", outbox::STATEMENTS),
         ("outcome", outcome::STATEMENTS),
+        ("output", output::STATEMENTS),
         ("patch", patch::STATEMENTS),
         ("project", project::STATEMENTS),
         ("release", release::STATEMENTS),

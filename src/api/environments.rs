@@ -2,7 +2,7 @@
 
 use super::auth::Bearer;
 use super::{Api, ApiError};
-use crate::domain::lock::ProjectItemId;
+use crate::domain::id::ProjectItemId;
 use crate::domain::project::{Environment, Project};
 
 /// A project and one of its environments, by name or alias.

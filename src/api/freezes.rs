@@ -11,10 +11,10 @@ use super::extract::{Json, Query};
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
 use crate::domain::freeze::{Freeze, WishedFreeze};
-use crate::domain::lock::ProjectItemId;
+use crate::domain::id::ProjectItemId;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
-use crate::store::lock::StoredFreeze;
+use crate::store::freeze::StoredFreeze;
 
 /// An environment has at most this many freezes.
 const MOST_FREEZES: usize = 50;

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 
 use super::{Api, ApiError, Code};
 use crate::auth::hooks::{Check, Proof};
-use crate::domain::lock::ProjectItemId;
+use crate::domain::id::ProjectItemId;
 
 /// The largest message of a git host, in bytes: GitHub sends no larger one.
 const MOST_HOOK_BYTES: usize = 25 * 1024 * 1024;

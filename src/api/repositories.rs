@@ -11,7 +11,7 @@ use super::keys::project_of;
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError};
 use crate::domain::commit::Sha;
-use crate::domain::lock::ProjectItemId;
+use crate::domain::id::ProjectItemId;
 use crate::domain::repository::{Branches, Repository};
 use crate::domain::submission::{Submitted, author};
 use crate::domain::time::Timestamp;

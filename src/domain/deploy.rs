@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::Sha;
 use super::gate::Judgement;
-use super::lock::ProjectItemId;
+use super::id::ProjectItemId;
 use super::repository::RepositoryId;
 use super::time::Timestamp;
 

@@ -59,6 +59,31 @@ impl<'de> Deserialize<'de> for EventId {
 #[serde(transparent)]
 pub struct IssueId(pub Uuid);
 
+/// An id that carries its project: `3-0193…`. Opaque to everybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectItemId {
+    /// The project.
+    pub project: ProjectId,
+    /// The item of it.
+    pub id: Uuid,
+}
+
+impl fmt::Display for ProjectItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.project.0, self.id.simple())
+    }
+}
+
+impl ProjectItemId {
+    /// Reads an id; `None` for what is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (project, id) = text.split_once('-')?;
+        let project = project.parse().ok().filter(|project| *project > 0)?;
+        Some(Self { project: ProjectId(project), id: Uuid::try_parse(id).ok()? })
+    }
+}
+
 /// What people call an issue: `SHOP-42`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ShortId {

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::fix::FixId;
-use super::id::{IssueId, ProjectId, ShortId};
+use super::id::{IssueId, ProjectItemId, ShortId};
 use super::time::Timestamp;
 
 /// The longest reason, in characters.
@@ -20,31 +19,6 @@ pub const MOST_EXPIRY: Duration = Duration::from_hours(366 * 24);
 
 /// An environment has at most this many active locks.
 pub const MOST_LOCKS: u64 = 10_000;
-
-/// An id that carries its project: `3-0193…`. Opaque to everybody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProjectItemId {
-    /// The project.
-    pub project: ProjectId,
-    /// The item of it.
-    pub id: Uuid,
-}
-
-impl std::fmt::Display for ProjectItemId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.project.0, self.id.simple())
-    }
-}
-
-impl ProjectItemId {
-    /// Reads an id; `None` for what is none.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (project, id) = text.split_once('-')?;
-        let project = project.parse().ok().filter(|project| *project > 0)?;
-        Some(Self { project: ProjectId(project), id: Uuid::try_parse(id).ok()? })
-    }
-}
 
 /// What a lock is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

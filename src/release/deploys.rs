@@ -14,8 +14,8 @@ use crate::domain::deploy::{
     MOST_REASON_CHARS, MOST_TEXT_CHARS, Outcome, ended_at, times,
 };
 use crate::domain::gate::Kind;
-use crate::domain::id::ProjectId;
-use crate::domain::lock::{LockFilter, ProjectItemId};
+use crate::domain::id::{ProjectId, ProjectItemId};
+use crate::domain::lock::LockFilter;
 use crate::domain::project::{Environment, Project};
 use crate::domain::repository::RepositoryId;
 use crate::domain::scrub::Scrubber;

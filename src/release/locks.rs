@@ -2,10 +2,10 @@
 
 use super::repositories::Repositories;
 use crate::clock::Clock;
-use crate::domain::id::{IssueId, ProjectId, ShortId};
+use crate::domain::id::{IssueId, ProjectId, ProjectItemId, ShortId};
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Change;
-use crate::domain::lock::{InvalidLock, Lock, MOST_LOCKS, ProjectItemId, Released, Subject, check};
+use crate::domain::lock::{InvalidLock, Lock, MOST_LOCKS, Released, Subject, check};
 use crate::domain::project::{Environment, Project};
 use crate::journal::note;
 use crate::store::lock::LockComment;

@@ -11,8 +11,7 @@ use super::submissions::{self, Submissions, Taken};
 use crate::auth::secrets::{Secrets, Unreadable};
 use crate::clock::Clock;
 use crate::domain::commit::Sha;
-use crate::domain::id::ProjectId;
-use crate::domain::lock::ProjectItemId;
+use crate::domain::id::{ProjectId, ProjectItemId};
 use crate::domain::remote::InvalidUrl;
 use crate::domain::repository::{
     Branches, Failure, Fetched, InvalidRepository, MOST_REPOSITORIES, Repository, RepositoryId,

@@ -1,19 +1,15 @@
-//! Deploys, their output, and the gates of environments.
-
-use std::collections::BTreeSet;
+//! Deploys.
 
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::counters::count;
 use super::error::StoreError;
 use super::fix::sha_of;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::build::Build;
 use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
 use crate::domain::freeze::DeployTimes;
-use crate::domain::id::ProjectId;
-use crate::domain::lock::ProjectItemId;
+use crate::domain::id::{ProjectId, ProjectItemId};
 use crate::domain::repository::RepositoryId;
 use crate::domain::time::Timestamp;
 
@@ -137,15 +133,6 @@ const LOSE: &str = "UPDATE deploys SET status = 'lost', lease_until = NULL, fini
     WHERE project_id = $1 AND id = $2 AND status = 'running'";
 const RENEW: &str = "UPDATE deploys SET lease_until = $3
     WHERE project_id = $1 AND id = $2 AND status = 'running'";
-const SET_OUTPUT: &str = "UPDATE deploys SET n_output = $3
-    WHERE project_id = $1 AND id = $2 AND n_output = $4";
-const INSERT_OUTPUT: &str = "INSERT INTO deploy_output (project_id, deploy_id, start, output)
-    VALUES ($1, $2, $3, $4)";
-const LIST_OUTPUT: &str = "SELECT start, output FROM deploy_output
-    WHERE project_id = $1 AND deploy_id = $2
-        AND start >= COALESCE((SELECT MAX(start) FROM deploy_output
-            WHERE project_id = $1 AND deploy_id = $2 AND start <= $3), 0)
-    ORDER BY start LIMIT 64";
 const SETTLE_AT: &str = "UPDATE deploys SET settle_at = $3 WHERE project_id = $1 AND id = $2";
 /// Writes nothing new, but holds the row.
 const HOLD: &str = "UPDATE deploys SET status = status WHERE project_id = $1 AND id = $2";
@@ -163,12 +150,6 @@ const LIST_LOST: &str = concat!(
     " FROM deploys WHERE status = 'running' AND lease_until <= $1
     ORDER BY project_id, id LIMIT 100"
 );
-const FIND_GATE: &str = "SELECT version FROM gates WHERE project_id = $1 AND environment = $2";
-const RAISE_GATE: &str = "INSERT INTO gates (project_id, environment, version) VALUES ($1, $2, 1)
-    ON CONFLICT (project_id, environment) DO UPDATE SET version = gates.version + 1
-    RETURNING version";
-const LIST_LOCKED_BY: &str = "SELECT environment FROM locks
-    WHERE project_id = $1 AND issue_id = $2";
 
 statements!(
     FIND,
@@ -185,17 +166,11 @@ statements!(
     FINISH,
     LOSE,
     RENEW,
-    SET_OUTPUT,
-    INSERT_OUTPUT,
-    LIST_OUTPUT,
     SETTLE_AT,
     HOLD,
     SET_OUTCOME,
     LIST_TO_SETTLE,
     LIST_LOST,
-    FIND_GATE,
-    RAISE_GATE,
-    LIST_LOCKED_BY
 );
 
 impl Tx {
@@ -454,48 +429,6 @@ impl Tx {
         )? == 1)
     }
 
-    /// Appends output to a deploy that has `start` bytes of it.
-    ///
-    /// # Errors
-    /// [`StoreError::Raced`] when it has another number by now.
-    pub async fn append_output(
-        &mut self,
-        id: ProjectItemId,
-        start: u64,
-        output: &str,
-    ) -> Result<(), StoreError> {
-        let end = count(start + output.len() as u64);
-        let (project, deploy, start) = (id.project.0, id.id, count(start));
-        if execute!(self, sqlx::query(SET_OUTPUT).bind(project).bind(deploy).bind(end).bind(start))?
-            != 1
-        {
-            return Err(StoreError::Raced);
-        }
-        execute!(
-            self,
-            sqlx::query(INSERT_OUTPUT).bind(project).bind(deploy).bind(start).bind(output)
-        )?;
-        Ok(())
-    }
-
-    /// Output of a deploy from an offset on, or from a little before it: pieces with their offsets,
-    /// at most 64.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn list_output(
-        &mut self,
-        id: ProjectItemId,
-        from: u64,
-    ) -> Result<Vec<(u64, String)>, StoreError> {
-        let rows: Vec<(i64, String)> = on!(self, |c| sqlx::query_as(LIST_OUTPUT)
-            .bind(id.project.0)
-            .bind(id.id)
-            .bind(count(from))
-            .fetch_all(c))?;
-        Ok(rows.into_iter().map(|(start, text)| (start.unsigned_abs(), text)).collect())
-    }
-
     /// Looks at a time again what a deploy means for issues.
     ///
     /// # Errors
@@ -561,59 +494,5 @@ impl Tx {
         let rows: Vec<DeployRow> =
             on!(self, |c| sqlx::query_as(LIST_LOST).bind(now.as_micros()).fetch_all(c))?;
         rows.into_iter().map(DeployRow::deploy).collect()
-    }
-
-    /// The version of an environment's gate.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn gate_version(
-        &mut self,
-        project: ProjectId,
-        environment: &str,
-    ) -> Result<i64, StoreError> {
-        let row: Option<(i64,)> = on!(self, |c| sqlx::query_as(FIND_GATE)
-            .bind(project.0)
-            .bind(environment)
-            .fetch_optional(c))?;
-        Ok(row.map_or(0, |(version,)| version))
-    }
-
-    /// Raises the version of an environment's gate, and holds it until the transaction ends; gives
-    /// the new one.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn raise_gate(
-        &mut self,
-        project: ProjectId,
-        environment: &str,
-    ) -> Result<i64, StoreError> {
-        let (version,): (i64,) = on!(self, |c| sqlx::query_as(RAISE_GATE)
-            .bind(project.0)
-            .bind(environment)
-            .fetch_one(c))?;
-        Ok(version)
-    }
-
-    /// Raises the versions of the gates of all environments that an issue locks or locked.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn raise_gates_of(
-        &mut self,
-        project: ProjectId,
-        issue: crate::domain::id::IssueId,
-    ) -> Result<(), StoreError> {
-        let rows: Vec<(String,)> = on!(self, |c| sqlx::query_as(LIST_LOCKED_BY)
-            .bind(project.0)
-            .bind(issue.0)
-            .fetch_all(c))?;
-        // Everybody takes gates in this order.
-        let names: BTreeSet<String> = rows.into_iter().map(|(environment,)| environment).collect();
-        for environment in names {
-            self.raise_gate(project, &environment).await?;
-        }
-        Ok(())
     }
 }

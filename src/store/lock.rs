@@ -1,4 +1,4 @@
-//! Locks and freezes of environments.
+//! Locks of environments.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -6,9 +6,8 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::fix::FixId;
-use crate::domain::freeze::{Freeze, WishedFreeze};
-use crate::domain::id::{IssueId, ProjectId};
-use crate::domain::lock::{Lock, LockFilter, ProjectItemId, Released, Subject};
+use crate::domain::id::{IssueId, ProjectId, ProjectItemId};
+use crate::domain::lock::{Lock, LockFilter, Released, Subject};
 use crate::domain::time::Timestamp;
 
 #[derive(FromRow)]
@@ -68,21 +67,6 @@ pub struct LockComment {
     pub text: String,
 }
 
-/// A freeze of an environment, and who made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredFreeze {
-    /// Its id.
-    pub id: ProjectItemId,
-    /// The environment it closes.
-    pub environment: String,
-    /// When it does.
-    pub freeze: Freeze,
-    /// Who made it.
-    pub owner: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
 macro_rules! columns {
     () => {
         "project_id, id, environment, issue_id, reason, assignee, key, expires_at, owner,
@@ -126,31 +110,6 @@ const INSERT_COMMENT: &str = "INSERT INTO lock_comments (project_id, lock_id, id
     VALUES ($1, $2, $3, $4, $5, $6)";
 const LIST_COMMENTS: &str = "SELECT at, actor, text FROM lock_comments
     WHERE project_id = $1 AND lock_id = $2 ORDER BY id LIMIT 100";
-const INSERT_FREEZE: &str = "INSERT INTO freezes
-    (project_id, id, environment, definition, owner, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
-const LIST_FREEZES: &str = "SELECT id, definition, owner, created_at FROM freezes
-    WHERE project_id = $1 AND environment = $2 ORDER BY id";
-const LIST_FROZEN_FOR: &str = "SELECT environment, definition FROM freezes
-    WHERE project_id = $1 ORDER BY environment, id";
-macro_rules! rename {
-    ($table:literal) => {
-        concat!(
-            "UPDATE ",
-            $table,
-            " SET environment = $3 WHERE project_id = $1 AND environment = $2"
-        )
-    };
-}
-const RENAME_IN_LOCKS: &str = rename!("locks");
-const RENAME_IN_FREEZES: &str = rename!("freezes");
-const RENAME_IN_GATES: &str = rename!("gates");
-const RENAME_IN_DEPLOYS: &str = rename!("deploys");
-const RENAME_IN_LANDINGS: &str = rename!("fix_landings");
-const UPDATE_FREEZE: &str = "UPDATE freezes SET definition = $3 WHERE project_id = $1 AND id = $2";
-const LIST_ALL_FREEZES: &str =
-    "SELECT id, definition FROM freezes WHERE project_id = $1 ORDER BY id";
-const DELETE_FREEZE: &str = "DELETE FROM freezes
-    WHERE project_id = $1 AND environment = $2 AND id = $3";
 
 statements!(
     FIND,
@@ -167,17 +126,6 @@ statements!(
     REARM,
     INSERT_COMMENT,
     LIST_COMMENTS,
-    INSERT_FREEZE,
-    LIST_FREEZES,
-    LIST_FROZEN_FOR,
-    RENAME_IN_LOCKS,
-    RENAME_IN_FREEZES,
-    RENAME_IN_GATES,
-    RENAME_IN_DEPLOYS,
-    RENAME_IN_LANDINGS,
-    UPDATE_FREEZE,
-    LIST_ALL_FREEZES,
-    DELETE_FREEZE
 );
 
 impl Tx {
@@ -395,131 +343,6 @@ impl Tx {
         let comment =
             |(at, actor, text)| LockComment { at: Timestamp::from_micros(at), actor, text };
         Ok(rows.into_iter().map(comment).collect())
-    }
-
-    /// Adds a freeze.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn insert_freeze(&mut self, new: &StoredFreeze) -> Result<(), StoreError> {
-        let freeze = super::rows::to_json(&new.freeze);
-        execute!(
-            self,
-            sqlx::query(INSERT_FREEZE)
-                .bind(new.id.project.0)
-                .bind(new.id.id)
-                .bind(&new.environment)
-                .bind(&freeze)
-                .bind(&new.owner)
-                .bind(new.created_at.as_micros())
-        )?;
-        Ok(())
-    }
-
-    /// The freezes of an environment, the oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn list_freezes(
-        &mut self,
-        project: ProjectId,
-        environment: &str,
-    ) -> Result<Vec<StoredFreeze>, StoreError> {
-        let rows: Vec<(Uuid, String, String, i64)> = on!(self, |c| sqlx::query_as(LIST_FREEZES)
-            .bind(project.0)
-            .bind(environment)
-            .fetch_all(c))?;
-        let stored = |(id, freeze, owner, created_at): (Uuid, String, String, i64)| {
-            let freeze = serde_json::from_str(&freeze)
-                .map_err(|_| StoreError::corrupt("freezes", "definition", id))?;
-            let id = ProjectItemId { project, id };
-            let environment = environment.to_owned();
-            let created_at = Timestamp::from_micros(created_at);
-            Ok(StoredFreeze { id, environment, freeze, owner, created_at })
-        };
-        rows.into_iter().map(stored).collect()
-    }
-
-    /// The environments that have freezes waiting for deploys of another one.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn list_frozen_for(
-        &mut self,
-        project: ProjectId,
-        other: &str,
-    ) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String, String)> =
-            on!(self, |c| sqlx::query_as(LIST_FROZEN_FOR).bind(project.0).fetch_all(c))?;
-        let mut environments = Vec::new();
-        for (environment, freeze) in rows {
-            let freeze: Freeze = serde_json::from_str(&freeze)
-                .map_err(|_| StoreError::corrupt("freezes", "definition", &environment))?;
-            let waits = freeze.before_environment().is_some_and(|name| name == other);
-            if waits && !environments.contains(&environment) {
-                environments.push(environment);
-            }
-        }
-        Ok(environments)
-    }
-
-    /// Lets locks, freezes, deploys and gates of environments go on under their new names.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn rename_environments(
-        &mut self,
-        project: ProjectId,
-        renamed: &[(String, String)],
-    ) -> Result<(), StoreError> {
-        if renamed.is_empty() {
-            return Ok(());
-        }
-        // By way of names that nothing has: two may change places.
-        let aside = |name: &str| format!("\u{1}{name}");
-        let away = renamed.iter().map(|(old, _)| (old.clone(), aside(old)));
-        let back = renamed.iter().map(|(old, new)| (aside(old), new.clone()));
-        let steps: Vec<(String, String)> = away.chain(back).collect();
-        for (old, new) in &steps {
-            for text in [
-                RENAME_IN_LOCKS,
-                RENAME_IN_FREEZES,
-                RENAME_IN_GATES,
-                RENAME_IN_DEPLOYS,
-                RENAME_IN_LANDINGS,
-            ] {
-                execute!(self, sqlx::query(text).bind(project.0).bind(old).bind(new))?;
-            }
-        }
-        let rows: Vec<(Uuid, String)> =
-            on!(self, |c| sqlx::query_as(LIST_ALL_FREEZES).bind(project.0).fetch_all(c))?;
-        for (id, text) in rows {
-            let corrupt = || StoreError::corrupt("freezes", "definition", id);
-            let mut wish: WishedFreeze = serde_json::from_str(&text).map_err(|_| corrupt())?;
-            let other = wish.before_environment.as_ref();
-            let new = renamed.iter().find(|(old, _)| Some(old) == other).map(|(_, new)| new);
-            if let Some(new) = new {
-                wish.before_environment = Some(new.clone());
-                let text = super::rows::to_json(&wish);
-                execute!(self, sqlx::query(UPDATE_FREEZE).bind(project.0).bind(id).bind(&text))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes a freeze; false when there was none.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn delete_freeze(
-        &mut self,
-        id: ProjectItemId,
-        environment: &str,
-    ) -> Result<bool, StoreError> {
-        Ok(execute!(
-            self,
-            sqlx::query(DELETE_FREEZE).bind(id.project.0).bind(environment).bind(id.id)
-        )? == 1)
     }
 }
 

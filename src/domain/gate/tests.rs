@@ -3,8 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::containment::Rule;
-use crate::domain::id::{IssueId, ProjectId};
-use crate::domain::lock::ProjectItemId;
+use crate::domain::id::{IssueId, ProjectId, ProjectItemId};
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_micros(minute * 60_000_000)

@@ -1,0 +1,126 @@
+//! The versions of gates, and the names of the environments they are for.
+
+use std::collections::BTreeSet;
+
+use super::error::StoreError;
+use super::tx::{Tx, execute, on, statements};
+use crate::domain::id::{IssueId, ProjectId};
+
+const FIND_GATE: &str = "SELECT version FROM gates WHERE project_id = $1 AND environment = $2";
+const RAISE_GATE: &str = "INSERT INTO gates (project_id, environment, version) VALUES ($1, $2, 1)
+    ON CONFLICT (project_id, environment) DO UPDATE SET version = gates.version + 1
+    RETURNING version";
+const LIST_LOCKED_BY: &str = "SELECT environment FROM locks
+    WHERE project_id = $1 AND issue_id = $2";
+macro_rules! rename {
+    ($table:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " SET environment = $3 WHERE project_id = $1 AND environment = $2"
+        )
+    };
+}
+const RENAME_IN_LOCKS: &str = rename!("locks");
+const RENAME_IN_FREEZES: &str = rename!("freezes");
+const RENAME_IN_GATES: &str = rename!("gates");
+const RENAME_IN_DEPLOYS: &str = rename!("deploys");
+const RENAME_IN_LANDINGS: &str = rename!("fix_landings");
+
+statements!(
+    FIND_GATE,
+    RAISE_GATE,
+    LIST_LOCKED_BY,
+    RENAME_IN_LOCKS,
+    RENAME_IN_FREEZES,
+    RENAME_IN_GATES,
+    RENAME_IN_DEPLOYS,
+    RENAME_IN_LANDINGS
+);
+
+impl Tx {
+    /// The version of an environment's gate.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn gate_version(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+    ) -> Result<i64, StoreError> {
+        let row: Option<(i64,)> = on!(self, |c| sqlx::query_as(FIND_GATE)
+            .bind(project.0)
+            .bind(environment)
+            .fetch_optional(c))?;
+        Ok(row.map_or(0, |(version,)| version))
+    }
+
+    /// Raises the version of an environment's gate, and holds it until the transaction ends; gives
+    /// the new one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn raise_gate(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+    ) -> Result<i64, StoreError> {
+        let (version,): (i64,) = on!(self, |c| sqlx::query_as(RAISE_GATE)
+            .bind(project.0)
+            .bind(environment)
+            .fetch_one(c))?;
+        Ok(version)
+    }
+
+    /// Raises the versions of the gates of all environments that an issue locks or locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn raise_gates_of(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<(), StoreError> {
+        let rows: Vec<(String,)> = on!(self, |c| sqlx::query_as(LIST_LOCKED_BY)
+            .bind(project.0)
+            .bind(issue.0)
+            .fetch_all(c))?;
+        // Everybody takes gates in this order.
+        let names: BTreeSet<String> = rows.into_iter().map(|(environment,)| environment).collect();
+        for environment in names {
+            self.raise_gate(project, &environment).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets locks, freezes, deploys and gates of environments go on under their new names.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn rename_environments(
+        &mut self,
+        project: ProjectId,
+        renamed: &[(String, String)],
+    ) -> Result<(), StoreError> {
+        if renamed.is_empty() {
+            return Ok(());
+        }
+        // By way of names that nothing has: two may change places.
+        let aside = |name: &str| format!("\u{1}{name}");
+        let away = renamed.iter().map(|(old, _)| (old.clone(), aside(old)));
+        let back = renamed.iter().map(|(old, new)| (aside(old), new.clone()));
+        let steps: Vec<(String, String)> = away.chain(back).collect();
+        for (old, new) in &steps {
+            for text in [
+                RENAME_IN_LOCKS,
+                RENAME_IN_FREEZES,
+                RENAME_IN_GATES,
+                RENAME_IN_DEPLOYS,
+                RENAME_IN_LANDINGS,
+            ] {
+                execute!(self, sqlx::query(text).bind(project.0).bind(old).bind(new))?;
+            }
+        }
+        self.rename_in_freezes(project, renamed).await
+    }
+}
