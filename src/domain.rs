@@ -37,6 +37,7 @@ pub mod remote;
 pub mod repository;
 pub mod sampling;
 pub mod scrub;
+pub mod sighting;
 pub mod stack;
 pub mod submission;
 pub mod tag_counts;

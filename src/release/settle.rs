@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::answers::{Question, answers};
-use super::facts::{DEPLOYS_OF_SETTLING, Facts, Sighting, is_client};
+use super::facts::{DEPLOYS_OF_SETTLING, Facts};
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
 use super::{fixes, landing, rearm, releases};
@@ -12,6 +12,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{ACTOR, Change, Fact, Occurrence, Verdict, settle};
 use crate::domain::project::Project;
+use crate::domain::sighting::{Sighting, is_client};
 use crate::domain::time::Timestamp;
 use crate::journal::note;
 use crate::store::StoreError;
