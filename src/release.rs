@@ -7,6 +7,7 @@ pub mod answers;
 pub mod deploys;
 pub mod facts;
 pub mod fixes;
+pub mod freezes;
 pub mod gate;
 pub mod histories;
 pub mod landing;

@@ -13,13 +13,13 @@ use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError, Code};
 use crate::domain::commit::Sha;
 use crate::domain::deploy::{
-    Deploy, DeployStatus, InvalidDeploy, MOST_CHUNK_BYTES, MOST_OUTPUT_BYTES,
+    Deploy, DeployStatus, InvalidDeploy, MOST_CHUNK_BYTES, MOST_OUTPUT_BYTES, Wish,
 };
 use crate::domain::gate::{BlockerKind, Judgement, Kind};
 use crate::domain::project::{Environment, Project};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
-use crate::release::deploys::{self, DeployError, Over, Wish};
+use crate::release::deploys::{self, DeployError, Over};
 use crate::release::fixes::NamedCommit;
 
 /// A deploy that starts, or one that is over.
@@ -297,8 +297,17 @@ pub(super) async fn show(
     bearer.require_any(&[Scope::Read, Scope::Deploy])?;
     let (project, item) = item_of(&api, &bearer, "deploy", &id).await?;
     let found = api.store.read().await?.find_deploy(item).await?;
-    let deploy = found.ok_or_else(|| missing(&id))?;
-    Ok(HttpResponse::Ok().json(one(&api, &project, deploy).await?))
+    Ok(HttpResponse::Ok().json(changed(&api, &project, &id, found).await?))
+}
+
+/// The answer about a deploy that a request of its own changed.
+async fn changed(
+    api: &Api,
+    project: &Project,
+    id: &str,
+    deploy: Option<Deploy>,
+) -> Result<DeployResponse, ApiError> {
+    one(api, project, deploy.ok_or_else(|| missing(id))?).await
 }
 
 fn missing(id: &str) -> ApiError {
@@ -366,13 +375,12 @@ pub(super) async fn append(
     // A zero byte is nothing that a database keeps in a text.
     let text = text.replace('\0', " ");
     let added = deploys::output(&api.repositories, item, (query.0.offset, &text)).await?;
-    let deploy = added.ok_or_else(|| missing(&id))?;
-    let is_full = deploy.n_output >= MOST_OUTPUT_BYTES;
+    let shown = changed(&api, &project, &id, added).await?;
     let mut answer = HttpResponse::Ok();
-    if is_full {
+    if shown.output_bytes >= MOST_OUTPUT_BYTES {
         answer.insert_header(("Output-Limit", MOST_OUTPUT_BYTES.to_string()));
     }
-    Ok(answer.json(one(&api, &project, deploy).await?))
+    Ok(answer.json(shown))
 }
 
 /// A deploy is still under way.
@@ -388,8 +396,7 @@ pub(super) async fn heartbeat(
     bearer.require(Scope::Deploy)?;
     let (project, item) = item_of(&api, &bearer, "deploy", &id).await?;
     let deploy = deploys::heartbeat(&api.repositories, item).await?;
-    let deploy = deploy.ok_or_else(|| missing(&id))?;
-    Ok(HttpResponse::Ok().json(one(&api, &project, deploy).await?))
+    Ok(HttpResponse::Ok().json(changed(&api, &project, &id, deploy).await?))
 }
 
 /// A deploy is given up: its slot is free.
@@ -405,8 +412,7 @@ pub(super) async fn abandon(
     bearer.require(Scope::Deploy)?;
     let (project, item) = item_of(&api, &bearer, "deploy", &id).await?;
     let deploy = deploys::abandon(&api.repositories, item).await?;
-    let deploy = deploy.ok_or_else(|| missing(&id))?;
-    Ok(HttpResponse::Ok().json(one(&api, &project, deploy).await?))
+    Ok(HttpResponse::Ok().json(changed(&api, &project, &id, deploy).await?))
 }
 
 /// A deploy is over. The same again gives the same answer.
@@ -426,6 +432,5 @@ pub(super) async fn finish(
     let has_succeeded = succeeded(status)?;
     let over = Over { has_succeeded, started_at: None, finished_at, exit_code };
     let deploy = deploys::finish(&api.repositories, &project, item, over).await?;
-    let deploy = deploy.ok_or_else(|| missing(&id))?;
-    Ok(HttpResponse::Ok().json(one(&api, &project, deploy).await?))
+    Ok(HttpResponse::Ok().json(changed(&api, &project, &id, deploy).await?))
 }

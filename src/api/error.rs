@@ -13,6 +13,7 @@ use crate::project::ProjectError;
 use crate::release::announced::AnnounceError;
 use crate::release::deploys::DeployError;
 use crate::release::fixes::FixError;
+use crate::release::freezes::FreezeError;
 use crate::release::locks::LockError;
 use crate::release::repositories::RepositoryError;
 use crate::store::StoreError;
@@ -298,6 +299,15 @@ impl From<LockError> for ApiError {
             LockError::Invalid(invalid) => Self::invalid(invalid),
             LockError::NoIssue(_) => Self::invalid(error),
             LockError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<FreezeError> for ApiError {
+    fn from(error: FreezeError) -> Self {
+        match error {
+            FreezeError::Store(error) => error.into(),
+            invalid => Self::invalid(invalid),
         }
     }
 }

@@ -8,16 +8,14 @@ use utoipa::ToSchema;
 use super::auth::Bearer;
 use super::environments::environment_of;
 use super::extract::{Json, Query};
-use super::page::{Page, PageQuery, page};
+use super::page::{Page, PageQuery};
 use super::{Api, ApiError};
-use crate::domain::freeze::{Freeze, WishedFreeze};
+use crate::domain::freeze::WishedFreeze;
 use crate::domain::id::ProjectItemId;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
+use crate::release::freezes;
 use crate::store::freeze::StoredFreeze;
-
-/// An environment has at most this many freezes.
-const MOST_FREEZES: usize = 50;
 
 /// A freeze.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,16 +53,10 @@ pub(super) async fn list(
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Read)?;
-    let limit = query.0.limit()?;
     let (project, environment) = environment_of(&api, &bearer, &path).await?;
-    let mut tx = api.store.read().await?;
-    let mut freezes = tx.list_freezes(project.id, &environment.name).await?;
-    let position = |cursor: &str| freezes.iter().position(|one| one.id.to_string() == cursor);
-    if let Some(last) = query.0.after(position)? {
-        freezes.drain(..=last);
-    }
+    let freezes = api.store.read().await?.list_freezes(project.id, &environment.name).await?;
     let cursor = |freeze: &StoredFreeze| freeze.id.to_string();
-    Ok(HttpResponse::Ok().json(page(freezes, limit, cursor, FreezeResponse::from)))
+    Ok(HttpResponse::Ok().json(query.0.cut(freezes, cursor, FreezeResponse::from)?))
 }
 
 /// Closes an environment at times: by a schedule, once, or before the deploys of another one.
@@ -79,33 +71,8 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Deploy)?;
     let (project, environment) = environment_of(&api, &bearer, &path).await?;
-    let mut wish = body.0;
-    if let Some(other) = &wish.before_environment {
-        let found = project.environment(other);
-        let found = found.ok_or_else(|| {
-            ApiError::invalid(format!("before_environment: the project has no {other:?}"))
-        })?;
-        if found.name == environment.name {
-            return Err(ApiError::invalid("before_environment must be another environment"));
-        }
-        wish.before_environment = Some(found.name.clone());
-    }
-    let freeze = Freeze::try_from(wish).map_err(ApiError::invalid)?;
-    let new = StoredFreeze {
-        id: ProjectItemId { project: project.id, id: api.clock.id() },
-        environment: environment.name.clone(),
-        freeze,
-        owner: bearer.actor().to_owned(),
-        created_at: api.clock.now(),
-    };
-    let mut tx = api.store.write().await?;
-    tx.raise_gate(project.id, &environment.name).await?;
-    if tx.list_freezes(project.id, &environment.name).await?.len() >= MOST_FREEZES {
-        let detail = format!("an environment has at most {MOST_FREEZES} freezes; remove one");
-        return Err(ApiError::invalid(detail));
-    }
-    tx.insert_freeze(&new).await?;
-    tx.commit().await?;
+    let (wish, owner) = (body.0, bearer.actor());
+    let new = freezes::freeze(&api.repositories, &project, &environment, wish, owner).await?;
     Ok(HttpResponse::Created().json(FreezeResponse::from(new)))
 }
 
@@ -122,11 +89,9 @@ pub(super) async fn remove(
     let (project, environment) = environment_of(&api, &bearer, &(slug, name)).await?;
     let missing = || ApiError::not_found(format!("freeze {id:?}"));
     let item = ProjectItemId::parse(&id).filter(|item| item.project == project.id);
-    let mut tx = api.store.write().await?;
-    if !tx.delete_freeze(item.ok_or_else(missing)?, &environment.name).await? {
+    let item = item.ok_or_else(missing)?;
+    if !freezes::unfreeze(&api.repositories, &environment, item).await? {
         return Err(missing());
     }
-    tx.raise_gate(project.id, &environment.name).await?;
-    tx.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }

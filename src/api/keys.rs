@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::auth::Bearer;
 use super::extract::{Json, Query};
-use super::page::{Page, PageQuery, page};
+use super::page::{Page, PageQuery};
 use super::{Api, ApiError};
 use crate::domain::id::ProjectId;
 use crate::domain::project::ProjectKey;
@@ -122,18 +122,11 @@ pub(super) async fn list(
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Read)?;
-    let limit = query.0.limit()?;
     let mut tx = api.store.read().await?;
     let project = bearer.project(&mut tx, &slug).await?;
-    let mut keys = tx.list_keys(project.id).await?;
-    // A project has a handful of keys: the page is cut here.
-    let position = |cursor: &str| keys.iter().position(|key| key.public_key == cursor);
-    if let Some(last) = query.0.after(position)? {
-        keys.drain(..=last);
-    }
-    let cursor = |key: &ProjectKey| key.public_key.clone();
-    let response = |key| KeyResponse::new(&api, key);
-    Ok(HttpResponse::Ok().json(page(keys, limit, cursor, response)))
+    let keys = tx.list_keys(project.id).await?;
+    let name = |key: &ProjectKey| key.public_key.clone();
+    Ok(HttpResponse::Ok().json(query.0.cut(keys, name, |key| KeyResponse::new(&api, key))?))
 }
 
 /// Makes a key.

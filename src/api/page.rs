@@ -57,6 +57,22 @@ impl PageQuery {
     }
 }
 
+impl PageQuery {
+    /// A page out of all there is, where that is a handful.
+    pub(super) fn cut<T, R>(
+        &self,
+        mut rows: Vec<T>,
+        cursor: impl Fn(&T) -> String,
+        item: impl FnMut(T) -> R,
+    ) -> Result<Page<R>, ApiError> {
+        let limit = self.limit()?;
+        if let Some(last) = self.after(|after| rows.iter().position(|row| cursor(row) == after))? {
+            rows.drain(..=last);
+        }
+        Ok(page(rows, limit, cursor, item))
+    }
+}
+
 /// A page out of what was loaded with one item more than `limit`.
 pub(super) fn page<T, R>(
     mut rows: Vec<T>,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::auth::Bearer;
 use super::extract::{Json, Query};
 use super::keys::project_of;
-use super::page::{Page, PageQuery, page};
+use super::page::{Page, PageQuery};
 use super::{Api, ApiError};
 use crate::domain::commit::Sha;
 use crate::domain::id::ProjectItemId;
@@ -168,17 +168,11 @@ pub(super) async fn list(
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Read)?;
-    let limit = query.0.limit()?;
     let mut tx = api.store.read().await?;
     let project = bearer.project(&mut tx, &slug).await?;
-    let mut repositories = tx.list_repositories(project.id).await?;
-    // A project has a handful of them: the page is cut here.
-    let position = |cursor: &str| repositories.iter().position(|one| one.name == cursor);
-    if let Some(last) = query.0.after(position)? {
-        repositories.drain(..=last);
-    }
-    let cursor = |repository: &Repository| repository.name.clone();
-    Ok(HttpResponse::Ok().json(page(repositories, limit, cursor, RepositoryResponse::from)))
+    let repositories = tx.list_repositories(project.id).await?;
+    let name = |repository: &Repository| repository.name.clone();
+    Ok(HttpResponse::Ok().json(query.0.cut(repositories, name, RepositoryResponse::from)?))
 }
 
 /// Adds a repository. It is fetched for the first time when somebody asks.

@@ -1,5 +1,6 @@
 //! A run that puts a commit on an environment.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,11 +11,11 @@ use super::id::ProjectItemId;
 use super::repository::RepositoryId;
 use super::time::Timestamp;
 
-/// How long a deploy may be silent, if nobody says otherwise.
-pub const LEASE: Duration = Duration::from_mins(10);
+/// How long a deploy may be silent, in seconds, if nobody says otherwise.
+pub const LEASE_SECONDS: u32 = 600;
 
 /// The least and the most such time, in seconds.
-pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 60..=86_400;
+pub const LEASES_SECONDS: RangeInclusive<u32> = 60..=86_400;
 
 /// Of the output of a deploy so much is kept, in bytes.
 pub const MOST_OUTPUT_BYTES: u64 = 16 * 1024 * 1024;
@@ -70,7 +71,6 @@ pub struct Outcome {
     /// Ids of locks it released.
     pub released_locks: Vec<String>,
     /// Short ids of issues whose fixes it took back.
-    #[serde(default)]
     pub taken_back: Vec<String>,
 }
 
@@ -140,6 +140,44 @@ impl Deploy {
     #[must_use]
     pub fn is_holding(&self, now: Timestamp) -> bool {
         self.status == DeployStatus::Running && self.lease_until.is_none_or(|until| until > now)
+    }
+}
+
+/// What a client says of its deploy.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The release it is called.
+    pub version: Option<String>,
+    /// Where there is more about it.
+    pub url: Option<String>,
+    /// Who runs it.
+    pub by: Option<String>,
+    /// How long it may be silent, in seconds.
+    pub lease_seconds: Option<u32>,
+    /// Why the gate is overridden.
+    pub override_reason: Option<String>,
+}
+
+impl Wish {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// [`InvalidDeploy`] names what is wrong.
+    pub fn check(&self) -> Result<(), InvalidDeploy> {
+        let is_text = |text: &str, most| (1..=most).contains(&text.trim().chars().count());
+        for (name, text) in [("version", &self.version), ("url", &self.url), ("by", &self.by)] {
+            if text.as_deref().is_some_and(|text| !is_text(text, MOST_TEXT_CHARS)) {
+                return Err(InvalidDeploy::Text(name));
+            }
+        }
+        if self.lease_seconds.is_some_and(|seconds| !LEASES_SECONDS.contains(&seconds)) {
+            return Err(InvalidDeploy::Lease);
+        }
+        let reason = self.override_reason.as_deref();
+        if reason.is_some_and(|reason| !is_text(reason, MOST_REASON_CHARS)) {
+            return Err(InvalidDeploy::Override);
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::commit::Sha;
 use super::containment::Containment;
+use super::deploy::Deploy;
 use super::id::IssueId;
 use super::repository::RepositoryId;
 use super::time::Timestamp;
@@ -152,6 +153,48 @@ pub struct Fix {
 }
 
 impl Fix {
+    /// Whether a deploy that has it tells anything: where a release that has it showed the error, only a
+    /// deploy after it was named does.
+    #[must_use]
+    pub fn is_told_by(&self, deploy: &Deploy) -> bool {
+        self.problem != Some(Problem::SeenInRelease) || deploy.started_at > self.at
+    }
+
+    /// Whether a candidate that has it may pass a lock: where a release that has it showed the error,
+    /// only in the first environment, where nothing can be proven before it is deployed.
+    #[must_use]
+    pub fn may_pass(&self, is_first_environment: bool) -> bool {
+        self.problem != Some(Problem::SeenInRelease) || is_first_environment
+    }
+
+    /// Its commits once another one says that it fixes the same; `None` when that is part of it
+    /// already.
+    ///
+    /// Where none of them is on a branch that counts, they were squashed into it, and it stands for the
+    /// first of its repository from now on. Else it comes later, and replaces them.
+    #[must_use]
+    pub fn joined(
+        &self,
+        own: &FixCommit,
+        is_on_branch: impl Fn(&FixCommit) -> bool,
+    ) -> Option<Vec<FixCommit>> {
+        let is_own = |one: &FixCommit| one.sha == own.sha || one.alternatives.contains(&own.sha);
+        if self.commits.iter().any(is_own) {
+            return None;
+        }
+        if self.commits.iter().any(is_on_branch) {
+            return Some(vec![own.clone()]);
+        }
+        let of_same = |one: &&mut FixCommit| {
+            one.repository.is_none_or(|repository| Some(repository) == own.repository)
+        };
+        let mut commits = self.commits.clone();
+        let Some(first) = commits.iter_mut().find(of_same) else { return Some(vec![own.clone()]) };
+        first.repository = own.repository;
+        first.alternatives.push(own.sha);
+        Some(commits)
+    }
+
     /// Its commits, shortened, for people.
     #[must_use]
     pub fn short(&self) -> String {
@@ -313,6 +356,47 @@ mod tests {
         ]);
         assert_eq!(all, answer(2, Containment::Absent));
         assert!(!Answer::of_all([]).is_final());
+    }
+
+    fn commit(repository: Option<u128>, byte: u8) -> FixCommit {
+        let repository = repository.map(|number| RepositoryId(Uuid::from_u128(number)));
+        FixCommit { repository, sha: Sha([byte; 20]), alternatives: Vec::new() }
+    }
+
+    fn fix(commits: &[FixCommit]) -> Fix {
+        Fix {
+            id: FixId(Uuid::nil()),
+            issue: IssueId(Uuid::nil()),
+            commits: commits.to_vec(),
+            by: "ann".to_owned(),
+            at: Timestamp::from_micros(0),
+            source: Source::Cli,
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn a_commit_on_a_branch_stands_for_those_that_were_squashed_into_it() {
+        let (own, never) = (commit(Some(1), 9), |_: &FixCommit| false);
+        let squashed = FixCommit { alternatives: vec![own.sha], ..commit(Some(1), 5) };
+        for first in [commit(Some(1), 5), commit(None, 5)] {
+            let joined = fix(&[first, commit(Some(1), 6)]).joined(&own, never);
+            assert_eq!(joined, Some(vec![squashed.clone(), commit(Some(1), 6)]));
+        }
+        // What is on a branch itself was not squashed; and another repository's is another fix.
+        assert_eq!(fix(&[commit(Some(1), 5)]).joined(&own, |_| true), Some(vec![own.clone()]));
+        assert_eq!(fix(&[commit(Some(2), 5)]).joined(&own, never), Some(vec![own.clone()]));
+        // The same again says nothing new.
+        for known in [own.clone(), squashed] {
+            assert_eq!(fix(&[known]).joined(&own, never), None);
+        }
+    }
+
+    #[test]
+    fn where_a_release_with_the_fix_showed_the_error_only_what_comes_later_tells() {
+        let doubtful = Fix { problem: Some(Problem::SeenInRelease), ..fix(&[commit(None, 5)]) };
+        assert!(doubtful.may_pass(true) && !doubtful.may_pass(false));
+        assert!(fix(&[]).may_pass(false));
     }
 
     #[test]

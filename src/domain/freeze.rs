@@ -28,8 +28,8 @@ pub use cron::{InvalidCron, MOST_CRON_BYTES};
 use recurring::Recurring;
 use span::{Run, Span};
 pub use wish::{
-    DEPLOY_MINUTES, InvalidFreeze, MOST_DEPLOY_MINUTES, MOST_DEPLOYS_A_DAY, MOST_MINUTES,
-    MOST_NAME_CHARS, SKIP_AFTER_MINUTES, WishedFreeze,
+    DEPLOY_MINUTES, InvalidFreeze, MOST_DEPLOY_MINUTES, MOST_DEPLOYS_A_DAY, MOST_FREEZES,
+    MOST_MINUTES, MOST_NAME_CHARS, SKIP_AFTER_MINUTES, WishedFreeze,
 };
 
 /// A rule that closes an environment at times. It reads and writes itself as [`WishedFreeze`].

@@ -10,8 +10,8 @@ use super::landing;
 use super::repositories::{Repositories, RepositoryError};
 use crate::domain::commit::Sha;
 use crate::domain::deploy::{
-    Deploy, DeployStatus, InvalidDeploy, LEASE, LEASE_SECONDS, MOST_OUTPUT_BYTES,
-    MOST_REASON_CHARS, MOST_TEXT_CHARS, Outcome, ended_at, times,
+    Deploy, DeployStatus, InvalidDeploy, LEASE_SECONDS, MOST_OUTPUT_BYTES, Outcome, Wish, ended_at,
+    times,
 };
 use crate::domain::gate::Kind;
 use crate::domain::id::{ProjectId, ProjectItemId};
@@ -31,21 +31,6 @@ const SETTLE_AFTER: Duration = Duration::from_secs(30);
 
 /// So many locks are told of a deploy that passed them.
 const MOST_TOLD: i64 = 100;
-
-/// What a client says of its deploy.
-#[derive(Debug, Clone, Default)]
-pub struct Wish {
-    /// The release it is called.
-    pub version: Option<String>,
-    /// Where there is more about it.
-    pub url: Option<String>,
-    /// Who runs it.
-    pub by: Option<String>,
-    /// How long it may be silent, in seconds.
-    pub lease_seconds: Option<u32>,
-    /// Why the gate is overridden.
-    pub override_reason: Option<String>,
-}
 
 /// A deploy that is over.
 #[derive(Debug, Clone, Copy)]
@@ -105,23 +90,6 @@ fn refusal(answered: &Answered) -> String {
     format!("{verdict}: {}{more}", reasons.join("; "))
 }
 
-fn check(wish: &Wish) -> Result<(), InvalidDeploy> {
-    let is_text = |text: &str, most| (1..=most).contains(&text.trim().chars().count());
-    for (name, text) in [("version", &wish.version), ("url", &wish.url), ("by", &wish.by)] {
-        if text.as_deref().is_some_and(|text| !is_text(text, MOST_TEXT_CHARS)) {
-            return Err(InvalidDeploy::Text(name));
-        }
-    }
-    if wish.lease_seconds.is_some_and(|seconds| !LEASE_SECONDS.contains(&seconds)) {
-        return Err(InvalidDeploy::Lease);
-    }
-    let reason = wish.override_reason.as_deref();
-    if reason.is_some_and(|reason| !is_text(reason, MOST_REASON_CHARS)) {
-        return Err(InvalidDeploy::Override);
-    }
-    Ok(())
-}
-
 /// The environments whose gates change with a deploy: its own, and those with freezes that wait for
 /// it. In the order in which everybody takes them.
 async fn gates(
@@ -157,7 +125,7 @@ pub async fn start(
     wish: Wish,
     actor: &str,
 ) -> Result<Deploy, DeployError> {
-    check(&wish)?;
+    wish.check()?;
     let mut last = None;
     for _ in 0..MOST_JUDGEMENTS {
         let answered = ask(repositories, asked).await?;
@@ -197,7 +165,7 @@ async fn take(
         }
         tx.lose_deploy(running.id, now).await?;
     }
-    let lease_seconds = wish.lease_seconds.unwrap_or(u32::try_from(LEASE.as_secs()).unwrap_or(600));
+    let lease_seconds = wish.lease_seconds.unwrap_or(LEASE_SECONDS);
     let deploy = Deploy {
         id: ProjectItemId { project, id: repositories.clock().id() },
         number: tx.take_deploy_number(project).await?,
@@ -266,7 +234,7 @@ pub async fn record(
     over: Over,
     actor: &str,
 ) -> Result<Deploy, DeployError> {
-    check(&wish)?;
+    wish.check()?;
     let now = repositories.now();
     let (started_at, finished_at) = times(over.started_at, over.finished_at, now)?;
     let mut histories = Histories::load(repositories, project.id).await?;

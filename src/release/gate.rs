@@ -11,7 +11,7 @@ use super::repositories::Repositories;
 use crate::domain::build::Build;
 use crate::domain::commit::Sha;
 use crate::domain::containment::Containment;
-use crate::domain::fix::{Answer, FixId, FixState, Problem};
+use crate::domain::fix::{Answer, FixId, FixState};
 use crate::domain::freeze::next_change_at;
 use crate::domain::gate::{
     Candidate, Facts, FixFacts, Frozen, Judgement, Kind as Verdict, LockFacts, LockedIssue,
@@ -249,7 +249,6 @@ async fn lock_facts(
     let questions: Vec<Question> =
         fixes.values().map(|current| Question::of(&current.fix, Kind::Fix)).collect();
     let said = answers(repositories, histories, asked.project.id, build, &questions).await?;
-    // In the first environment nothing can be proven before it is deployed there.
     let is_first = asked.project.environments.first() == Some(asked.environment);
     let mut n_hints = 0;
     let mut facts = Vec::new();
@@ -267,7 +266,7 @@ async fn lock_facts(
                     state: current.state,
                     commits: current.fix.commits.iter().map(|commit| commit.sha).collect(),
                     problem: current.fix.problem,
-                    is_proven: is_first || current.fix.problem != Some(Problem::SeenInRelease),
+                    is_proven: current.fix.may_pass(is_first),
                     answer,
                     ahead,
                 })

@@ -143,11 +143,7 @@ async fn land(
 ) -> Result<Done, RepositoryError> {
     let mut done = Done { is_all: true, ..Done::default() };
     let Some(last) = &deployed.last else { return Ok(done) };
-    let counts = |one: &Current| {
-        let is_proven =
-            one.fix.problem != Some(Problem::SeenInRelease) || last.started_at > one.fix.at;
-        one.state != FixState::Failed && is_proven
-    };
+    let counts = |one: &Current| one.state != FixState::Failed && one.fix.is_told_by(last);
     let fixes: Vec<Current> = fixes.into_iter().filter(counts).collect();
     if fixes.is_empty() {
         return Ok(done);

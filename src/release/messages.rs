@@ -14,7 +14,6 @@ use crate::domain::lifecycle::{Change, Status};
 use crate::domain::project::Project;
 use crate::domain::repository::Repository;
 use crate::journal::note;
-use crate::store::fix::Current;
 use crate::store::{StoreError, Tx};
 
 /// The actor of what commits say.
@@ -110,9 +109,15 @@ async fn fixes(
         return Ok(());
     }
     let own = FixCommit { repository: Some(repository.id), sha, alternatives: Vec::new() };
+    let is_on_branch = |one: &FixCommit| {
+        one.repository.is_some_and(|repository| {
+            let place = histories.place(repository, &one.sha);
+            place.is_some_and(|place| histories.branch_of(repository, place).is_some())
+        })
+    };
     let standing = current.filter(|current| current.state == FixState::Standing);
     let commits = match standing {
-        Some(current) => match joined(histories, current, &own) {
+        Some(current) => match current.fix.joined(&own, is_on_branch) {
             Some(commits) => commits,
             None => return Ok(()),
         },
@@ -130,32 +135,4 @@ async fn find(tx: &mut Tx, project: &Project, id: &ShortId) -> Result<Option<Iss
         None => Ok(Some(issue)),
         Some(survivor) => tx.find_issue_by_id(project, survivor).await,
     }
-}
-
-/// The commits of the fix once this one is known; `None` when it is part of it already.
-///
-/// Where the fix is on no branch that counts, it was squashed into this one, which stands for it from
-/// now on. Else this one comes later, and replaces it.
-fn joined(histories: &Histories, current: Current, own: &FixCommit) -> Option<Vec<FixCommit>> {
-    let mut commits = current.fix.commits;
-    let is_own = |one: &FixCommit| one.sha == own.sha || one.alternatives.contains(&own.sha);
-    if commits.iter().any(is_own) {
-        return None;
-    }
-    let is_on_branch = |one: &FixCommit| {
-        one.repository.is_some_and(|repository| {
-            let place = histories.place(repository, &one.sha);
-            place.is_some_and(|place| histories.branch_of(repository, place).is_some())
-        })
-    };
-    if commits.iter().any(is_on_branch) {
-        return Some(vec![own.clone()]);
-    }
-    let of_same = |one: &&mut FixCommit| {
-        one.repository.is_none_or(|repository| Some(repository) == own.repository)
-    };
-    let Some(first) = commits.iter_mut().find(of_same) else { return Some(vec![own.clone()]) };
-    first.repository = own.repository;
-    first.alternatives.push(own.sha);
-    Some(commits)
 }

@@ -13,6 +13,9 @@ use super::span::Span;
 use super::{Freeze, Window};
 use crate::domain::time::Timestamp;
 
+/// An environment has at most this many freezes.
+pub const MOST_FREEZES: usize = 50;
+
 /// The longest name, in characters.
 pub const MOST_NAME_CHARS: usize = 100;
 

@@ -18,13 +18,10 @@ pub enum Change {
         /// Its release.
         release: Option<String>,
         /// Whether its key is to be believed; a browser's is public.
-        #[serde(default = "yes")]
         trusted: bool,
         /// The fix that did not help.
-        #[serde(default)]
         fix: Option<FixId>,
         /// Why it should not have happened.
-        #[serde(default)]
         reason: String,
     },
     /// It had come back by the word of untrusted keys alone, and now a trusted one says so too.
@@ -198,10 +195,6 @@ impl Join {
             Self::TruncatedStack => "truncated stack",
         }
     }
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// What ended a mute.
