@@ -12,6 +12,7 @@
 
 pub mod build;
 pub mod commit;
+pub mod commit_field;
 pub mod containment;
 pub mod deploy;
 pub mod effect;

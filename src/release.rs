@@ -4,6 +4,7 @@
 
 pub mod announced;
 pub mod answers;
+pub mod branches;
 pub mod deploys;
 pub mod facts;
 pub mod fixes;

@@ -147,6 +147,7 @@ CREATE TABLE events (
     verdict TEXT NOT NULL,
     reason TEXT NOT NULL,
     is_trusted BOOLEAN NOT NULL,
+    is_client BOOLEAN NOT NULL,
     body BYTEA,
     PRIMARY KEY (project_id, id)
 );
@@ -249,12 +250,11 @@ CREATE TABLE submitted_commits (
     PRIMARY KEY (project_id, repository_id, sha)
 );
 
--- What a release is: its commits by repository, as JSON, and what such a build is found by.
+-- What a release is: its commits by repository, as JSON.
 CREATE TABLE releases (
     project_id BIGINT NOT NULL,
     version TEXT NOT NULL,
     commits TEXT,
-    build BYTEA,
     rule TEXT,
     is_ambiguous BOOLEAN NOT NULL,
     bound_by TEXT,

@@ -147,6 +147,7 @@ CREATE TABLE events (
     verdict TEXT NOT NULL,
     reason TEXT NOT NULL,
     is_trusted INTEGER NOT NULL,
+    is_client INTEGER NOT NULL,
     body BLOB,
     PRIMARY KEY (project_id, id)
 ) STRICT;
@@ -249,12 +250,11 @@ CREATE TABLE submitted_commits (
     PRIMARY KEY (project_id, repository_id, sha)
 ) STRICT;
 
--- What a release is: its commits by repository, as JSON, and what such a build is found by.
+-- What a release is: its commits by repository, as JSON.
 CREATE TABLE releases (
     project_id INTEGER NOT NULL,
     version TEXT NOT NULL,
     commits TEXT,
-    build BLOB,
     rule TEXT,
     is_ambiguous INTEGER NOT NULL,
     bound_by TEXT,

@@ -17,7 +17,7 @@ use crate::domain::lifecycle::Status;
 use crate::domain::project::Project;
 use crate::domain::repository::RepositoryId;
 use crate::domain::time::Timestamp;
-use crate::release::landing::reverted_on;
+use crate::release::branches::{Doubt, doubt};
 use crate::store::Tx;
 use crate::store::event::StoredHash;
 use crate::store::fix::{Current, Landed};
@@ -208,15 +208,17 @@ impl IssueResponse {
         let names =
             if current.is_some() { names(&mut tx, project).await? } else { BTreeMap::new() };
         drop(tx);
-        let reverted = match &current {
-            Some(current) => reverted_on(&api.repositories, project, current).await?,
-            None => None,
+        let is_deployed = !landed.is_empty();
+        let doubt = match &current {
+            Some(current) => doubt(&api.repositories, project, current, is_deployed).await?,
+            None => Doubt::default(),
         };
         let facts = Facts {
             fix: current.as_ref().map(|current| (&current.fix, current.state)),
-            is_deployed: !landed.is_empty(),
+            is_deployed,
             unsettled: &unsettled,
-            reverted_on: reverted.as_ref().map(|(branch, by)| (branch.as_str(), by.as_str())),
+            reverted_on: doubt.reverted_on.as_ref().map(|(branch, by)| (&**branch, &**by)),
+            has_vanished: doubt.has_vanished,
         };
         let flags = flags(&issue, &facts, api.clock.now());
         let fix = current.map(|current| FixResponse::new(project, &current, landed, &names));

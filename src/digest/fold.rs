@@ -12,6 +12,7 @@ use crate::domain::id::{EventId, IssueId};
 use crate::domain::issue::handled_of_both;
 use crate::domain::lifecycle::{Change, Fact, Occurrence, Verdict, observe};
 use crate::domain::project::Project;
+use crate::domain::sighting::is_client;
 use crate::domain::tag_counts::TagCounts;
 use crate::domain::time::Timestamp;
 use crate::release::facts::Facts as Builds;
@@ -177,6 +178,7 @@ fn fold_issue(
             verdict: judged.verdict,
             reason: judged.reason,
             is_trusted: report.meta.is_trusted,
+            is_client: is_client(&report.platform),
             body: report.body.clone(),
         })
         .collect();

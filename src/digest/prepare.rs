@@ -211,6 +211,12 @@ fn read(meta: &ReportMeta, payload: &[u8], desk: &mut Desk<'_>) -> Result<Read, 
     // Before anything looks at the event: what is secret is in no title, hash or row.
     let mut scrubbing = desk.rules.scrubber(meta.project_id).begin();
     scrubbing.outline(&mut outline.event);
+    let field = desk.rules.commit_field(meta.project_id);
+    let (in_details, in_outline) =
+        (field.filter(|field| field.is_detail()), field.filter(|field| !field.is_detail()));
+    if let Some(field) = in_outline {
+        field.carry(&mut outline.event);
+    }
     let event = &outline.event;
     let groupings = desk.rules.groupings(meta.project_id);
     let fingerprint = fingerprint::fingerprint(event, &groupings.current);
@@ -219,11 +225,18 @@ fn read(meta: &ReportMeta, payload: &[u8], desk: &mut Desk<'_>) -> Result<Read, 
     let previous = groupings.previous_at(meta.received_at);
     let previous = previous.map(|before| fingerprint::fingerprint(event, before).hash);
     let is_known = desk.bodies.knows((project, fingerprint.hash));
-    if !desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at) {
+    let is_kept = desk.bodies.keeps((project, fingerprint.hash), place, meta.received_at);
+    if !is_kept && in_details.is_none() {
         return Ok(Read { event: outline.event, fingerprint, study: None, previous, body: None });
     }
     let mut event = outline.into_whole();
     scrubbing.details(&mut event);
+    if let Some(field) = in_details {
+        field.carry(&mut event);
+    }
+    if !is_kept {
+        return Ok(Read { event, fingerprint, study: None, previous, body: None });
+    }
     let study = (!is_known).then(|| Box::new(Study::of(&event, groupings)));
     let body = desk.encode(project, &event);
     let body = body.map_err(|cause| format!("the event cannot be stored: {cause}"))?;

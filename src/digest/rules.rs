@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
+use crate::domain::commit_field::CommitField;
 use crate::domain::fingerprint::settings::Groupings;
 use crate::domain::id::ProjectId;
 use crate::domain::scrub::Scrubber;
@@ -15,6 +16,7 @@ use crate::store::{Store, StoreError, Tx};
 pub struct Rules {
     usual: Arc<Own>,
     own: Arc<BTreeMap<ProjectId, Arc<Own>>>,
+    commit_fields: Arc<BTreeMap<ProjectId, CommitField>>,
 }
 
 /// The rules of a project.
@@ -71,6 +73,9 @@ impl Rules {
     /// [`StoreError`] of the database.
     pub async fn refreshed(&self, store: &Store) -> Result<Self, StoreError> {
         let mut tx = store.read().await?;
+        let fields = tx.list_commit_fields().await?.into_iter();
+        let fields = fields.filter_map(|(id, settings)| Some((id, settings.commit_field?)));
+        let commit_fields: Arc<BTreeMap<_, _>> = Arc::new(fields.collect());
         let versions = tx.list_rule_versions().await?;
         let known = |project: ProjectId, version: i64| {
             self.own.get(&project).filter(|own| own.version == version)
@@ -78,7 +83,7 @@ impl Rules {
         let is_same = versions.len() == self.own.len()
             && versions.iter().all(|(project, version, _)| known(*project, *version).is_some());
         if is_same {
-            return Ok(self.clone());
+            return Ok(Self { commit_fields, ..self.clone() });
         }
         let mut own = BTreeMap::new();
         for (project, version, changed_at) in versions {
@@ -88,7 +93,7 @@ impl Rules {
             };
             own.insert(project, rules);
         }
-        Ok(Self { usual: Arc::clone(&self.usual), own: Arc::new(own) })
+        Ok(Self { usual: Arc::clone(&self.usual), own: Arc::new(own), commit_fields })
     }
 
     /// As the store has them for one project; others are not looked at.
@@ -98,8 +103,11 @@ impl Rules {
     pub async fn for_project(store: &Store, project: ProjectId) -> Result<Self, StoreError> {
         let mut tx = store.read().await?;
         let own = Own::load(&mut tx, project, (0, Timestamp::from_micros(0))).await?;
-        let own = BTreeMap::from([(project, Arc::new(own))]);
-        Ok(Self { usual: Arc::default(), own: Arc::new(own) })
+        let found = tx.find_project_by_id(project).await?;
+        let field = found.and_then(|found| found.settings.commit_field);
+        let commit_fields = Arc::new(field.map(|field| (project, field)).into_iter().collect());
+        let own = Arc::new(BTreeMap::from([(project, Arc::new(own))]));
+        Ok(Self { own, commit_fields, ..Self::default() })
     }
 
     fn of(&self, project: ProjectId) -> &Own {
@@ -111,6 +119,12 @@ impl Rules {
     #[must_use]
     pub fn scrub_rules_changed_at(&self, project: ProjectId) -> Timestamp {
         self.of(project).scrub_rules_changed_at
+    }
+
+    /// The field of a project's events that carries the commit they were built from.
+    #[must_use]
+    pub fn commit_field(&self, project: ProjectId) -> Option<&CommitField> {
+        self.commit_fields.get(&project)
     }
 
     /// The scrubber of a project.

@@ -33,6 +33,8 @@ pub enum FlagKind {
     FixConflicted,
     /// A branch that counts takes the fix back; what is deployed does not yet.
     RevertedOnBranch,
+    /// No branch that counts has the fix any more.
+    FixVanished,
     /// Many events wait for what their releases are.
     ManyUndetermined,
     /// Nobody knows what releases are that report it.
@@ -61,6 +63,8 @@ pub struct Facts<'a> {
     pub unsettled: &'a [(String, Timestamp)],
     /// The commit that takes the fix back on a branch that counts, and that branch.
     pub reverted_on: Option<(&'a str, &'a str)>,
+    /// Whether the fix was on branches and is on none that counts any more.
+    pub has_vanished: bool,
 }
 
 /// What a person should look at about an issue.
@@ -97,6 +101,12 @@ pub fn flags(issue: &Issue, facts: &Facts<'_>, now: Timestamp) -> Vec<Flag> {
         if let Some((branch, by)) = facts.reverted_on {
             let detail = format!("{by} on {branch} takes {short} back");
             add(FlagKind::RevertedOnBranch, detail);
+        }
+        if facts.has_vanished {
+            let detail = format!(
+                "no branch that counts has {short} any more: the next release will not have it"
+            );
+            add(FlagKind::FixVanished, detail);
         }
     }
     let named: Vec<&(String, Timestamp)> =

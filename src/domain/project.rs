@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::commit_field::CommitField;
 use super::id::ProjectId;
 use super::origin::{InvalidOrigin, check_origin};
 use super::rate::{InvalidLimit, RateLimit, check_quota};
@@ -161,6 +162,9 @@ pub struct Settings {
     /// Of so many events of an issue the body is kept; of the others only what the lists show. 200
     /// by default.
     pub most_bodies_per_issue: u32,
+    /// The tag or context field of events that carries the commit they were built from; none by
+    /// default.
+    pub commit_field: Option<CommitField>,
 }
 
 impl Default for Settings {
@@ -177,6 +181,7 @@ impl Default for Settings {
             retention_days: 90,
             most_events: None,
             most_bodies_per_issue: 200,
+            commit_field: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::commit::{Sha, ShaPrefix};
+use super::commit_field::carried;
 use super::repository::RepositoryId;
 
 /// Why a release is this commit.
@@ -90,23 +91,32 @@ pub fn resolve(version: &str, repositories: &impl Repositories) -> Option<Bindin
     let bound = |found: Vec<(RepositoryId, Sha)>, rule| {
         Some(Binding { commits: found.into_iter().collect(), rule })
     };
+    // What an event carries on purpose comes before what a name looks like.
+    if let Some(prefix) = carried(version) {
+        return bound(named(prefix, repositories)?, Rule::Field);
+    }
     let whole = parts(version).find_map(|part| part.parse::<Sha>().ok());
     if let Some(sha) = whole {
-        let found = repositories.commits(sha.into());
-        // It may come with the next push; where it belongs is clear when there is one place only.
-        let expected = || repositories.only().map(|only| vec![(only, sha)]);
-        let found = if found.is_empty() { expected()? } else { found };
-        return bound(found, Rule::Sha);
+        return bound(named(sha.into(), repositories)?, Rule::Sha);
     }
     let short = parts(version).filter(|part| part.contains(|one: char| one.is_ascii_alphabetic()));
-    for prefix in short.filter_map(|part| part.parse::<ShaPrefix>().ok()) {
-        let found = repositories.commits(prefix);
-        if found.len() == 1 {
-            return bound(found, Rule::ShortSha);
-        }
+    let mut found = short.filter_map(|part| named(part.parse().ok()?, repositories));
+    if let Some(found) = found.next() {
+        return bound(found, Rule::ShortSha);
     }
     let tagged = tags(version).map(|name| repositories.tag(&name)).find(|found| !found.is_empty());
     bound(tagged?, Rule::Tag)
+}
+
+/// Where the commit is that is called so; `None` when nobody can tell which that is.
+fn named(prefix: ShaPrefix, repositories: &impl Repositories) -> Option<Vec<(RepositoryId, Sha)>> {
+    let found = repositories.commits(prefix);
+    match prefix.whole() {
+        // It may come with the next push; where it belongs is clear when there is one place only.
+        Some(sha) if found.is_empty() => repositories.only().map(|only| vec![(only, sha)]),
+        Some(_) => Some(found),
+        None => (found.len() == 1).then_some(found),
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +193,10 @@ mod tests {
             ("web@1.4.2".to_owned(), tag.clone()),
             ("@shop/web@v1.4.2".to_owned(), tag),
             ("web@2".to_owned(), Some((vec![sha(OTHER)], Rule::Tag))),
+            (format!("web@1.4.2+commit.{FIX}"), Some((vec![sha(FIX)], Rule::Field))),
+            ("commit.20261122".to_owned(), Some((vec![sha(OTHER)], Rule::Field))),
+            // The field is believed, not the name around it.
+            (format!("{FIX}+commit.0000000"), None),
             // A date is no commit, whatever a commit may be called.
             ("20261122".to_owned(), None),
             // No commit begins so, but a tag is called so.

@@ -369,10 +369,9 @@ pub async fn abandon(
 ///
 /// # Errors
 /// [`StoreError`] of the database.
-pub async fn lose_silent(repositories: &Repositories) -> Result<usize, StoreError> {
+pub async fn lose_silent(repositories: &Repositories) -> Result<(), StoreError> {
     let now = repositories.now();
     let silent = repositories.store().read().await?.list_lost_deploys(now).await?;
-    let n_silent = silent.len();
     for deploy in silent {
         let mut tx = repositories.store().write().await?;
         // As it is now: it may have been heard of.
@@ -385,7 +384,7 @@ pub async fn lose_silent(repositories: &Repositories) -> Result<usize, StoreErro
             tx.commit().await?;
         }
     }
-    Ok(n_silent)
+    Ok(())
 }
 
 /// Renews the lease of a deploy.

@@ -158,6 +158,17 @@ impl Histories {
         found
     }
 
+    /// Whether any branch has a commit, tracked or not.
+    #[must_use]
+    pub fn is_on_branch(&self, repository: RepositoryId, place: Place) -> bool {
+        self.snapshots.get(&repository).is_some_and(|snapshot| {
+            let history = &snapshot.commits.history;
+            let tips: Vec<Place> =
+                snapshot.branches.values().filter_map(|sha| history.find(sha)).collect();
+            history.ancestors(&tips).has(place)
+        })
+    }
+
     /// The first tracked branch that has a commit.
     #[must_use]
     pub fn branch_of(&self, repository: RepositoryId, place: Place) -> Option<(&str, Place)> {

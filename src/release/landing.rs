@@ -338,36 +338,3 @@ impl Site<'_> {
         note(tx, repositories.clock(), self.project.id, fix.issue, change, ACTOR).await
     }
 }
-
-/// The first branch that counts, and the commit on it, if that takes a standing fix back.
-///
-/// # Errors
-/// [`RepositoryError`].
-pub async fn reverted_on(
-    repositories: &Repositories,
-    project: &Project,
-    current: &Current,
-) -> Result<Option<(String, String)>, RepositoryError> {
-    if current.state != FixState::Standing {
-        return Ok(None);
-    }
-    let histories = Histories::load(repositories, project.id).await?;
-    let question = [Question::of(&current.fix, Kind::Fix)];
-    for commit in &current.fix.commits {
-        let Some(id) = commit.repository else { continue };
-        let repository = histories.repositories.iter().find(|one| one.id == id);
-        let (Some(repository), Some(snapshot)) = (repository, histories.snapshot(id)) else {
-            continue;
-        };
-        let names = snapshot.branches.keys().map(String::as_str);
-        let Some(branch) = repository.branches.first(names) else { continue };
-        let Some(tip) = snapshot.branches.get(branch) else { continue };
-        let build = Build::default().with(id, *tip);
-        let said = answers(repositories, &histories, project.id, &build, &question).await?;
-        let answer = said.get(&current.fix.id);
-        if let Some(Containment::Reverted { by, .. }) = answer.map(|answer| &answer.containment) {
-            return Ok(Some((branch.to_owned(), by.short())));
-        }
-    }
-    Ok(None)
-}

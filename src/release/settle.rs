@@ -12,7 +12,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{ACTOR, Change, Fact, Occurrence, Verdict, settle};
 use crate::domain::project::Project;
-use crate::domain::sighting::{Sighting, is_client};
+use crate::domain::sighting::Sighting;
 use crate::domain::time::Timestamp;
 use crate::journal::note;
 use crate::store::StoreError;
@@ -31,12 +31,11 @@ const MOST_FIX_PAUSE: Duration = Duration::from_hours(1);
 /// What waits for less than this lets repositories be fetched.
 const FETCHES_FOR: Duration = Duration::from_mins(2);
 
-/// Sees to all that is due: deploys, fixes that were named, undetermined events. Says how much it did.
-/// What fails is tried later, and holds up nothing else.
+/// Sees to all that is due: deploys, fixes that were named, undetermined events. What fails is tried later, and holds up nothing else.
 ///
 /// # Errors
 /// [`StoreError`]: the store does not answer.
-pub async fn settle_due(repositories: &Repositories) -> Result<usize, StoreError> {
+pub async fn settle_due(repositories: &Repositories) -> Result<(), StoreError> {
     let now = repositories.now();
     let (deploys, fixes, unsettled) = {
         let mut tx = repositories.store().read().await?;
@@ -44,7 +43,7 @@ pub async fn settle_due(repositories: &Repositories) -> Result<usize, StoreError
         (deploys, tx.list_fixes_to_look_at(now).await?, tx.list_unsettled(now).await?)
     };
     if deploys.is_empty() && fixes.is_empty() && unsettled.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     // First it is said when to try again: what becomes known from now on brings that forward.
     let later =
@@ -72,28 +71,24 @@ pub async fn settle_due(repositories: &Repositories) -> Result<usize, StoreError
         }
         tx.commit().await?;
     }
-    let mut n_done = 0;
     for deploy in deploys {
         let Some(project) = find_project(repositories, deploy.id.project).await? else { continue };
-        match landing::settle_deploy(repositories, &project, &deploy).await {
-            Ok(_) => n_done += 1,
-            Err(cause) => excuse("a deploy", cause)?,
+        if let Err(cause) = landing::settle_deploy(repositories, &project, &deploy).await {
+            excuse("a deploy", cause)?;
         }
     }
     let mut loaded: Option<(Project, Histories)> = None;
     for fix in fixes {
-        match look_at(repositories, &mut loaded, fix).await {
-            Ok(()) => n_done += 1,
-            Err(cause) => excuse("a fix", cause)?,
+        if let Err(cause) = look_at(repositories, &mut loaded, fix).await {
+            excuse("a fix", cause)?;
         }
     }
     for due in unsettled {
-        match settle_one(repositories, &mut loaded, &due).await {
-            Ok(is_settled) => n_done += usize::from(is_settled),
-            Err(cause) => excuse("undetermined events", cause)?,
+        if let Err(cause) = settle_one(repositories, &mut loaded, &due).await {
+            excuse("undetermined events", cause)?;
         }
     }
-    Ok(n_done)
+    Ok(())
 }
 
 /// What went wrong with one thing is said; when the store is away everything waits.
@@ -260,7 +255,7 @@ async fn facts_of(
             release: event.release.as_deref(),
             environment: &event.environment,
             at: event.occurred_at,
-            is_client: is_client(&issue.platform),
+            is_client: event.is_client,
         })
         .collect();
     let (facts, asked) = {

@@ -61,6 +61,8 @@ pub struct NewEvent {
     pub reason: String,
     /// Whether its key is to be believed.
     pub is_trusted: bool,
+    /// Whether it runs at its users', where what is deployed says nothing.
+    pub is_client: bool,
     /// The normalised event as [`super::body`] has it; `None` when it is sampled away.
     pub body: Option<Vec<u8>>,
 }

@@ -23,6 +23,7 @@ struct EventRow<'a> {
     verdict: &'static str,
     reason: &'a str,
     is_trusted: bool,
+    is_client: bool,
     body_from: Option<usize>,
     body_length: Option<usize>,
 }
@@ -43,15 +44,16 @@ macro_rules! insert_events {
     ($engine:ident, $body:literal) => {
         concat!(
             "INSERT INTO events (project_id, id, hash, occurred_at, received_at, release,
-                environment, verdict, reason, is_trusted, body)
+                environment, verdict, reason, is_trusted, is_client,
+                body)
             SELECT $1, id, hash, occurred_at, received_at, release, environment, verdict, reason,
-                is_trusted, ",
+                is_trusted, is_client, ",
             $body,
             " FROM ",
             new_rows!(
                 $engine, uuid id, bytes hash, int occurred_at, int received_at, text release,
-                text environment, text verdict, text reason, bool is_trusted, int body_from,
-                int body_length
+                text environment, text verdict, text reason, bool is_trusted, bool is_client,
+                int body_from, int body_length
             ),
             " WHERE TRUE ON CONFLICT (project_id, id) DO NOTHING"
         )
@@ -104,6 +106,7 @@ fn event_rows(events: &[NewEvent]) -> (String, Vec<u8>) {
             verdict: event.verdict.as_str(),
             reason: &event.reason,
             is_trusted: event.is_trusted,
+            is_client: event.is_client,
             body_from: event.body.as_ref().map(|_| bodies.len() + 1),
             body_length: event.body.as_ref().map(Vec::len),
         });

@@ -76,6 +76,9 @@ const LIST: &str = "SELECT id, slug, name, prefix, settings, created_at FROM pro
     WHERE slug > $1 ORDER BY slug LIMIT $2";
 const INSERT: &str = "INSERT INTO projects (slug, name, prefix, settings, created_at)
     VALUES ($1, $2, $3, $4, $5) RETURNING id";
+/// As settings are written. Few projects have one, and all are asked for each batch.
+const LIST_COMMIT_FIELDS: &str = "SELECT id, settings FROM projects
+    WHERE settings LIKE '%\"commit_field\":\"%' ORDER BY id";
 const LIST_SETTINGS: &str = "SELECT id, settings FROM projects ORDER BY id";
 const UPDATE: &str = "UPDATE projects SET name = $2, settings = $3 WHERE id = $1";
 const DELETE_ENVIRONMENTS: &str = "DELETE FROM environments WHERE project_id = $1";
@@ -155,6 +158,7 @@ statements!(
     FIND_BY_ID,
     LIST_ENVIRONMENTS,
     LIST,
+    LIST_COMMIT_FIELDS,
     LIST_SETTINGS,
     INSERT,
     UPDATE,
@@ -168,6 +172,12 @@ statements!(
     CLEAR_LATER,
     FORGET_DELETED
 );
+
+fn settings_of((id, settings): (i64, String)) -> Result<(ProjectId, Settings), StoreError> {
+    let settings = serde_json::from_str(&settings)
+        .map_err(|_| StoreError::corrupt("projects", "settings", id))?;
+    Ok((ProjectId(id), settings))
+}
 
 impl Tx {
     /// The project with this slug.
@@ -233,18 +243,23 @@ impl Tx {
         Ok(projects)
     }
 
+    /// The settings of the projects that name a field which carries the commit.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_commit_fields(&mut self) -> Result<Vec<(ProjectId, Settings)>, StoreError> {
+        let rows: Vec<(i64, String)> =
+            on!(self, |c| sqlx::query_as(LIST_COMMIT_FIELDS).fetch_all(c))?;
+        rows.into_iter().map(settings_of).collect()
+    }
+
     /// The settings of all projects, for the copy beside the spool.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn list_settings(&mut self) -> Result<Vec<(ProjectId, Settings)>, StoreError> {
         let rows: Vec<(i64, String)> = on!(self, |c| sqlx::query_as(LIST_SETTINGS).fetch_all(c))?;
-        let settings = |(id, settings): (i64, String)| {
-            let settings = serde_json::from_str(&settings)
-                .map_err(|_| StoreError::corrupt("projects", "settings", id))?;
-            Ok((ProjectId(id), settings))
-        };
-        rows.into_iter().map(settings).collect()
+        rows.into_iter().map(settings_of).collect()
     }
 
     /// Makes a project; its `id` is given by the store.

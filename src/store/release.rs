@@ -155,14 +155,14 @@ const LIST_OF_POSTGRES: &str = list_of!(
         WHERE project_id = $1 AND version = new.version LIMIT 1) AS releases"
 );
 const BIND: &str = "INSERT INTO releases
-    (project_id, version, commits, build, rule, is_ambiguous, bound_by, bound_at)
-    VALUES ($1, $2, $3, $4, $5, FALSE, $6, $7) ON CONFLICT (project_id, version) DO UPDATE SET
-    commits = EXCLUDED.commits, build = EXCLUDED.build, rule = EXCLUDED.rule, is_ambiguous = FALSE,
+    (project_id, version, commits, rule, is_ambiguous, bound_by, bound_at)
+    VALUES ($1, $2, $3, $4, FALSE, $5, $6) ON CONFLICT (project_id, version) DO UPDATE SET
+    commits = EXCLUDED.commits, rule = EXCLUDED.rule, is_ambiguous = FALSE,
     bound_by = EXCLUDED.bound_by, bound_at = EXCLUDED.bound_at";
 const BIND_FOUND: &str = "INSERT INTO releases
-    (project_id, version, commits, build, rule, is_ambiguous, bound_by, bound_at)
-    VALUES ($1, $2, $3, $4, $5, FALSE, $6, $7) ON CONFLICT (project_id, version) DO UPDATE SET
-    commits = EXCLUDED.commits, build = EXCLUDED.build, rule = EXCLUDED.rule,
+    (project_id, version, commits, rule, is_ambiguous, bound_by, bound_at)
+    VALUES ($1, $2, $3, $4, FALSE, $5, $6) ON CONFLICT (project_id, version) DO UPDATE SET
+    commits = EXCLUDED.commits, rule = EXCLUDED.rule,
     bound_at = EXCLUDED.bound_at WHERE releases.rule IS NULL";
 const SET_AMBIGUOUS: &str = "UPDATE releases SET is_ambiguous = TRUE
     WHERE project_id = $1 AND version = $2 AND rule = 'tag'";
@@ -379,7 +379,6 @@ impl Tx {
                 .bind(project.0)
                 .bind(version)
                 .bind(&commits)
-                .bind(&bound.build.key().0[..])
                 .bind(bound.rule.as_str())
                 .bind(&bound.by)
                 .bind(bound.at.as_micros())

@@ -49,6 +49,8 @@ pub struct UndeterminedEvent {
     pub environment: String,
     /// Whether its key is to be believed.
     pub is_trusted: bool,
+    /// Whether it runs at its users', where what is deployed says nothing.
+    pub is_client: bool,
 }
 
 #[derive(FromRow)]
@@ -58,6 +60,7 @@ struct EventRow {
     release: Option<String>,
     environment: String,
     is_trusted: bool,
+    is_client: bool,
 }
 
 #[derive(Serialize)]
@@ -103,7 +106,7 @@ const LIST_OF_ISSUE: &str = "SELECT release, created_at FROM unsettled
     WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, release LIMIT 100";
 /// Hashes come first, whatever a planner believes: of a project there are very many events.
 const LIST_EVENTS: &str = "SELECT events.id, events.occurred_at, events.release,
-        events.environment, events.is_trusted
+        events.environment, events.is_trusted, events.is_client
     FROM issue_hashes CROSS JOIN events
     WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
         AND events.project_id = $1 AND events.hash = issue_hashes.hash
@@ -111,7 +114,7 @@ const LIST_EVENTS: &str = "SELECT events.id, events.occurred_at, events.release,
         AND (events.occurred_at, events.id) > ($4, $5)
     ORDER BY events.occurred_at, events.id LIMIT $6";
 const LIST_SUPPRESSED: &str = "SELECT events.id, events.occurred_at, events.release,
-        events.environment, events.is_trusted
+        events.environment, events.is_trusted, events.is_client
     FROM issue_hashes CROSS JOIN events
     WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
         AND events.project_id = $1 AND events.hash = issue_hashes.hash
@@ -299,6 +302,7 @@ impl Tx {
             release: row.release,
             environment: row.environment,
             is_trusted: row.is_trusted,
+            is_client: row.is_client,
         };
         Ok(rows.into_iter().map(event).collect())
     }
