@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Shop;
-use crate::support::{Engine, both};
+use crate::support::{Engine, both, crash, with};
 
 const RELEASES: &str = "/api/v1/projects/shop/releases";
 
@@ -99,5 +99,61 @@ both!(a_deploy_with_a_version_registers_the_release, |engine: Engine| async move
     assert_eq!((&recorded["gated"], &recorded["version"]), (&json!(false), &json!("1.1")));
     assert_eq!(shop.settled(&event).await.0, "suppressed");
     shop.app.clock.advance(Duration::from_secs(1));
+    shop.stop().await;
+});
+
+both!(events_may_carry_their_commit_in_a_field, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    let project = "/api/v1/projects/shop";
+    let wish = |field: &str| json!({"settings": {"commit_field": field}});
+    for field in ["commit", "tags.", "contexts.build", "extra.commit"] {
+        let refused = shop.app.patch(project, &wish(field)).await;
+        assert_eq!(refused.problem().0, 422, "{field}");
+    }
+    let crash_of = async |name: &str| {
+        let contexts = json!({"build": {"vcs": {"commit": shop.sha(name)}}});
+        let tags = json!({"git_commit": &shop.sha(name)[..9]});
+        let now = shop.app.clock.now().to_string();
+        let fields =
+            json!({"release": "web", "tags": tags, "contexts": contexts, "timestamp": now});
+        shop.app.send(&shop.project, &with(crash("KeyError"), &fields)).await
+    };
+    for field in ["tags.git_commit", "contexts.build.vcs.commit"] {
+        let changed = shop.app.patch(project, &wish(field)).await.ok();
+        assert_eq!(changed["settings"]["commit_field"], field);
+        crash_of("base").await;
+        shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+        // The same release, of several builds.
+        let (old, new) = (crash_of("base").await, crash_of("fix").await);
+        let (verdict, reason) = shop.settled(&old).await;
+        assert_eq!(verdict, "suppressed", "{reason}");
+        assert_eq!(shop.settled(&new).await.0, "regression");
+        shop.app.delete("/api/v1/issues/SHOP-1/fix").await.ok();
+    }
+    let whole = format!("{RELEASES}/web+commit.{}", shop.sha("base"));
+    let bound = shop.app.get(&whole).await.ok();
+    assert_eq!(
+        (&bound["rule"], &bound["commits"][0]["commit"]),
+        (&json!("field"), &json!(shop.sha("base")))
+    );
+    shop.stop().await;
+});
+
+both!(what_runs_at_its_users_is_not_what_is_deployed, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    // One issue of a server and of its pages.
+    let report = async |platform: &str| {
+        let fields = json!({"platform": platform, "fingerprint": ["one"], "environment": "beta",
+            "timestamp": shop.app.clock.now().to_string()});
+        shop.app.send(&shop.project, &with(crash("KeyError"), &fields)).await
+    };
+    report("python").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    let (server, page) = (report("python").await, report("javascript").await);
+    shop.record("beta", "base").await;
+    assert_eq!(shop.settled(&server).await.0, "suppressed");
+    let (verdict, reason) = shop.app.verdict(&page).await;
+    assert_eq!(verdict, "undetermined");
+    assert!(reason.contains("names no release"), "{reason}");
     shop.stop().await;
 });
