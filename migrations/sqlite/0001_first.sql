@@ -366,9 +366,11 @@ CREATE TABLE deploys (
     n_output INTEGER NOT NULL,
     outcome TEXT,
     settle_at INTEGER,
+    key TEXT,
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX deploys_project_number_idx ON deploys (project_id, number);
+CREATE UNIQUE INDEX deploys_project_key_idx ON deploys (project_id, key) WHERE key IS NOT NULL;
 CREATE UNIQUE INDEX deploys_project_running_idx ON deploys (project_id, environment)
     WHERE status = 'running';
 CREATE INDEX deploys_project_environment_idx ON deploys (project_id, environment, number);

@@ -40,6 +40,9 @@ pub(super) struct CreateDeploy {
     lease_seconds: Option<u32>,
     /// Why locks, freezes and an unknown verdict are to be passed.
     r#override: Option<String>,
+    /// Chosen by the client: the same again with the same key is the same deploy, so that a lost
+    /// answer costs nothing.
+    key: Option<String>,
     /// Of a deploy that is over: `succeeded` or `failed`. It is recorded without asking the gate.
     #[schema(value_type = Option<String>)]
     status: Option<DeployStatus>,
@@ -200,6 +203,7 @@ pub(super) async fn create(
         by: wanted.by,
         lease_seconds: wanted.lease_seconds,
         override_reason: wanted.r#override,
+        key: wanted.key,
     };
     let there = (&project, &environment);
     let deploy = match wanted.status {

@@ -156,6 +156,8 @@ pub struct Wish {
     pub lease_seconds: Option<u32>,
     /// Why the gate is overridden.
     pub override_reason: Option<String>,
+    /// What its client knows it by: the same again with the same key is the same deploy.
+    pub key: Option<String>,
 }
 
 impl Wish {
@@ -165,7 +167,9 @@ impl Wish {
     /// [`InvalidDeploy`] names what is wrong.
     pub fn check(&self) -> Result<(), InvalidDeploy> {
         let is_text = |text: &str, most| (1..=most).contains(&text.trim().chars().count());
-        for (name, text) in [("version", &self.version), ("url", &self.url), ("by", &self.by)] {
+        for (name, text) in
+            [("version", &self.version), ("url", &self.url), ("by", &self.by), ("key", &self.key)]
+        {
             if text.as_deref().is_some_and(|text| !is_text(text, MOST_TEXT_CHARS)) {
                 return Err(InvalidDeploy::Text(name));
             }
@@ -184,6 +188,9 @@ impl Wish {
 /// Why a deploy makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDeploy {
+    /// Its key says that it is another deploy.
+    #[error("deploy {0} has this key: a key belongs to one commit on one environment")]
+    KeyOfAnother(i64),
     /// Too long a text.
     #[error("{0} must have 1 to {MOST_TEXT_CHARS} characters")]
     Text(&'static str),

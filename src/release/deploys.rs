@@ -8,14 +8,13 @@ use super::gate::{Answered, Asked, Pass, ask};
 use super::histories::Histories;
 use super::landing;
 use super::repositories::{Repositories, RepositoryError};
-use crate::domain::commit::Sha;
+use crate::domain::commit::{Sha, ShaPrefix};
 use crate::domain::deploy::{
     Deploy, DeployStatus, InvalidDeploy, LEASE_SECONDS, MOST_OUTPUT_BYTES, Outcome, Wish, ended_at,
     times,
 };
 use crate::domain::gate::Kind;
 use crate::domain::id::{ProjectId, ProjectItemId};
-use crate::domain::lock::LockFilter;
 use crate::domain::project::{Environment, Project};
 use crate::domain::repository::RepositoryId;
 use crate::domain::scrub::Scrubber;
@@ -28,9 +27,6 @@ const MOST_JUDGEMENTS: usize = 3;
 
 /// Whoever ends a deploy sees to what it means; if that is cut off, it is done after this.
 const SETTLE_AFTER: Duration = Duration::from_secs(30);
-
-/// So many locks are told of a deploy that passed them.
-const MOST_TOLD: i64 = 100;
 
 /// A deploy that is over.
 #[derive(Debug, Clone, Copy)]
@@ -127,10 +123,21 @@ pub async fn start(
 ) -> Result<Deploy, DeployError> {
     wish.check()?;
     let mut last = None;
+    let same = (asked.project.id, asked.environment.name.as_str(), asked.commit);
     for _ in 0..MOST_JUDGEMENTS {
+        if let Some(known) = asked_before(repositories, same, &wish).await? {
+            return Ok(known);
+        }
         let answered = ask(repositories, asked).await?;
         let unsure = answered.clone();
-        let pass = answered.pass(wish.override_reason.clone()).map_err(DeployError::Refused)?;
+        let pass = match answered.pass(wish.override_reason.clone()) {
+            Ok(pass) => pass,
+            Err(refused) => {
+                // The same may have been asked for at the same time, and runs now.
+                let known = asked_before(repositories, same, &wish).await?;
+                return known.ok_or(DeployError::Refused(refused));
+            }
+        };
         match take(repositories, asked, &wish, pass, actor).await {
             Ok(deploy) => return Ok(deploy),
             Err(StoreError::Raced) => last = Some(unsure),
@@ -145,6 +152,22 @@ pub async fn start(
     Err(DeployError::Refused(Box::new(answered)))
 }
 
+/// The deploy that was asked for with the same key: an answer may have been lost.
+async fn asked_before(
+    repositories: &Repositories,
+    (project, environment, commit): (ProjectId, &str, &NamedCommit),
+    wish: &Wish,
+) -> Result<Option<Deploy>, DeployError> {
+    let Some(key) = &wish.key else { return Ok(None) };
+    let found = repositories.store().read().await?.find_deploy_by_key(project, key).await?;
+    let Some(known) = found else { return Ok(None) };
+    let prefix = commit.commit.parse::<ShaPrefix>();
+    if known.environment != environment || !prefix.is_ok_and(|prefix| prefix.is_of(&known.sha)) {
+        return Err(InvalidDeploy::KeyOfAnother(known.number).into());
+    }
+    Ok(Some(known))
+}
+
 /// Takes the slot, if nothing changed since the gate was asked.
 async fn take(
     repositories: &Repositories,
@@ -156,7 +179,10 @@ async fn take(
     let (project, environment) = (asked.project.id, asked.environment.name.as_str());
     let now = repositories.now();
     let mut tx = repositories.store().write().await?;
-    if raise(&mut tx, project, environment).await? != pass.gate_version() + 1 {
+    let is_as_judged = raise(&mut tx, project, environment).await? == pass.gate_version() + 1;
+    // What begins or ends by the clock alone raises nothing.
+    let is_over = pass.judgement.next_change_at.is_some_and(|at| at <= now);
+    if !is_as_judged || is_over {
         return Err(StoreError::Raced);
     }
     if let Some(running) = tx.find_running_deploy(project, environment).await? {
@@ -187,7 +213,7 @@ async fn take(
         n_output: 0,
         outcome: None,
     };
-    tx.insert_deploy(&deploy, None).await?;
+    tx.insert_deploy(&deploy, wish.key.as_deref(), None).await?;
     if let Some(reason) = &pass.override_reason {
         let text =
             format!("{} overrode the gate for deploy {}: {reason}", deploy.by, deploy.number);
@@ -212,14 +238,10 @@ async fn tell_locks(
     text: &str,
     actor: &str,
 ) -> Result<(), StoreError> {
-    let now = repositories.now();
-    let (project, page) = (deploy.id.project, (uuid::Uuid::nil(), MOST_TOLD));
-    let filter = (LockFilter::Active, now);
-    for lock in tx.list_locks(project, &deploy.environment, filter, page).await? {
-        let comment = LockComment { at: now, actor: actor.to_owned(), text: text.to_owned() };
-        tx.insert_lock_comment(lock.id, repositories.clock().id(), &comment).await?;
-    }
-    Ok(())
+    let comment =
+        LockComment { at: repositories.now(), actor: actor.to_owned(), text: text.to_owned() };
+    let place = (deploy.id.project, deploy.environment.as_str());
+    tx.insert_lock_comments(place, repositories.clock().id(), &comment).await
 }
 
 /// Records a deploy that is over, without asking the gate.
@@ -235,6 +257,10 @@ pub async fn record(
     actor: &str,
 ) -> Result<Deploy, DeployError> {
     wish.check()?;
+    let same = (project.id, environment.name.as_str(), commit);
+    if let Some(known) = asked_before(repositories, same, &wish).await? {
+        return over_at_last(repositories, project, known, over).await;
+    }
     let now = repositories.now();
     let (started_at, finished_at) = times(over.started_at, over.finished_at, now)?;
     let mut histories = Histories::load(repositories, project.id).await?;
@@ -251,9 +277,9 @@ pub async fn record(
         environment: environment.name.clone(),
         repository,
         sha,
-        version: wish.version,
-        url: wish.url,
-        by: wish.by.unwrap_or_else(|| actor.to_owned()),
+        version: wish.version.clone(),
+        url: wish.url.clone(),
+        by: wish.by.clone().unwrap_or_else(|| actor.to_owned()),
         status,
         is_gated: false,
         override_reason: None,
@@ -267,13 +293,31 @@ pub async fn record(
         outcome: None,
     };
     let settle_at = over.has_succeeded.then(|| now.plus(SETTLE_AFTER));
-    tx.insert_deploy(&deploy, settle_at).await?;
+    match tx.insert_deploy(&deploy, wish.key.as_deref(), settle_at).await {
+        Err(StoreError::Raced) => {
+            drop(tx);
+            let known = asked_before(repositories, same, &wish).await?;
+            let Some(known) = known else { return Err(StoreError::Raced.into()) };
+            return over_at_last(repositories, project, known, over).await;
+        }
+        inserted => inserted?,
+    }
     let text = format!("deploy {} was recorded without asking the gate", deploy.number);
     tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
     tx.settle_soon(project.id, now).await?;
     tx.commit().await?;
     keep(repositories, deploy.repository, deploy.sha).await;
     ended(repositories, project, deploy).await
+}
+
+/// A deploy that is recorded and known: the answer to its start was lost, or that to its record.
+async fn over_at_last(
+    repositories: &Repositories,
+    project: &Project,
+    known: Deploy,
+    over: Over,
+) -> Result<Deploy, DeployError> {
+    Ok(finish(repositories, project, known.id, over).await?.unwrap_or(known))
 }
 
 /// Ends a deploy. The same again gives the same answer.

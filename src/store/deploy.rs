@@ -90,6 +90,7 @@ macro_rules! select {
     };
 }
 const FIND: &str = select!("id = $2");
+const FIND_BY_KEY: &str = select!("key = $2");
 const FIND_RUNNING: &str = select!("environment = $2 AND status = 'running'");
 const LIST: &str = select!("number < $2 ORDER BY number DESC LIMIT $3");
 const LIST_OF: &str = select!("environment = $4 AND number < $2 ORDER BY number DESC LIMIT $3");
@@ -121,8 +122,9 @@ const LIST_ENDS: &str = "SELECT finished_at FROM deploys
         AND finished_at <= $4 ORDER BY finished_at DESC LIMIT $5";
 const INSERT: &str = "INSERT INTO deploys (project_id, id, number, environment, repository_id, sha,
         version, url, run_by, status, is_gated, override_reason, gate, lease_seconds, lease_until,
-        started_at, finished_at, exit_code, n_output, settle_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, $19)";
+        started_at, finished_at, exit_code, n_output, settle_at, key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0,
+        $19, $20)";
 const TAKE_NUMBER: &str = "INSERT INTO project_counters (project_id, name, value)
     VALUES ($1, 'deploy_number', 1) ON CONFLICT (project_id, name)
     DO UPDATE SET value = project_counters.value + 1 RETURNING value";
@@ -153,6 +155,7 @@ const LIST_LOST: &str = concat!(
 
 statements!(
     FIND,
+    FIND_BY_KEY,
     FIND_RUNNING,
     LIST,
     LIST_OF,
@@ -181,6 +184,20 @@ impl Tx {
     pub async fn find_deploy(&mut self, id: ProjectItemId) -> Result<Option<Deploy>, StoreError> {
         let row: Option<DeployRow> =
             on!(self, |c| sqlx::query_as(FIND).bind(id.project.0).bind(id.id).fetch_optional(c))?;
+        row.map(DeployRow::deploy).transpose()
+    }
+
+    /// The deploy that was asked for with a key.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_deploy_by_key(
+        &mut self,
+        project: ProjectId,
+        key: &str,
+    ) -> Result<Option<Deploy>, StoreError> {
+        let row: Option<DeployRow> =
+            on!(self, |c| sqlx::query_as(FIND_BY_KEY).bind(project.0).bind(key).fetch_optional(c))?;
         row.map(DeployRow::deploy).transpose()
     }
 
@@ -339,10 +356,11 @@ impl Tx {
     /// Adds a deploy, and when it is to be seen what it means for issues.
     ///
     /// # Errors
-    /// [`StoreError::Raced`] when another has the slot.
+    /// [`StoreError::Raced`] when another has the slot, or its key.
     pub async fn insert_deploy(
         &mut self,
         deploy: &Deploy,
+        key: Option<&str>,
         settle_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let gate = deploy.gate.as_ref().map(super::rows::to_json);
@@ -368,6 +386,7 @@ impl Tx {
                 .bind(deploy.finished_at.map(Timestamp::as_micros))
                 .bind(deploy.exit_code.map(i64::from))
                 .bind(settle_at.map(Timestamp::as_micros))
+                .bind(key)
         );
         match inserted.map_err(StoreError::from) {
             Ok(_) => Ok(()),

@@ -108,6 +108,12 @@ const REARM: &str = "UPDATE locks SET released_at = NULL, released_by = NULL,
     WHERE project_id = $1 AND id = $2 AND released_at IS NOT NULL";
 const INSERT_COMMENT: &str = "INSERT INTO lock_comments (project_id, lock_id, id, at, actor, text)
     VALUES ($1, $2, $3, $4, $5, $6)";
+/// One comment on every lock of an environment that blocks.
+const INSERT_COMMENTS: &str = "INSERT INTO lock_comments
+    (project_id, lock_id, id, at, actor, text)
+    SELECT project_id, id, $3, CAST($4 AS BIGINT), $5, $6 FROM locks
+    WHERE project_id = $1 AND environment = $2 AND released_at IS NULL
+        AND (expires_at IS NULL OR expires_at > $4)";
 const LIST_COMMENTS: &str = "SELECT at, actor, text FROM lock_comments
     WHERE project_id = $1 AND lock_id = $2 ORDER BY id LIMIT 100";
 
@@ -125,6 +131,7 @@ statements!(
     RELEASE,
     REARM,
     INSERT_COMMENT,
+    INSERT_COMMENTS,
     LIST_COMMENTS,
 );
 
@@ -320,6 +327,29 @@ impl Tx {
             sqlx::query(INSERT_COMMENT)
                 .bind(lock.project.0)
                 .bind(lock.id)
+                .bind(id)
+                .bind(comment.at.as_micros())
+                .bind(&comment.actor)
+                .bind(&comment.text)
+        )?;
+        Ok(())
+    }
+
+    /// Adds what was said about all locks of an environment that block.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn insert_lock_comments(
+        &mut self,
+        (project, environment): (ProjectId, &str),
+        id: Uuid,
+        comment: &LockComment,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self,
+            sqlx::query(INSERT_COMMENTS)
+                .bind(project.0)
+                .bind(environment)
                 .bind(id)
                 .bind(comment.at.as_micros())
                 .bind(&comment.actor)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use super::super::answer;
@@ -17,6 +17,7 @@ use super::super::output::Output;
 use super::super::place::Place;
 use super::shown::Deploy;
 use super::signals::Signals;
+use crate::clock::Clock;
 
 /// The server may have to fetch the commit before it answers. Who gives up too soon may have
 /// started a deploy without knowing.
@@ -30,8 +31,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Wish<'a> {
     pub(super) place: &'a Place,
     pub(super) candidate: &'a Candidate,
-    /// The request: the commit and all else.
+    /// The request: the commit and all else, with a key, so that a lost answer costs nothing.
     pub(super) body: Map<String, Value>,
+    pub(super) clock: &'a Clock,
     pub(super) was_waited: bool,
 }
 
@@ -43,6 +45,11 @@ pub(super) enum Begun {
     Stopped(Signal),
 }
 
+/// What a request to start or record a deploy is known by.
+pub(super) fn key(clock: &Clock) -> String {
+    clock.id().simple().to_string()
+}
+
 /// Starts a deploy, or waits until it can be started.
 pub(super) async fn begin(
     api: &Api,
@@ -51,9 +58,10 @@ pub(super) async fn begin(
     signals: &mut Signals,
 ) -> Result<Begun, Failure> {
     let path = wish.place.path(&["deploys"]);
+    let mut body = wish.body.clone();
     loop {
-        let body = Value::Object(wish.body.clone());
-        let mut start = std::pin::pin!(api.post_within(START_TIMEOUT, &path, body));
+        let request = Value::Object(body.clone());
+        let mut start = std::pin::pin!(api.post_within(START_TIMEOUT, &path, request));
         let started = tokio::select! {
             started = &mut start => started,
             signal = signals.next() => {
@@ -66,6 +74,11 @@ pub(super) async fn begin(
         let waited = match started {
             Ok(started) => {
                 let deploy: Box<Deploy> = Box::new(answer::read(&started)?);
+                if !deploy.is_running() {
+                    // It was lost before its answer came.
+                    body.insert("key".to_owned(), json!(key(wish.clock)));
+                    continue;
+                }
                 return Ok(match signals.pending() {
                     None => Begun::Running(started, deploy),
                     Some(signal) => {

@@ -57,8 +57,6 @@ pub(super) struct Record {
     pub(super) environment: String,
     /// The request without how it ended.
     pub(super) body: Map<String, Value>,
-    /// Whether it was tried before, perhaps with success.
-    pub(super) is_tried: bool,
 }
 
 /// How a deploy ended, as the API takes it.
@@ -149,7 +147,7 @@ impl About {
             format: FORMAT,
             url: url.to_owned(),
             deploy: None,
-            record: Some(Record { project, environment, body, is_tried: false }),
+            record: Some(Record { project, environment, body }),
             begins_at: Some(0),
             is_part: false,
             is_open: false,
@@ -315,14 +313,6 @@ impl Entry {
     /// Where the output begins.
     pub(super) fn begins_at(&mut self, offset: u64) {
         self.about.begins_at = Some(offset);
-        self.save();
-    }
-
-    /// The record is about to be sent: if no answer comes it may have arrived all the same.
-    pub(super) fn record_tried(&mut self) {
-        if let Some(record) = &mut self.about.record {
-            record.is_tried = true;
-        }
         self.save();
     }
 

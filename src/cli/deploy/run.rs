@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Context;
 use super::super::answer;
-use super::super::candidate::{Candidate, CandidateArgs};
+use super::super::candidate::CandidateArgs;
 use super::super::client::Api;
 use super::super::failure::Failure;
 use super::super::gate::patience::{OnUnavailable, Patience, PatienceArgs};
@@ -17,7 +17,7 @@ use super::super::gate::unchecked;
 use super::super::output::Output;
 use super::super::place::Place;
 use super::super::text::one_line;
-use super::begin::{Begun, Wish, begin};
+use super::begin::{Begun, Wish, begin, key};
 use super::child;
 use super::entry::{About, Finish};
 use super::recorder::{Recorded, Recorder};
@@ -45,7 +45,7 @@ enum Decided {
     /// The server knows of the deploy.
     Begun(Box<Deploy>),
     /// It could not be asked, and the caller wants it so.
-    Unchecked(Candidate),
+    Unchecked(Map<String, Value>),
     /// A signal came first.
     Stopped(u8),
 }
@@ -78,18 +78,21 @@ async fn decided(
     super::flush::first(context, spool).await;
     let mut signals = Signals::listen()
         .map_err(|cause| Failure::Usage(format!("cannot listen for signals: {cause}")))?;
-    let mut body = candidate.body();
+    let mut known = candidate.body();
+    known.insert("key".to_owned(), json!(key(&context.clock)));
+    let mut body = known.clone();
     body.insert("lease_seconds".to_owned(), json!(LEASE.as_secs()));
     body.extend(run.reason.iter().map(|reason| ("override".to_owned(), json!(reason))));
     let was_waited = run.patience.wait.is_some();
-    let wish = Wish { place: &run.place, candidate: &candidate, body, was_waited };
+    let clock = &context.clock;
+    let wish = Wish { place: &run.place, candidate: &candidate, body, clock, was_waited };
     let mut patience = Patience::new(run.patience.wait, context.clock.clone());
     let decided = match begin(&api, &wish, &mut patience, &mut signals).await {
         Ok(Begun::Running(_, deploy)) => Decided::Begun(deploy),
         Ok(Begun::Stopped(signal)) => Decided::Stopped(exit_code(signal)),
         Err(Failure::Unreachable(why)) if run.patience.on_unavailable == OnUnavailable::Allow => {
             Output::note(&unchecked(&run.place, &why));
-            Decided::Unchecked(candidate)
+            Decided::Unchecked(known)
         }
         Err(failure) => return Err(failure),
     };
@@ -114,8 +117,7 @@ async fn deploy(
             let lease = deploy.lease_seconds.map_or(LEASE, Duration::from_secs);
             (About::deploy(api.address().as_str(), &deploy.id), Some(lease))
         }
-        Decided::Unchecked(candidate) => {
-            let mut body: Map<String, Value> = candidate.body();
+        Decided::Unchecked(mut body) => {
             body.insert("started_at".to_owned(), json!(context.clock.now()));
             (About::unknown(api.address().as_str(), &run.place, body), None)
         }

@@ -20,7 +20,7 @@ use super::super::output::Output;
 use super::super::place::Place;
 use super::super::span::{self, moment};
 use super::super::text::one_line;
-use super::begin::{Begun, Wish, begin};
+use super::begin::{Begun, Wish, begin, key};
 use super::entry::{About, Finish};
 use super::flush::has_left;
 use super::recorder::{Recorded, Recorder};
@@ -134,15 +134,18 @@ pub(super) async fn start(
     let api = context.api()?;
     let mut signals = Signals::listen()
         .map_err(|cause| Failure::Usage(format!("cannot listen for signals: {cause}")))?;
-    let mut body = candidate.body();
+    let mut known = candidate.body();
+    known.insert("key".to_owned(), json!(key(&context.clock)));
+    known.extend(args.version.map(|version| ("version".to_owned(), json!(version))));
+    let mut body = known.clone();
     let optional = [
-        ("version", args.version.map(|version| json!(version))),
         ("lease_seconds", args.lease.map(|lease| json!(lease.as_secs()))),
         ("override", args.reason.map(|reason| json!(reason))),
     ];
     body.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let was_waited = args.patience.wait.is_some();
-    let wish = Wish { place: &args.target, candidate: &candidate, body, was_waited };
+    let clock = &context.clock;
+    let wish = Wish { place: &args.target, candidate: &candidate, body, clock, was_waited };
     let mut patience = Patience::new(args.patience.wait, context.clock.clone());
     match begin(&api, &wish, &mut patience, &mut signals).await {
         Ok(Begun::Running(found, deploy)) => {
@@ -157,7 +160,7 @@ pub(super) async fn start(
         }
         Err(Failure::Unreachable(why)) if args.patience.on_unavailable == OnUnavailable::Allow => {
             Output::note(&unchecked(&args.target, &why));
-            let id = unheard::begin(context, spool, api.address(), &args.target, &candidate)?;
+            let id = unheard::begin(context, spool, api.address(), &args.target, known)?;
             let json = json!({"id": id, "unavailable": why, "allowed": true});
             context.output.result(&json, |_| id + "\n")?;
             Ok(ExitCode::SUCCESS)

@@ -1,22 +1,17 @@
 //! Sends what is to be told about a deploy, one request at a time. Each can be sent again without
-//! harm: output has its offset, an end is the same end, and a record is looked for before it is
-//! made a second time.
+//! harm: output has its offset, an end is the same end, and a record has its key.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{self, List};
+use super::super::answer;
 use super::super::client::Api;
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::text::one_line;
 use super::entry::{Entry, Finish, Next, Record};
-use crate::domain::time::Timestamp;
-
-/// Recent deploys among which one is looked for.
-const MOST_LOOKED_AT: usize = 100;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -43,8 +38,6 @@ enum What {
 #[derive(Debug, Deserialize)]
 struct Known {
     id: String,
-    commit: Option<String>,
-    started_at: Option<Timestamp>,
     output_bytes: Option<u64>,
 }
 
@@ -132,13 +125,6 @@ async fn send_record(
     record: Record,
     finish: Finish,
 ) -> Result<(), Failure> {
-    if record.is_tried
-        && let Some(found) = find(api, &record).await?
-    {
-        locked(entry).recorded(&found, None);
-        return Ok(());
-    }
-    locked(entry).record_tried();
     let mut body = record.body;
     if let Value::Object(finish) = json!(finish) {
         body.extend(finish);
@@ -148,24 +134,4 @@ async fn send_record(
     let known: Known = answer::read(&answer)?;
     locked(entry).recorded(&known.id, Some(answer));
     Ok(())
-}
-
-/// The deploy that an earlier try has recorded.
-async fn find(api: &Api, record: &Record) -> Result<Option<String>, Failure> {
-    let path = ["projects", &record.project, "deploys"];
-    let query = [("environment", Some(record.environment.clone()))];
-    let listed = match api.list(&path, &query, MOST_LOOKED_AT).await {
-        Ok(listed) => listed,
-        // Who may not look records it once too often rather than never.
-        Err(Failure::Rights { .. } | Failure::Refused(_)) => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
-    let list: List<Known> = answer::read(&listed)?;
-    let text = |name: &str| record.body.get(name).and_then(Value::as_str);
-    let (commit, started_at) = (text("commit"), record.began_at());
-    let is_it = |known: &Known| {
-        let is_commit = known.commit.as_deref().zip(commit);
-        known.started_at == started_at && is_commit.is_some_and(|(a, b)| a.starts_with(b))
-    };
-    Ok(list.items.into_iter().find(is_it).map(|known| known.id))
 }

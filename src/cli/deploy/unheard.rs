@@ -4,10 +4,9 @@
 use std::io::Read;
 
 use reqwest::Url;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::super::Context;
-use super::super::candidate::Candidate;
 use super::super::failure::Failure;
 use super::super::place::Place;
 use super::entry::{About, Entry};
@@ -20,15 +19,14 @@ const PREFIX: &str = "kept-";
 /// How much is read at once.
 const PIECE: usize = 64 << 10;
 
-/// Begins one and gives its id.
+/// Begins one, of this commit and with this key, and gives its id.
 pub(super) fn begin(
     context: &Context,
     spool: &Spool,
     server: &Url,
     place: &Place,
-    candidate: &Candidate,
+    mut body: Map<String, Value>,
 ) -> Result<String, Failure> {
-    let mut body = candidate.body();
     body.insert("started_at".to_owned(), json!(context.clock.now()));
     let mut about = About::unknown(server.as_str(), place, body);
     about.is_open = true;

@@ -152,6 +152,30 @@ async fn a_deploy_that_goes_on_unchecked_is_recorded_once() {
 }
 
 #[tokio::test]
+async fn a_start_whose_answer_is_lost_is_found_again() {
+    // Who waits asks again, and it is the same deploy.
+    let bench = Bench::new().await;
+    bench.server.set(Mood::DropsAnswers);
+    let deploy = bench.deploy(&["--wait", "1m"], "echo done").spawn().expect("it runs");
+    until("it arrives", async || !bench.server.state().deploys.is_empty()).await;
+    bench.server.set(Mood::Well);
+    let done = deploy.wait_with_output().await.expect("it ends");
+    assert_eq!((code(&done), stdout(&done).as_str()), (0, "done\n"), "{}", stderr(&done));
+    assert_eq!(bench.server.deploy()["status"], "succeeded");
+
+    // Who goes on unchecked ends the deploy that he did not hear of.
+    let bench = Bench::new().await;
+    bench.server.set(Mood::DropsAnswers);
+    let allow = ["--on-unavailable", "allow"];
+    let done = bench.deploy(&allow, "exit 4").output().await.expect("it runs");
+    assert_eq!(code(&done), 4, "{}", stderr(&done));
+    assert_eq!(bench.kept(), 1);
+    bench.server.set(Mood::Well);
+    assert_eq!(code(&bench.run(&["deploy", "flush"]).await), 0);
+    assert_eq!((&bench.server.deploy()["status"], bench.kept()), (&"failed".into(), 0));
+}
+
+#[tokio::test]
 async fn no_home_and_no_place_for_a_spool_break_no_deploy() {
     let bench = Bench::new().await;
     for spool in ["/proc/nowhere", "/dev/null/spool"] {

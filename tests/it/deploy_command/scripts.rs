@@ -105,8 +105,11 @@ async fn a_script_starts_adds_output_and_finishes() {
         ])
         .await;
     assert_eq!((code(&done), stdout(&done).as_str()), (0, "d1\n"), "{}", stderr(&done));
-    let start = bench.server.asked("POST", "/deploys")[0].json();
-    assert_eq!(start, json!({"commit": COMMIT, "lease_seconds": 7_200, "version": "1.4.2"}));
+    let mut start = bench.server.asked("POST", "/deploys")[0].json();
+    assert_eq!(start["key"].take().as_str().map(str::len), Some(32));
+    let expected =
+        json!({"commit": COMMIT, "key": null, "lease_seconds": 7_200, "version": "1.4.2"});
+    assert_eq!(start, expected);
     std::fs::write(bench.path("log"), b"one gr\xc3\xb6\xff\n").expect("a file");
     let done = bench.run(&["deploy", "output", "d1", "log"]).await;
     assert_eq!((code(&done), stdout(&done).as_str()), (0, ""), "{}", stderr(&done));

@@ -1,11 +1,12 @@
 //! Many at once, and ends in the middle.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::{Shop, active};
-use crate::support::{Engine, both};
+use crate::support::{Answer, Engine, both, with};
 
 both!(of_a_hundred_who_start_at_once_one_wins, |engine: Engine| async move {
     let shop = Shop::start(engine, "c base").await;
@@ -94,5 +95,59 @@ both!(a_silent_deploy_is_lost_without_anybody_asking, |engine: Engine| async mov
         shop.app.get(&path).await.ok()["status"] == "lost"
     })
     .await;
+    shop.stop().await;
+});
+
+both!(a_lost_answer_costs_nothing_to_who_has_a_key, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    let path = Shop::environment("beta", "deploys");
+    let wish = |name: &str| json!({"commit": shop.sha(name), "key": "run 7"});
+    let asked = wish("base");
+    let starts = (0..20).map(|_| shop.app.post(&path, &asked));
+    let answers = futures_util::future::join_all(starts).await;
+    let ids: BTreeSet<String> = answers.into_iter().map(id_of).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    // Another key is another deploy, and a key belongs to one.
+    let other = json!({"commit": shop.sha("base"), "key": "run 8"});
+    assert_eq!(shop.app.post(&path, &other).await.problem(), (409, "deploy-running".to_owned()));
+    assert_eq!(shop.app.post(&path, &wish("fix")).await.problem(), (422, "invalid".to_owned()));
+    let elsewhere = Shop::environment("production", "deploys");
+    assert_eq!(shop.app.post(&elsewhere, &asked).await.problem().0, 422);
+    // It went on as if nobody had answered, and is recorded.
+    let over = with(asked.clone(), &json!({"status": "succeeded", "exit_code": 0}));
+    let recorded = shop.app.post(&path, &over).await.ok();
+    assert_eq!((&recorded["status"], &recorded["gated"]), (&json!("succeeded"), &json!(true)));
+    let twice = [shop.app.post(&path, &over).await, shop.app.post(&path, &asked).await];
+    for answer in twice {
+        assert_eq!(answer.ok()["status"], "succeeded");
+    }
+    // One that nobody started is recorded once.
+    let over = with(other, &json!({"status": "failed"}));
+    let records = (0..20).map(|_| shop.app.post(&path, &over));
+    let answers = futures_util::future::join_all(records).await;
+    let ids: BTreeSet<String> = answers.into_iter().map(id_of).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert_eq!(shop.app.all("/api/v1/projects/shop/deploys").await.len(), 2);
+    let long = json!({"commit": shop.sha("base"), "key": "x".repeat(501)});
+    assert_eq!(shop.app.post(&path, &long).await.problem().0, 422);
+    shop.stop().await;
+});
+
+fn id_of(answer: Answer) -> String {
+    answer.ok()["id"].as_str().expect("an id").to_owned()
+}
+
+both!(an_override_is_written_on_every_lock, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base").await;
+    let mut locks = Vec::new();
+    for number in 0..102 {
+        locks.push(shop.lock("beta", &json!({"reason": number.to_string()})).await);
+    }
+    shop.record("beta", "base").await;
+    for lock in [&locks[0], &locks[101]] {
+        let path = format!("/api/v1/locks/{}", lock["id"].as_str().expect("an id"));
+        let said = &shop.app.get(&path).await.ok()["comments"];
+        assert_eq!(said[0]["text"], "deploy 1 was recorded without asking the gate");
+    }
     shop.stop().await;
 });

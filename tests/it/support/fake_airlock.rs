@@ -248,8 +248,15 @@ impl State {
     }
 
     fn start(&mut self, body: &Value) -> Answer {
-        let id = format!("d{}", self.deploys.len() + 1);
         let is_over = body["status"].is_string();
+        let same = |deploy: &&mut Value| !body["key"].is_null() && deploy["key"] == body["key"];
+        if let Some(known) = self.deploys.values_mut().find(same) {
+            if is_over && known["status"] == "running" {
+                known["status"] = body["status"].clone();
+            }
+            return (201, "application/json", known.to_string());
+        }
+        let id = format!("d{}", self.deploys.len() + 1);
         if !is_over && body["override"].is_null() {
             let verdict = self.verdict();
             match verdict["verdict"].as_str() {
@@ -266,7 +273,7 @@ impl State {
             "by": "ci", "gated": !is_over, "gate": null, "lease_seconds": self.lease_seconds,
             "started_at": body["started_at"].as_str().unwrap_or(now),
             "finished_at": body["finished_at"], "override": body["override"],
-            "output_bytes": 0,
+            "output_bytes": 0, "key": body["key"],
         });
         self.deploys.insert(id.clone(), deploy.clone());
         self.outputs.insert(id, Vec::new());
