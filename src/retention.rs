@@ -100,6 +100,7 @@ async fn give_up_of(
 ) -> Result<(), StoreError> {
     let before = oldest_kept(store, project, settings, now).await?;
     given.n_events += delete_events(store, project, before).await?;
+    delete_releases(store, project, before).await?;
     given.n_bodies += look_at_issues(store, project, settings, before).await?;
     let mut tx = store.write().await?;
     tx.delete_unused_dictionaries(project, now).await?;
@@ -157,6 +158,23 @@ async fn delete_events(
         sum += n_deleted as u64;
         if n_deleted == 0 {
             return Ok(sum);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Releases go with their last events, where these are all that is known of them.
+async fn delete_releases(
+    store: &Store,
+    project: ProjectId,
+    before: Timestamp,
+) -> Result<(), StoreError> {
+    loop {
+        let mut tx = store.write().await?;
+        let n_deleted = tx.delete_releases_before(project, before, STEP_ROWS).await?;
+        tx.commit().await?;
+        if n_deleted == 0 {
+            return Ok(());
         }
         tokio::task::yield_now().await;
     }

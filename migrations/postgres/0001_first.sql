@@ -177,8 +177,8 @@ CREATE TABLE issue_counts (
     n_events BIGINT NOT NULL,
     PRIMARY KEY (project_id, issue_id, hour, release, environment, verdict)
 );
-CREATE INDEX issue_counts_project_suppressed_idx ON issue_counts (project_id, release, issue_id)
-    WHERE verdict = 'suppressed';
+CREATE INDEX issue_counts_project_judged_idx ON issue_counts (project_id, release, issue_id)
+    WHERE verdict IN ('suppressed', 'undetermined');
 
 CREATE TABLE issue_tags (
     project_id BIGINT NOT NULL,
@@ -265,6 +265,8 @@ CREATE TABLE releases (
     released_at BIGINT,
     PRIMARY KEY (project_id, version)
 );
+CREATE INDEX releases_project_unbound_idx ON releases (project_id, last_event)
+    WHERE rule IS NULL;
 CREATE INDEX releases_project_tag_idx ON releases (project_id, version)
     WHERE rule = 'tag' AND NOT is_ambiguous;
 

@@ -167,7 +167,7 @@ async fn write_plan(
     }
     let counts = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.counts)));
     tx.add_counts(project, &counts.collect()).await?;
-    tx.insert_unsettled(project, &plan.unsettled, (now, false)).await?;
+    tx.insert_unsettled(project, &plan.unsettled, now).await?;
     builds::note_releases(tx, project, &plan.events, known_tags).await?;
     for issue in &plan.issues {
         if issue.changes.iter().any(Change::is_regression) {

@@ -12,6 +12,10 @@ use super::time::Timestamp;
 /// So long after a deploy old processes may still report.
 pub const GRACE: Duration = Duration::from_mins(10);
 
+/// So many releases of an issue's undetermined events are looked at one by one; of more it is only
+/// known that there are some, until others are settled.
+pub const MOST_UNSETTLED: u32 = 1_000;
+
 /// An event whose build is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Sighting<'a> {

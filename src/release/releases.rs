@@ -84,11 +84,11 @@ pub async fn register(
     let is_other = was.is_some_and(|was| was.build != build);
     let bound = Bound { build, rule: Rule::Registered, by: Some(by.to_owned()), at: now };
     tx.bind_release(project, version, (was.filter(|_| is_other), &bound)).await?;
-    if is_other {
-        let explained = tx.list_suppressed_in(project, version).await?;
+    if is_other || !is_replaced {
+        let judged = tx.list_judged_in(project, version).await?;
         let anew = |issue| Unsettled { issue, release: version.to_owned() };
-        let anew: BTreeSet<Unsettled> = explained.into_iter().map(anew).collect();
-        tx.insert_unsettled(project, &anew, (now, true)).await?;
+        let anew: BTreeSet<Unsettled> = judged.into_iter().map(anew).collect();
+        tx.unsettle(project, &anew, now).await?;
     }
     tx.settle_soon(project, now).await?;
     tx.commit().await?;

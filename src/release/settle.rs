@@ -7,8 +7,9 @@ use super::facts::{DEPLOYS_OF_SETTLING, Facts};
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
 use super::{fixes, landing, rearm, releases};
+use crate::domain::event_counts::OTHER;
 use crate::domain::fix::Problem;
-use crate::domain::id::ProjectId;
+use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{ACTOR, Change, Fact, Occurrence, Verdict, settle};
 use crate::domain::project::Project;
@@ -150,20 +151,20 @@ async fn load<'a>(
     Ok(loaded.as_mut().map(|(project, histories)| (&*project, histories)))
 }
 
-/// Settles the undetermined events of one issue and release; false when nobody can tell yet of some.
+/// Settles the undetermined events of one issue and release, as far as anybody can tell.
 async fn settle_one(
     repositories: &Repositories,
     loaded: &mut Option<(Project, Histories)>,
     due: &Due,
-) -> Result<bool, RepositoryError> {
+) -> Result<(), RepositoryError> {
     let (one, now) = (&due.unsettled, repositories.now());
     let Some((project, histories)) = load(repositories, loaded, due.project).await? else {
-        return Ok(false);
+        return Ok(());
     };
     if due.is_anew {
         unsettle(repositories, project, one).await?;
     }
-    if !one.release.is_empty() {
+    if !one.release.is_empty() && one.release != OTHER {
         let known = releases::bound(repositories, histories, project.id, &one.release).await?;
         let is_bound = known.is_some_and(|release| release.bound.is_some());
         if !is_bound && now.since(due.since) < FETCHES_FOR {
@@ -180,23 +181,20 @@ async fn settle_one(
             (issue, tx.list_undetermined(project.id, one, page).await?)
         };
         let Some(issue) = issue else {
-            forget(repositories, project.id, one).await?;
-            return Ok(true);
+            return Ok(forget(repositories, project.id, one).await?);
         };
         if let Some(survivor) = issue.merged_into {
-            let moved = Unsettled { issue: survivor, release: one.release.clone() };
-            let mut tx = repositories.store().write().await?;
-            tx.insert_unsettled(project.id, &[moved].into(), (now, due.is_anew)).await?;
-            tx.delete_unsettled(project.id, one).await?;
-            tx.commit().await?;
-            return Ok(true);
+            return Ok(move_to(repositories, survivor, due).await?);
+        }
+        if one.release == OTHER {
+            return Ok(list_rest(repositories, project.id, one).await?);
         }
         let Some(end) = events.last().cloned() else {
             if is_left {
-                return Ok(false);
+                return Ok(());
             }
             if forget_if_done(repositories, project.id, one).await? {
-                return Ok(true);
+                return Ok(());
             }
             // One came meanwhile.
             last = None;
@@ -216,6 +214,38 @@ async fn settle_one(
         }
         last = Some(end);
     }
+}
+
+/// The issue became part of another one.
+async fn move_to(
+    repositories: &Repositories,
+    survivor: IssueId,
+    Due { project, unsettled, is_anew, .. }: &Due,
+) -> Result<(), StoreError> {
+    let moved = [Unsettled { issue: survivor, release: unsettled.release.clone() }].into();
+    let mut tx = repositories.store().write().await?;
+    if *is_anew {
+        tx.unsettle(*project, &moved, repositories.now()).await?;
+    } else {
+        tx.insert_unsettled(*project, &moved, repositories.now()).await?;
+    }
+    tx.delete_unsettled(*project, unsettled).await?;
+    tx.commit().await
+}
+
+/// Looks at releases one by one for which there was no room.
+async fn list_rest(
+    repositories: &Repositories,
+    project: ProjectId,
+    one: &Unsettled,
+) -> Result<(), StoreError> {
+    let mut tx = repositories.store().write().await?;
+    // Whoever adds an event waits, or has added it.
+    tx.lock_issue(project, one.issue).await?;
+    if tx.list_unlisted(project, one.issue, repositories.now()).await? {
+        tx.delete_unsettled(project, one).await?;
+    }
+    tx.commit().await
 }
 
 /// Makes the suppressed events of an issue and a release undetermined again, page by page.

@@ -40,6 +40,10 @@ const COUNT_BODIES: &str = "UPDATE issues SET n_bodies = (SELECT COUNT(*)
         WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
         AND events.body IS NOT NULL)
     WHERE project_id = $1 AND id = $2";
+/// Names that events made up, or nobody explained.
+const DELETE_RELEASES: &str = "DELETE FROM releases WHERE project_id = $1
+    AND version IN (SELECT version FROM releases WHERE project_id = $1 AND rule IS NULL
+        AND last_event < $2 AND announced_at IS NULL ORDER BY last_event LIMIT $3)";
 const FIND_ISSUE_OF_HASH: &str =
     "SELECT issue_id FROM issue_hashes WHERE project_id = $1 AND hash = $2";
 const DELETE_DICTIONARIES: &str = "DELETE FROM dictionaries WHERE project_id = $1
@@ -58,6 +62,7 @@ statements!(
     LIST_BODIES,
     DROP_BODY,
     COUNT_BODIES,
+    DELETE_RELEASES,
     FIND_ISSUE_OF_HASH,
     DELETE_DICTIONARIES,
 );
@@ -133,6 +138,23 @@ impl Tx {
             self.count_bodies(project, issue).await?;
         }
         Ok(rows.len())
+    }
+
+    /// Deletes releases of a project of which nobody knows more than their name, and whose last event
+    /// happened before a time; at most `limit`. Says how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_releases_before(
+        &mut self,
+        project: ProjectId,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        Ok(execute!(
+            self,
+            sqlx::query(DELETE_RELEASES).bind(project.0).bind(before.as_micros()).bind(limit)
+        )?)
     }
 
     /// Counts the bodies of an issue anew: whatever went wrong before is right again.

@@ -1,6 +1,6 @@
 //! Undetermined events: what must be known first, and settling them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use sqlx::FromRow;
@@ -12,6 +12,7 @@ use super::tx::{Tx, execute, on, statements};
 use crate::domain::event_counts::{CountKey, EventCounts, OTHER};
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::lifecycle::{Judged, Verdict};
+use crate::domain::sighting::MOST_UNSETTLED;
 use crate::domain::time::Timestamp;
 
 /// Undetermined events of an issue, by what must be known.
@@ -19,7 +20,7 @@ use crate::domain::time::Timestamp;
 pub struct Unsettled {
     /// The issue.
     pub issue: IssueId,
-    /// Their release; empty for those that name none.
+    /// Their release; empty for those that name none, [`OTHER`] for all that have no row.
     pub release: String,
 }
 
@@ -76,21 +77,51 @@ struct VerdictRow<'a> {
     reason: &'a str,
 }
 
+/// Beyond so many releases of an issue one row stands for the rest.
 macro_rules! insert {
     ($engine:ident) => {
         concat!(
             "INSERT INTO unsettled (project_id, issue_id, release, created_at, try_at, is_anew)
-            SELECT $1, issue_id, release, $3, $3, $4 FROM ",
+            SELECT $1, issue_id, release, $3, $3, FALSE FROM (SELECT DISTINCT new.issue_id,
+                CASE WHEN new.release = ''
+                    OR EXISTS (SELECT 1 FROM unsettled AS same WHERE same.project_id = $1
+                        AND same.issue_id = new.issue_id AND same.release = new.release)
+                    OR (SELECT COUNT(*) FROM (SELECT 1 FROM unsettled AS one
+                        WHERE one.project_id = $1 AND one.issue_id = new.issue_id
+                        LIMIT $4) AS few) < $4
+                THEN new.release ELSE '(other)' END AS release FROM ",
             new_rows!($engine, uuid issue_id, text release),
-            " WHERE TRUE ORDER BY issue_id, release
-            ON CONFLICT (project_id, issue_id, release) DO UPDATE SET
-            is_anew = unsettled.is_anew OR EXCLUDED.is_anew,
-            try_at = CASE WHEN EXCLUDED.is_anew THEN EXCLUDED.try_at ELSE unsettled.try_at END"
+            ") AS placed WHERE TRUE ORDER BY issue_id, release
+            ON CONFLICT (project_id, issue_id, release) DO NOTHING"
         )
     };
 }
 const INSERT_SQLITE: &str = insert!(sqlite);
 const INSERT_POSTGRES: &str = insert!(postgres);
+macro_rules! insert_anew {
+    ($engine:ident) => {
+        concat!(
+            "INSERT INTO unsettled (project_id, issue_id, release, created_at, try_at, is_anew)
+            SELECT $1, issue_id, release, $3, $3, TRUE FROM ",
+            new_rows!($engine, uuid issue_id, text release),
+            " WHERE TRUE ORDER BY issue_id, release
+            ON CONFLICT (project_id, issue_id, release) DO UPDATE SET
+            is_anew = TRUE, try_at = EXCLUDED.try_at"
+        )
+    };
+}
+const INSERT_ANEW_SQLITE: &str = insert_anew!(sqlite);
+const INSERT_ANEW_POSTGRES: &str = insert_anew!(postgres);
+const COUNT_OF_ISSUE: &str = "SELECT COUNT(*) FROM unsettled
+    WHERE project_id = $1 AND issue_id = $2";
+/// Releases of undetermined events that have no row of their own.
+const LIST_UNLISTED: &str = "SELECT DISTINCT events.release FROM issue_hashes CROSS JOIN events
+    WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
+        AND events.project_id = $1 AND events.hash = issue_hashes.hash
+        AND events.verdict = 'undetermined' AND events.release IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM unsettled WHERE unsettled.project_id = $1
+            AND unsettled.issue_id = $2 AND unsettled.release = events.release)
+    LIMIT $3";
 const LIST_DUE: &str = "SELECT project_id, issue_id, release, created_at, is_anew FROM unsettled
     WHERE try_at <= $1 ORDER BY try_at, project_id, issue_id, release LIMIT 200";
 const DELETE: &str = "DELETE FROM unsettled
@@ -146,8 +177,9 @@ const DELETE_EMPTY_COUNTS: &str = "DELETE FROM issue_counts
 const LIST_RELEASES_OF_ISSUE: &str = "SELECT DISTINCT release FROM issue_counts
     WHERE project_id = $1 AND issue_id = $2 AND release <> ''
     ORDER BY release LIMIT 1000";
-const LIST_ISSUES_SUPPRESSED_IN: &str = "SELECT DISTINCT issue_id FROM issue_counts
-    WHERE project_id = $1 AND release = $2 AND verdict = 'suppressed' ORDER BY issue_id";
+const LIST_ISSUES_JUDGED_IN: &str = "SELECT DISTINCT issue_id FROM issue_counts
+    WHERE project_id = $1 AND release = $2 AND verdict IN ('suppressed', 'undetermined')
+    ORDER BY issue_id";
 const MOVE_TOTALS: &str = "UPDATE issues SET n_suppressed = n_suppressed + $3,
         n_undetermined = n_undetermined + $4, revision = revision + 1
     WHERE project_id = $1 AND id = $2";
@@ -155,6 +187,10 @@ const MOVE_TOTALS: &str = "UPDATE issues SET n_suppressed = n_suppressed + $3,
 statements!(
     INSERT_SQLITE,
     INSERT_POSTGRES,
+    INSERT_ANEW_SQLITE,
+    INSERT_ANEW_POSTGRES,
+    COUNT_OF_ISSUE,
+    LIST_UNLISTED,
     LIST_DUE,
     DELETE,
     LATER,
@@ -170,36 +206,86 @@ statements!(
     TAKE_COUNT,
     DELETE_EMPTY_COUNTS,
     LIST_RELEASES_OF_ISSUE,
-    LIST_ISSUES_SUPPRESSED_IN,
+    LIST_ISSUES_JUDGED_IN,
     MOVE_TOTALS
 );
 
+fn new(unsettled: &BTreeSet<Unsettled>) -> String {
+    rows_json(
+        unsettled.iter().map(|one| UnsettledRow { issue_id: one.issue.0, release: &one.release }),
+    )
+}
+
 impl Tx {
-    /// Notes that issues have undetermined events; or that events which are suppressed are to be judged
-    /// anew.
+    /// Notes that issues have undetermined events.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn insert_unsettled(
         &mut self,
         project: ProjectId,
-        unsettled: &std::collections::BTreeSet<Unsettled>,
-        (now, is_anew): (Timestamp, bool),
+        unsettled: &BTreeSet<Unsettled>,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         if unsettled.is_empty() {
             return Ok(());
         }
-        let rows = rows_json(
-            unsettled
-                .iter()
-                .map(|one| UnsettledRow { issue_id: one.issue.0, release: &one.release }),
-        );
-        let text = dialect!(self, INSERT_SQLITE, INSERT_POSTGRES);
+        let (rows, text) = (new(unsettled), dialect!(self, INSERT_SQLITE, INSERT_POSTGRES));
+        let most = i64::from(MOST_UNSETTLED);
         execute!(
             self,
-            sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()).bind(is_anew)
+            sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()).bind(most)
         )?;
         Ok(())
+    }
+
+    /// Notes that undetermined and suppressed events are to be judged anew.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn unsettle(
+        &mut self,
+        project: ProjectId,
+        unsettled: &BTreeSet<Unsettled>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if unsettled.is_empty() {
+            return Ok(());
+        }
+        let text = dialect!(self, INSERT_ANEW_SQLITE, INSERT_ANEW_POSTGRES);
+        let rows = new(unsettled);
+        execute!(self, sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()))?;
+        Ok(())
+    }
+
+    /// Gives releases of an issue's undetermined events rows of their own that have none yet, as far as
+    /// there is room; false when there may be more.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_unlisted(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (n_listed,): (i64,) = on!(self, |c| sqlx::query_as(COUNT_OF_ISSUE)
+            .bind(project.0)
+            .bind(issue.0)
+            .fetch_one(c))?;
+        let room = i64::from(MOST_UNSETTLED) - n_listed;
+        if room <= 0 {
+            return Ok(false);
+        }
+        let found: Vec<(String,)> = on!(self, |c| sqlx::query_as(LIST_UNLISTED)
+            .bind(project.0)
+            .bind(issue.0)
+            .bind(room)
+            .fetch_all(c))?;
+        let is_all = i64::try_from(found.len()).unwrap_or(i64::MAX) < room;
+        let found = found.into_iter().map(|(release,)| Unsettled { issue, release }).collect();
+        self.insert_unsettled(project, &found, now).await?;
+        Ok(is_all)
     }
 
     /// What is to be tried, of all projects. At most 200.
@@ -432,16 +518,16 @@ impl Tx {
         Ok(rows.into_iter().map(waiting).collect())
     }
 
-    /// The issues with events of a release that a fix explains.
+    /// The issues with events of a release that were judged by what the release is.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_suppressed_in(
+    pub async fn list_judged_in(
         &mut self,
         project: ProjectId,
         release: &str,
     ) -> Result<Vec<IssueId>, StoreError> {
-        let rows: Vec<(Uuid,)> = on!(self, |c| sqlx::query_as(LIST_ISSUES_SUPPRESSED_IN)
+        let rows: Vec<(Uuid,)> = on!(self, |c| sqlx::query_as(LIST_ISSUES_JUDGED_IN)
             .bind(project.0)
             .bind(release)
             .fetch_all(c))?;

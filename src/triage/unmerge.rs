@@ -228,7 +228,7 @@ impl Split<'_> {
         let waiting: BTreeSet<Unsettled> = waiting
             .map(|one| Unsettled { issue: split.id, release: one.release.clone() })
             .collect();
-        self.tx.insert_unsettled(project, &waiting, (self.clock.now(), false)).await?;
+        self.tx.insert_unsettled(project, &waiting, self.clock.now()).await?;
         split.n_suppressed = of(Verdict::Suppressed);
         split.n_undetermined = of(Verdict::Undetermined);
         survivor.n_suppressed = survivor.n_suppressed.saturating_sub(split.n_suppressed);

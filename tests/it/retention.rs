@@ -57,6 +57,9 @@ both!(events_are_given_up_after_the_retention_time, |engine: Engine| async move 
         assert_eq!(event(&app, id).await["body"], "kept");
     }
     assert_eq!(app.all("/api/v1/issues/SHOP-1/events").await.len(), 2);
+    // A release of which only its name was known goes with its last event.
+    let releases = app.all("/api/v1/projects/shop/releases").await;
+    assert_eq!((releases.len(), &releases[0]["version"]), (1, &json!("shop@2")));
     // What happened stays counted; the hours of what is gone are gone.
     assert_eq!(app.issue("SHOP-1").await["events"], 5);
     let counted = "SELECT CAST(SUM(n_events) AS BIGINT) FROM issue_counts";

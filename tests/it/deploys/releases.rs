@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use airlock::domain::sighting::MOST_UNSETTLED;
 use serde_json::json;
 
 use super::Shop;
@@ -155,5 +156,34 @@ both!(what_runs_at_its_users_is_not_what_is_deployed, |engine: Engine| async mov
     let (verdict, reason) = shop.app.verdict(&page).await;
     assert_eq!(verdict, "undetermined");
     assert!(reason.contains("names no release"), "{reason}");
+    shop.stop().await;
+});
+
+both!(of_very_many_releases_some_wait_for_others, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    shop.crash_at("KeyError", "base").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    let n_releases = MOST_UNSETTLED as usize + 20;
+    let releases: Vec<String> = (0..n_releases).map(|n| format!("made up {n}")).collect();
+    let mut events = Vec::new();
+    for some in releases.chunks(60) {
+        let sent = some.iter().map(|release| shop.crash_in("KeyError", release));
+        events.extend(futures_util::future::join_all(sent).await);
+    }
+    assert_eq!(shop.app.issue("SHOP-1").await["undetermined"], n_releases);
+    // Whatever else waits: what somebody registers is settled.
+    for index in [0, n_releases - 1] {
+        let wish = json!({"version": releases[index], "commit": shop.sha("base")});
+        shop.app.post(RELEASES, &wish).await.ok();
+        assert_eq!(shop.settled(&events[index]).await.0, "suppressed");
+    }
+    // Those for which there was no room come after those for which there was.
+    shop.app.delete("/api/v1/issues/SHOP-1/fix").await.ok();
+    crate::support::until("all are settled", async || {
+        shop.app.clock.advance(Duration::from_mins(10));
+        shop.app.issue("SHOP-1").await["undetermined"] == 0
+    })
+    .await;
+    assert_eq!(shop.app.verdict(&events[n_releases - 2]).await.0, "known");
     shop.stop().await;
 });
