@@ -85,6 +85,8 @@ pub struct Api {
     pub store_health: Health,
     /// What was last seen of repositories.
     pub git_health: Health,
+    /// How what waits for git is.
+    pub settling_health: Health,
     /// The process's metrics.
     pub metrics: PrometheusHandle,
 }

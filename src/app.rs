@@ -155,6 +155,7 @@ pub async fn start(
     let mirrors = Mirrors::new(&config.data.join("git"), git_limits(&config));
     let repositories = Repositories::new(store.clone(), clock.clone(), mirrors.clone(), secrets);
     let git_health = Health::new(clock.now());
+    let settling_health = Health::new(clock.now());
     let outcomes = Arc::new(Outcomes::default());
     let limiter = Arc::new(Limiter::new(Arc::clone(&keys), Arc::clone(&outcomes)));
     let spool_health = Health::new(clock.now());
@@ -212,7 +213,11 @@ pub async fn start(
         tasks.spawn(fetcher.run(stopping.clone()));
     }
     if config.role.keeps_time() {
-        let settler = settling::Settler { repositories: repositories.clone() };
+        let settler = settling::Settler {
+            repositories: repositories.clone(),
+            health: settling_health.clone(),
+            clock: clock.clone(),
+        };
         tasks.spawn(settler.run(stopping.clone()));
     }
 
@@ -239,6 +244,7 @@ pub async fn start(
         digest_health: digest_health.clone(),
         store_health,
         git_health,
+        settling_health,
         metrics,
     };
     let server = server::run(listener, &config, intake, api)

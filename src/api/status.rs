@@ -187,6 +187,7 @@ async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
         ("digest", part(digest, Some(waiting))),
         ("store", part(store, None)),
         ("git", part(api.git_health.get(), None)),
+        ("settling", part(api.settling_health.get(), None)),
     ];
     StatusResponse {
         parts: parts.into(),

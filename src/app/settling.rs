@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::clock::Clock;
+use crate::health::{Health, PartState};
 use crate::release::deploys::lose_silent;
 use crate::release::repositories::Repositories;
-use crate::release::settle::settle_due;
+use crate::release::settle::{Round, settle_due};
 
 /// How often it is looked what is due, when nobody gives a hint.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -14,6 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Sees to what is due.
 pub(super) struct Settler {
     pub(super) repositories: Repositories,
+    pub(super) health: Health,
+    pub(super) clock: Clock,
 }
 
 impl Settler {
@@ -36,9 +40,17 @@ impl Settler {
                 _ = stop.wait_for(|is_stopping| *is_stopping) => return,
                 done = work => done,
             };
-            if let Err(cause) = done {
-                tracing::warn!(%cause, "what waits for git cannot be settled");
-                tokio::time::sleep(LOOK_EVERY).await;
+            let now = self.clock.now();
+            match done {
+                // What failed before is tried later.
+                Ok(Round::Idle) if self.health.get().state != PartState::Down => {}
+                Ok(Round::Idle | Round::Done) => self.health.ok(now),
+                Ok(Round::Failed(cause)) => self.health.failed(PartState::Degraded, cause, now),
+                Err(cause) => {
+                    tracing::warn!(%cause, "what waits for git cannot be settled");
+                    self.health.failed(PartState::Down, cause, now);
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
             }
         }
     }

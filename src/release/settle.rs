@@ -32,11 +32,23 @@ const MOST_FIX_PAUSE: Duration = Duration::from_hours(1);
 /// What waits for less than this lets repositories be fetched.
 const FETCHES_FOR: Duration = Duration::from_mins(2);
 
-/// Sees to all that is due: deploys, fixes that were named, undetermined events. What fails is tried later, and holds up nothing else.
+/// What a round came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Round {
+    /// Nothing was due.
+    Idle,
+    /// All that was due was seen to, as far as anybody can tell.
+    Done,
+    /// Some of it could not be, the last for this reason; it is tried again.
+    Failed(String),
+}
+
+/// Sees to all that is due: deploys, fixes that were named, undetermined events. What fails is tried
+/// later, and holds up nothing else.
 ///
 /// # Errors
 /// [`StoreError`]: the store does not answer.
-pub async fn settle_due(repositories: &Repositories) -> Result<(), StoreError> {
+pub async fn settle_due(repositories: &Repositories) -> Result<Round, StoreError> {
     let now = repositories.now();
     let (deploys, fixes, unsettled) = {
         let mut tx = repositories.store().read().await?;
@@ -44,7 +56,7 @@ pub async fn settle_due(repositories: &Repositories) -> Result<(), StoreError> {
         (deploys, tx.list_fixes_to_look_at(now).await?, tx.list_unsettled(now).await?)
     };
     if deploys.is_empty() && fixes.is_empty() && unsettled.is_empty() {
-        return Ok(());
+        return Ok(Round::Idle);
     }
     // First it is said when to try again: what becomes known from now on brings that forward.
     let later =
@@ -72,37 +84,36 @@ pub async fn settle_due(repositories: &Repositories) -> Result<(), StoreError> {
         }
         tx.commit().await?;
     }
+    let mut round = Round::Done;
     for deploy in deploys {
         let Some(project) = find_project(repositories, deploy.id.project).await? else { continue };
-        if let Err(cause) = landing::settle_deploy(repositories, &project, &deploy).await {
-            excuse("a deploy", cause)?;
-        }
+        let done = landing::settle_deploy(repositories, &project, &deploy).await;
+        round.add("a deploy", done.map(|_| ()))?;
     }
     let mut loaded: Option<(Project, Histories)> = None;
     for fix in fixes {
-        if let Err(cause) = look_at(repositories, &mut loaded, fix).await {
-            excuse("a fix", cause)?;
-        }
+        round.add("a fix", look_at(repositories, &mut loaded, fix).await)?;
     }
     for due in unsettled {
-        if let Err(cause) = settle_one(repositories, &mut loaded, &due).await {
-            excuse("undetermined events", cause)?;
-        }
+        let done = settle_one(repositories, &mut loaded, &due).await;
+        round.add("undetermined events", done)?;
     }
-    Ok(())
+    Ok(round)
 }
 
-/// What went wrong with one thing is said; when the store is away everything waits.
-fn excuse(what: &str, cause: RepositoryError) -> Result<(), StoreError> {
-    if let RepositoryError::Store(error) = cause {
-        if error.is_transient() {
-            return Err(error);
+impl Round {
+    /// What went wrong with one thing is said; when the store is away everything waits.
+    fn add(&mut self, what: &str, done: Result<(), RepositoryError>) -> Result<(), StoreError> {
+        match done {
+            Ok(()) => {}
+            Err(RepositoryError::Store(error)) if error.is_transient() => return Err(error),
+            Err(cause) => {
+                tracing::warn!(%cause, what, "cannot be settled, and is tried again");
+                *self = Self::Failed(format!("{what} cannot be settled: {cause}"));
+            }
         }
-        tracing::warn!(%error, what, "cannot be settled, and is tried again");
-    } else {
-        tracing::warn!(%cause, what, "cannot be settled, and is tried again");
+        Ok(())
     }
-    Ok(())
 }
 
 /// Looks where a fix is deployed that was named.

@@ -43,6 +43,7 @@ both!(strangers_see_states_and_holders_of_a_token_see_numbers, |engine: Engine| 
     let parts = json!({
         "digest": {"state": "ok"},
         "git": {"state": "ok"},
+        "settling": {"state": "ok"},
         "intake": {"state": "ok"},
         "spool": {"state": "ok"},
         "store": {"state": "ok"},
