@@ -269,7 +269,8 @@ impl Repositories {
         wish: Wish,
     ) -> Result<Option<Repository>, RepositoryError> {
         let mut tx = self.store.write().await?;
-        let Some(repository) = tx.find_repository(project, name).await? else { return Ok(None) };
+        let found = tx.find_repository_to_change(project, name).await?;
+        let Some(repository) = found else { return Ok(None) };
         let repository = self.fulfilled(repository, wish)?;
         tx.update_repository(&repository).await?;
         tx.commit().await?;
