@@ -27,6 +27,9 @@ pub const MOST_MESSAGE_BYTES: usize = 65_536;
 /// The longest name of an author with the address, in bytes.
 pub const MOST_AUTHOR_BYTES: usize = 1_000;
 
+/// So many branches of a repository are known from what is submitted.
+pub const MOST_BRANCHES: usize = 100;
+
 /// A set of exactly so many commits is what a client sends that found no release before.
 const USUAL_SET: usize = 20;
 
@@ -63,6 +66,9 @@ pub enum InvalidSubmission {
     /// The name that no commit has.
     #[error("no commit is named by 40 zeros")]
     Null,
+    /// Nobody has what a branch is said to end with.
+    #[error("the branch ends with commit {0}, which nobody has submitted")]
+    Tip(Sha),
     /// Too many parents.
     #[error("commit {0} has more than {MOST_PARENTS} parents")]
     Parents(Sha),

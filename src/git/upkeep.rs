@@ -60,7 +60,8 @@ impl Mirror {
     pub fn files(&self) -> Files {
         let objects = self.repository().join("objects");
         let is_pack = |name: &str| {
-            Path::new(name).extension().is_some_and(|end| end == "pack") && name.starts_with("pack-")
+            Path::new(name).extension().is_some_and(|end| end == "pack")
+                && name.starts_with("pack-")
         };
         let folders = (0..=u8::MAX).map(|first| objects.join(format!("{first:02x}")));
         Files {
@@ -88,7 +89,8 @@ impl Mirror {
 
     fn run_upkeep(&self, writing: &Writing, arguments: &[&str]) -> Result<(), FetchError> {
         let mut command = self.git().command();
-        for setting in ["core.multiPackIndex=false", "pack.threads=1", "repack.writeBitmaps=false"] {
+        for setting in ["core.multiPackIndex=false", "pack.threads=1", "repack.writeBitmaps=false"]
+        {
             command.arg("-c").arg(setting);
         }
         command.args(arguments);

@@ -263,7 +263,8 @@ fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
         let (url, none) = (repository.url(), Credential::default());
         repository.mirror.renew(&writing, &url, &none).expect("renewed")
     };
-    repository.run("git branch -q -D topic; git reflog expire --expire=now --all; git gc -q --prune=now");
+    repository
+        .run("git branch -q -D topic; git reflog expire --expire=now --all; git gc -q --prune=now");
     // The host has forgotten all of `topic`, and gives nothing that is on no branch: the old copy does.
     assert!(renewed(&kept).is_empty());
     for sha in kept {

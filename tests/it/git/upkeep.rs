@@ -30,7 +30,8 @@ fn in_mirror(repository: &Repository, script: &str) -> String {
 fn worn() -> (Repository, Commits) {
     let repository = Repository::new();
     let n_fetches = MOST_PACKS + 5;
-    repository.run(&format!("c base; for i in $(seq {n_fetches}); do c c$i same; git tag t$i; done"));
+    repository
+        .run(&format!("c base; for i in $(seq {n_fetches}); do c c$i same; git tag t$i; done"));
     repository.run("on topic base; c kept; c forgotten; git checkout -q main");
     let mut commits = Commits::default();
     repository.fetch(&mut commits).expect("a fetch");
