@@ -200,7 +200,8 @@ fn read(shas: &[Sha]) -> Option<Vec<Option<Value>>> {
     let mut git = git(&["cat-file", "--batch"]);
     let mut child = git.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
     let mut stdin = child.stdin.take()?;
-    let asked: String = shas.iter().map(|sha| format!("{sha}\n")).collect();
+    let asked: Vec<String> = shas.iter().map(Sha::to_string).collect();
+    let asked = asked.join("\n");
     // Aside: git answers before it has read all of it.
     let asking = std::thread::spawn(move || stdin.write_all(asked.as_bytes()));
     let commits = answers(&mut child, shas);
@@ -238,8 +239,8 @@ fn commit(sha: &Sha, data: &str) -> Option<Value> {
     let (author, rest) = author.rsplit_once('>').unwrap_or((author, ""));
     let (name, email) = author.split_once('<').unwrap_or((author, ""));
     let committer = with("committer ").next().unwrap_or_default();
-    let committed = committer.rsplit_once('>').map_or(rest, |(_, rest)| rest);
-    let second = committed.split_whitespace().next().and_then(|second| second.parse().ok());
+    let rest = committer.rsplit_once('>').map_or(rest, |(_, rest)| rest);
+    let second = rest.split_whitespace().next().and_then(|second| second.parse().ok());
     let second = second.unwrap_or(0_i64).clamp(0, LAST_SECOND);
     let message = message.replace('\0', "\u{fffd}");
     let is_taken = parents.len() <= MOST_PARENTS

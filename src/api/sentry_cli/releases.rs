@@ -202,7 +202,9 @@ pub(super) async fn previous(call: Call) -> Result<HttpResponse, Refused> {
     let Some(release) = before else { return Ok(HttpResponse::Ok().json(json!({}))) };
     let begin = announced::begin_of_set(&call.api.repositories, project.id, &release).await?;
     let mut shown = shown(&release, &[project]);
-    shown["lastCommit"] = json!(begin.map(|sha| json!({ "id": sha })));
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("lastCommit".to_owned(), json!(begin.map(|sha| json!({ "id": sha }))));
+    }
     Ok(HttpResponse::Ok().json(shown))
 }
 

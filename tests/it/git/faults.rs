@@ -280,7 +280,8 @@ fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
     assert!(unpacked.success());
     for name in ["rewritten_too", "asked_for"] {
         let sha = of(name).to_string();
-        let object = own.join("objects").join(&sha[..2]).join(&sha[2..]);
+        let (folder, rest) = sha.split_at(2);
+        let object = own.join("objects").join(folder).join(rest);
         fs::remove_file(object).expect("removed");
     }
     assert_eq!(renewed(&[of("fix")]), [of("rewritten_too")].into());

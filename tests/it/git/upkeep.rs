@@ -42,10 +42,10 @@ fn worn() -> (Repository, Commits) {
     // The same objects as they would lie after small fetches.
     in_mirror(
         &repository,
-        r#"
+        r"
         mv objects/pack ../packs; mkdir objects/pack
         for pack in ../packs/*.pack; do git unpack-objects -q < $pack; done
-        "#,
+        ",
     );
     in_mirror(
         &repository,
