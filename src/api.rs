@@ -124,6 +124,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(repositories::delete)
         .service(repositories::fetch)
         .service(repositories::submit)
+        .service(repositories::wanted)
         .service(releases::list)
         .service(releases::create)
         .service(releases::show)

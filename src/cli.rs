@@ -14,6 +14,7 @@
 mod answer;
 mod buried;
 mod candidate;
+mod checkout;
 mod client;
 mod compare;
 mod connection;

@@ -12,3 +12,5 @@ pub mod graph_file;
 pub mod mirror;
 pub mod mirrors;
 pub mod patches;
+pub mod renewal;
+pub mod upkeep;

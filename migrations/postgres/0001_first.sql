@@ -233,12 +233,13 @@ CREATE TABLE repositories (
     failed_at BIGINT,
     failure TEXT,
     n_submitted BIGINT NOT NULL,
+    submitted_branches TEXT NOT NULL,
     PRIMARY KEY (project_id, id)
 );
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
 
 -- Commits of repositories that are not fetched, as clients submitted them: names of parents one after the
--- other; the time in seconds.
+-- other; the time in seconds; how many there were before those that came together.
 CREATE TABLE submitted_commits (
     project_id BIGINT NOT NULL,
     repository_id UUID NOT NULL,
@@ -247,8 +248,11 @@ CREATE TABLE submitted_commits (
     author TEXT NOT NULL,
     committed_at BIGINT NOT NULL,
     message TEXT NOT NULL,
+    n_before BIGINT NOT NULL,
     PRIMARY KEY (project_id, repository_id, sha)
 );
+CREATE INDEX submitted_commits_order_idx
+    ON submitted_commits (project_id, repository_id, n_before, sha);
 
 -- What a release is: its commits by repository, as JSON.
 CREATE TABLE releases (

@@ -233,12 +233,13 @@ CREATE TABLE repositories (
     failed_at INTEGER,
     failure TEXT,
     n_submitted INTEGER NOT NULL,
+    submitted_branches TEXT NOT NULL,
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
 
 -- Commits of repositories that are not fetched, as clients submitted them: names of parents one after the
--- other; the time in seconds.
+-- other; the time in seconds; how many there were before those that came together.
 CREATE TABLE submitted_commits (
     project_id INTEGER NOT NULL,
     repository_id BLOB NOT NULL,
@@ -247,8 +248,11 @@ CREATE TABLE submitted_commits (
     author TEXT NOT NULL,
     committed_at INTEGER NOT NULL,
     message TEXT NOT NULL,
+    n_before INTEGER NOT NULL,
     PRIMARY KEY (project_id, repository_id, sha)
 ) STRICT;
+CREATE INDEX submitted_commits_order_idx
+    ON submitted_commits (project_id, repository_id, n_before, sha);
 
 -- What a release is: its commits by repository, as JSON.
 CREATE TABLE releases (

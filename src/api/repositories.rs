@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete, get, patch, post};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Bearer;
 use super::extract::{Json, Query};
@@ -12,7 +12,7 @@ use super::page::{Page, PageQuery};
 use super::{Api, ApiError};
 use crate::domain::commit::Sha;
 use crate::domain::id::ProjectItemId;
-use crate::domain::repository::{Branches, Repository};
+use crate::domain::repository::{Branches, MOST_BRANCH_BYTES, Repository};
 use crate::domain::submission::{Submitted, author};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
@@ -278,22 +278,78 @@ pub(super) async fn hook(
     Ok(HttpResponse::Ok().json(HookResponse { url, secret }))
 }
 
+/// Of which branch submitted commits are.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SubmitQuery {
+    /// The name of the branch. Messages on a branch that counts name fixes.
+    branch: Option<String>,
+    /// The commit that the branch ends with: one of these, or of those that were sent before.
+    #[param(value_type = Option<String>)]
+    tip: Option<Sha>,
+}
+
+impl SubmitQuery {
+    fn branch(&self) -> Result<Option<(&str, Sha)>, ApiError> {
+        match (self.branch.as_deref(), self.tip) {
+            (None, None) => Ok(None),
+            (Some(branch), Some(tip)) if (1..=MOST_BRANCH_BYTES).contains(&branch.len()) => {
+                Ok(Some((branch, tip)))
+            }
+            (Some(_), Some(_)) => {
+                let detail = format!("branch must have 1 to {MOST_BRANCH_BYTES} bytes");
+                Err(ApiError::invalid(detail))
+            }
+            _ => Err(ApiError::invalid("branch and tip belong together")),
+        }
+    }
+}
+
 /// Submits commits to a repository without a url. Those it has stay as they are.
-#[utoipa::path(tag = "repositories", request_body = Vec<SubmitCommit>,
+#[utoipa::path(tag = "repositories", params(SubmitQuery), request_body = Vec<SubmitCommit>,
     responses((status = 200, body = SubmittedResponse), (status = 404), (status = 413), (status = 422)))]
 #[post("/api/v1/projects/{slug}/repositories/{name}/commits")]
 pub(super) async fn submit(
     api: Data<Api>,
     bearer: Bearer,
     path: Path<(String, String)>,
+    query: Query<SubmitQuery>,
     body: Json<Vec<SubmitCommit>>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Deploy)?;
     let (slug, name) = path.into_inner();
     let project = project_of(&api, &bearer, &slug).await?;
     let commits = body.0.into_iter().map(Submitted::from).collect();
-    let taken = api.repositories.submit(project, &name, commits).await?;
+    let branch = query.0.branch()?;
+    let taken = api.repositories.submit(project, &name, commits, branch).await?;
     let taken = taken.ok_or_else(|| missing(&name))?;
     let response = SubmittedResponse { commits: taken.n_commits, known: taken.n_known };
     Ok(HttpResponse::Ok().json(response))
+}
+
+/// Commits that were not submitted yet.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WantedResponse {
+    /// Those, in the order of the question.
+    #[schema(value_type = Vec<String>)]
+    wanted: Vec<Sha>,
+}
+
+/// Says which of some commits a repository without a url does not have yet.
+#[utoipa::path(tag = "repositories", request_body = Vec<String>,
+    responses((status = 200, body = WantedResponse), (status = 404), (status = 413), (status = 422)))]
+#[post("/api/v1/projects/{slug}/repositories/{name}/commits/wanted")]
+pub(super) async fn wanted(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+    body: Json<Vec<Sha>>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Deploy)?;
+    let (slug, name) = path.into_inner();
+    let project = project_of(&api, &bearer, &slug).await?;
+    let wanted = api.repositories.wanted(project, &name, body.0).await?;
+    let wanted = wanted.ok_or_else(|| missing(&name))?;
+    Ok(HttpResponse::Ok().json(WantedResponse { wanted }))
 }

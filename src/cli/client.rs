@@ -62,6 +62,16 @@ impl Api {
         self.v1(Method::POST, path, Some(body)).await
     }
 
+    /// `POST /api/v1/…?…`.
+    pub(super) async fn post_with(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Value,
+    ) -> Result<Value, Failure> {
+        self.answer(self.http.post(self.url_with(path, query)?).json(&body)).await
+    }
+
     /// `PUT /api/v1/…`.
     pub(super) async fn put(&self, path: &[&str], body: Value) -> Result<Value, Failure> {
         self.v1(Method::PUT, path, Some(body)).await

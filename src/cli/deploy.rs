@@ -28,6 +28,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::candidate::CandidateArgs;
+use super::checkout::CheckoutArgs;
 use super::failure::Failure;
 use super::gate::patience::PatienceArgs;
 use super::place::Place;
@@ -54,6 +55,8 @@ pub(super) struct DeployArgs {
     target: Option<Place>,
     #[command(flatten)]
     candidate: CandidateArgs,
+    #[command(flatten)]
+    checkout: CheckoutArgs,
     /// Deploy in spite of locks and freezes; everybody sees the reason
     #[arg(long = "override", value_name = "REASON")]
     reason: Option<String>,
@@ -88,8 +91,8 @@ pub(super) async fn run(context: &Context, args: DeployArgs) -> Result<ExitCode,
     let Some(script) = args.script else {
         // The parser requires one.
         let Some(place) = args.target else { return Ok(ExitCode::from(NEVER_RAN_USAGE)) };
-        let DeployArgs { candidate, reason, patience, command, .. } = args;
-        let run = run::Run { place, candidate, reason, patience, command };
+        let DeployArgs { candidate, checkout, reason, patience, command, .. } = args;
+        let run = run::Run { place, candidate, checkout, reason, patience, command };
         return Ok(run::run(context, &spool, run).await);
     };
     if !matches!(script, DeployCommand::Flush | DeployCommand::Show(_)) {

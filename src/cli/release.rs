@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::candidate::CandidateArgs;
+use super::checkout::{Checkout, CheckoutArgs};
 use super::failure::Failure;
 use super::gate::verdict::short;
 use super::text::one_line;
@@ -17,6 +18,8 @@ pub(super) struct ReleaseArgs {
     version: String,
     #[command(flatten)]
     candidate: CandidateArgs,
+    #[command(flatten)]
+    checkout: CheckoutArgs,
 }
 
 pub(super) async fn run(context: &Context, args: ReleaseArgs) -> Result<(), Failure> {
@@ -24,7 +27,11 @@ pub(super) async fn run(context: &Context, args: ReleaseArgs) -> Result<(), Fail
     let mut body = candidate.body();
     body.insert("version".to_owned(), json!(args.version));
     let path = ["projects", &args.project, "releases"];
-    let made = context.api()?.post(&path, Value::Object(body)).await?;
+    let api = context.api()?;
+    if let Some(checkout) = Checkout::find(&candidate, &args.checkout).await {
+        checkout.offer(&api, &args.project).await;
+    }
+    let made = api.post(&path, Value::Object(body)).await?;
     context.output.result(&made, |_| {
         format!("{} is built from {}\n", one_line(&args.version), short(&candidate.commit))
     })

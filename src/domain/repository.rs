@@ -1,5 +1,7 @@
 //! A repository of a project: where it is, and which of its branches count.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -50,6 +52,8 @@ pub struct Repository {
     pub failure: Option<Failure>,
     /// How many commits were submitted to it.
     pub n_submitted: u64,
+    /// Where its branches are, as far as clients say of which branch the commits are that they submit.
+    pub submitted_branches: BTreeMap<String, Sha>,
 }
 
 /// What a fetch found.

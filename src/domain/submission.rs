@@ -4,8 +4,8 @@
 //! ends, parents are named that nobody has, and the history is cut: beyond it nobody can tell.
 //!
 //! Some clients send *sets*: the commits of a release without their parents. They are chained, the
-//! newest first, so that a release has all of its set and of the release before; what is older is
-//! beyond the cut.
+//! newest first, down to the first that is known, so that a release has all of its set and of those
+//! before; what is older is beyond the cut.
 
 use std::collections::BTreeSet;
 
@@ -27,12 +27,8 @@ pub const MOST_MESSAGE_BYTES: usize = 65_536;
 /// The longest name of an author with the address, in bytes.
 pub const MOST_AUTHOR_BYTES: usize = 1_000;
 
-/// A set of exactly so many commits is what a client sends that found no release before.
-const USUAL_SET: usize = 20;
-
-/// A change that adds so many files and touches no other is the beginning of a history, or the end
-/// of a checkout.
-const LEAST_FILES: usize = 10;
+/// So many branches of a repository are known from what is submitted.
+pub const MOST_BRANCHES: usize = 100;
 
 /// A commit as a client submits it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +59,9 @@ pub enum InvalidSubmission {
     /// The name that no commit has.
     #[error("no commit is named by 40 zeros")]
     Null,
+    /// Nobody has what a branch is said to end with.
+    #[error("the branch ends with commit {0}, which nobody has submitted")]
+    Tip(Sha),
     /// Too many parents.
     #[error("commit {0} has more than {MOST_PARENTS} parents")]
     Parents(Sha),
@@ -120,64 +119,43 @@ pub fn check(commits: &[Submitted]) -> Result<(), InvalidSubmission> {
     Ok(())
 }
 
-/// The commits of a release, as a client sends them that names no parents: the newest first.
-#[derive(Debug, Clone, Default)]
-pub struct CommitSet {
-    /// They.
-    pub commits: Vec<Submitted>,
-    /// Whether the change of the oldest is all files that there are, as when a checkout is cut there.
-    pub is_all: bool,
-}
-
-/// Whether a change is all files that there are: `types` says what it does to each, `A` for adding.
+/// Chains the commits of a release, as a client sends them that names no parents, the newest first: each
+/// descends from the next. Commits that are known stay as they are, and are parents of the newer ones.
+///
+/// A client that did not find the release before sends as many as it was told to, and does not say so:
+/// only a known commit in the set proves what it descends from. Without one the chain ends with a parent
+/// that nobody has.
 #[must_use]
-pub fn is_whole_tree<'a>(types: impl Iterator<Item = &'a str> + Clone) -> bool {
-    types.clone().count() >= LEAST_FILES && types.clone().all(|one| one == "A")
-}
-
-impl CommitSet {
-    /// Chains the commits: each descends from the next, and the last from what was `last` released.
-    /// Commits that are known stay as they are, and are parents of the newer ones.
-    ///
-    /// The set of a client that found no release before need not descend from it: then the chain ends
-    /// with a parent that nobody has.
-    #[must_use]
-    pub fn chained(self, known: &BTreeSet<Sha>, last: Option<Sha>) -> Vec<Submitted> {
-        let n_commits = self.commits.len();
-        let is_first_known = self.commits.first().is_some_and(|one| known.contains(&one.sha));
-        if is_first_known {
-            // Whatever is sent with it is part of it already, or cannot become so any more.
-            return Vec::new();
-        }
-        let is_after_last = n_commits != USUAL_SET && !self.is_all;
-        let last =
-            last.filter(|last| is_after_last && !self.commits.iter().any(|one| one.sha == *last));
-        let mut chain: Vec<Submitted> = Vec::with_capacity(n_commits);
-        let mut seen = BTreeSet::new();
-        for mut commit in self.commits {
-            if !seen.insert(commit.sha) {
-                continue;
-            }
-            if let Some(newer) = chain.last_mut() {
-                newer.parents.push(commit.sha);
-            }
-            if !known.contains(&commit.sha) {
-                // What stands between is known: it is an older parent of the one before.
-                commit.parents = Vec::new();
-                chain.push(commit);
-            }
-        }
-        if let Some(oldest) = chain.last_mut()
-            && oldest.parents.is_empty()
-        {
-            oldest.parents.push(last.unwrap_or(Sha::NULL));
-        }
-        for commit in &mut chain {
-            // Any of those between leads on; a handful is as good as all.
-            commit.parents.truncate(MOST_PARENTS);
-        }
-        chain
+pub fn chained(set: Vec<Submitted>, known: &BTreeSet<Sha>) -> Vec<Submitted> {
+    if set.first().is_some_and(|one| known.contains(&one.sha)) {
+        // Whatever is sent with it is part of it already, or cannot become so any more.
+        return Vec::new();
     }
+    let mut chain: Vec<Submitted> = Vec::with_capacity(set.len());
+    let mut seen = BTreeSet::new();
+    for mut commit in set {
+        if !seen.insert(commit.sha) {
+            continue;
+        }
+        if let Some(newer) = chain.last_mut() {
+            newer.parents.push(commit.sha);
+        }
+        if !known.contains(&commit.sha) {
+            // What stands between is known: it is an older parent of the one before.
+            commit.parents = Vec::new();
+            chain.push(commit);
+        }
+    }
+    if let Some(oldest) = chain.last_mut()
+        && oldest.parents.is_empty()
+    {
+        oldest.parents.push(Sha::NULL);
+    }
+    for commit in &mut chain {
+        // Any of those between leads on; a handful is as good as all.
+        commit.parents.truncate(MOST_PARENTS);
+    }
+    chain
 }
 
 #[cfg(test)]
@@ -190,7 +168,7 @@ mod tests {
         Sha([number; 20])
     }
 
-    fn set(numbers: &[u8]) -> CommitSet {
+    fn set(numbers: &[u8]) -> Vec<Submitted> {
         let commit = |number: &u8| Submitted {
             sha: sha(*number),
             parents: Vec::new(),
@@ -198,63 +176,50 @@ mod tests {
             at: Timestamp::from_micros(0),
             message: format!("commit {number}"),
         };
-        CommitSet { commits: numbers.iter().map(commit).collect(), is_all: false }
+        numbers.iter().map(commit).collect()
     }
 
     /// Each commit and its parents, by number.
-    fn chain(set: CommitSet, known: &[u8], last: Option<u8>) -> Vec<(u8, Vec<u8>)> {
+    fn chain(numbers: &[u8], known: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let known = known.iter().map(|number| sha(*number)).collect();
-        let chained = set.chained(&known, last.map(sha));
         let number = |sha: &Sha| sha.0[0];
-        chained
+        chained(set(numbers), &known)
             .iter()
             .map(|one| (number(&one.sha), one.parents.iter().map(number).collect()))
             .collect()
     }
 
     #[test]
-    fn a_set_is_a_chain_that_ends_with_the_release_before() {
+    fn a_set_is_a_chain_that_ends_with_what_is_known() {
         let cut = vec![(3, vec![2]), (2, vec![1]), (1, vec![0])];
-        assert_eq!(chain(set(&[3, 2, 1]), &[], None), cut);
+        assert_eq!(chain(&[3, 2, 1], &[]), cut);
         let linked = vec![(5, vec![4]), (4, vec![3])];
-        assert_eq!(chain(set(&[5, 4]), &[1, 2, 3], Some(3)), linked);
+        assert_eq!(chain(&[5, 4, 3], &[1, 2, 3]), linked);
+        assert_eq!(chain(&[5, 4, 3, 2, 1], &[1, 2, 3]).last(), Some(&(4, vec![3, 2, 1])));
         // Named twice.
-        assert_eq!(chain(set(&[5, 4, 5, 4]), &[1, 2, 3], Some(3)), linked);
+        assert_eq!(chain(&[5, 4, 5, 4, 3], &[1, 2, 3]), linked);
         // The same again.
-        assert_eq!(chain(set(&[3, 2, 1]), &[1, 2, 3], None), []);
-        assert_eq!(chain(set(&[]), &[1], Some(1)), []);
+        assert_eq!(chain(&[3, 2, 1], &[1, 2, 3]), []);
+        assert_eq!(chain(&[], &[1]), []);
     }
 
     #[test]
     fn known_commits_in_a_set_are_parents_of_the_newer_ones() {
         let expected = vec![(9, vec![3, 8]), (8, vec![2, 1])];
-        assert_eq!(chain(set(&[9, 3, 8, 2, 1]), &[1, 2, 3], Some(3)), expected);
+        assert_eq!(chain(&[9, 3, 8, 2, 1], &[1, 2, 3]), expected);
     }
 
     #[test]
-    fn a_set_that_may_not_follow_is_cut() {
-        let twenty: Vec<u8> = (100..120).rev().collect();
-        let last = |chain: Vec<(u8, Vec<u8>)>| chain.last().map(|(_, parents)| parents.clone());
-        assert_eq!(last(chain(set(&twenty), &[3], Some(3))), Some(vec![0]));
-        let shallow = CommitSet { is_all: true, ..set(&[9]) };
-        assert_eq!(last(chain(shallow, &[3], Some(3))), Some(vec![0]));
-        assert_eq!(last(chain(set(&[9]), &[3], Some(3))), Some(vec![3]));
-    }
-
-    #[test]
-    fn all_files_are_many_and_added() {
-        let added = ["A"; LEAST_FILES];
-        assert!(is_whole_tree(added.into_iter()));
-        assert!(!is_whole_tree(added.into_iter().skip(1)));
-        assert!(!is_whole_tree(added.into_iter().chain(["M"])));
+    fn a_set_without_a_known_commit_follows_nothing() {
+        assert_eq!(chain(&[9, 8], &[1, 2, 3]), vec![(9, vec![8]), (8, vec![0])]);
     }
 
     #[test]
     fn contained_means_in_a_release_and_those_known_before_it() {
         let mut all = Vec::new();
         let mut known = BTreeSet::new();
-        for (numbers, last) in [(vec![2, 1], None), (vec![4, 3], Some(sha(2)))] {
-            let fresh = set(&numbers).chained(&known, last);
+        for numbers in [vec![2, 1], vec![4, 3, 2]] {
+            let fresh = chained(set(&numbers), &known);
             known.extend(fresh.iter().map(|one| one.sha));
             all.extend(fresh.into_iter().map(Submitted::commit));
         }

@@ -74,6 +74,7 @@ fn inherited() -> Vec<(OsString, OsString)> {
 /// What git is told about every repository: nothing of what the machine, the user or the repository
 /// would have it do.
 const SETTINGS: &[&str] = &[
+    "core.attributesFile=/dev/null",
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.commitGraph=false",
@@ -127,6 +128,7 @@ impl Git {
         command
             .env_clear()
             .envs(self.limits.environment.iter().map(|(name, value)| (name, value)))
+            .env("GIT_ATTR_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_NO_LAZY_FETCH", "1")

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::{IpAddr, ToSocketAddrs as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -16,7 +17,7 @@ use crate::domain::commit::Sha;
 use crate::domain::remote::{Protocol, RemoteUrl};
 
 /// Refs of ours: commits that are kept whatever their repository does.
-const KEEP: &str = "refs/airlock/keep";
+pub(super) const KEEP: &str = "refs/airlock/keep";
 
 /// The file of a key for ssh, as long as a fetch lasts.
 const KEY: &str = "key";
@@ -37,7 +38,7 @@ pub enum FetchError {
     #[error("{0}")]
     Refused(String),
     /// It took too long.
-    #[error("the fetch took longer than {} s and was ended", .0.as_secs())]
+    #[error("git took longer than {} s and was ended", .0.as_secs())]
     TimedOut(Duration),
     /// It is too large.
     #[error("the repository takes more than {0} bytes, which is the limit of a mirror")]
@@ -81,8 +82,8 @@ impl From<git2::Error> for FetchError {
 /// A mirror of one repository in a folder of its own.
 #[derive(Debug, Clone)]
 pub struct Mirror {
-    dir: PathBuf,
-    limits: Limits,
+    pub(super) dir: PathBuf,
+    pub(super) limits: Limits,
 }
 
 /// Whoever has it is the only one who changes a mirror.
@@ -108,16 +109,19 @@ impl Mirror {
         self.dir.join("commits")
     }
 
-    fn git(&self) -> Git {
+    pub(super) fn git(&self) -> Git {
         Git::new(&self.repository(), &self.limits)
     }
 
-    /// The repository for reading.
+    /// The repository for reading. No settings are read: those of the machine and of the user would
+    /// change what the same patch is.
     ///
     /// # Errors
     /// [`FetchError::Damaged`] when there is none.
     pub fn open(&self) -> Result<git2::Repository, FetchError> {
-        Ok(git2::Repository::open_bare(self.repository())?)
+        let repository = git2::Repository::open_bare(self.repository())?;
+        repository.set_config(&git2::Config::new()?)?;
+        Ok(repository)
     }
 
     /// Takes the mirror for changing. Several processes may share the folder.
@@ -159,20 +163,23 @@ impl Mirror {
         Ok(())
     }
 
-    /// Fetches one commit that no branch or tag may have any more, where the host gives it.
+    /// Fetches commits that no branch or tag may have any more, where the host gives them; all or
+    /// none.
     ///
     /// # Errors
     /// [`FetchError`]; what was there stays.
-    pub fn fetch_commit(
+    pub fn fetch_commits<'a>(
         &self,
         writing: &Writing,
         url: &RemoteUrl,
         credential: &Credential,
-        sha: &Sha,
+        shas: impl IntoIterator<Item = &'a Sha>,
     ) -> Result<(), FetchError> {
         self.make()?;
-        self.run_fetch(writing, (url, credential), &["--no-tags"], &[&sha.to_string()])?;
-        self.keep(writing, [sha])
+        let kept = |sha: &Sha| format!("+{sha}:{KEEP}/{sha}");
+        let refspecs: Vec<String> = shas.into_iter().map(kept).collect();
+        let refspecs: Vec<&str> = refspecs.iter().map(String::as_str).collect();
+        self.run_fetch(writing, (url, credential), &["--no-tags"], &refspecs)
     }
 
     /// Keeps commits that are there from being forgotten.
@@ -210,7 +217,21 @@ impl Mirror {
         self.refs("refs/tags/")
     }
 
+    /// The refs of a folder. While another process moves refs into one file, one may be in neither
+    /// place that is looked at: then they are read again.
     fn refs(&self, folder: &str) -> Result<BTreeMap<String, Sha>, FetchError> {
+        let packed = || fs::metadata(self.repository().join("packed-refs")).ok();
+        let stamp = || packed().map(|file| (file.modified().ok(), file.len(), file.ino()));
+        loop {
+            let before = stamp();
+            let refs = self.read_refs(folder)?;
+            if stamp() == before {
+                return Ok(refs);
+            }
+        }
+    }
+
+    fn read_refs(&self, folder: &str) -> Result<BTreeMap<String, Sha>, FetchError> {
         let repository = self.open()?;
         let mut refs = BTreeMap::new();
         for reference in repository.references_glob(&format!("{folder}*"))? {
@@ -231,25 +252,6 @@ impl Mirror {
         self.open().is_ok()
     }
 
-    /// Fetches the repository anew, and forgets the old copy once that is done.
-    ///
-    /// # Errors
-    /// [`FetchError`]; the old copy stays then.
-    pub fn renew(
-        &self,
-        _writing: &Writing,
-        url: &RemoteUrl,
-        credential: &Credential,
-    ) -> Result<(), FetchError> {
-        let fresh = Self { dir: self.dir.join("fresh"), limits: self.limits.clone() };
-        remove_all(&fresh.dir)?;
-        let writing = fresh.lock()?;
-        fresh.fetch(&writing, url, credential)?;
-        remove_all(&self.repository())?;
-        fs::rename(fresh.repository(), self.repository())?;
-        fresh.remove(writing)
-    }
-
     /// Removes the mirror with all that belongs to it.
     ///
     /// # Errors
@@ -263,7 +265,7 @@ impl Mirror {
         fs::create_dir_all(&self.dir)?;
         tidy(&self.repository())?;
         if self.open().is_ok() {
-            return Ok(());
+            return self.set_attributes();
         }
         if self.repository().join("refs").exists() {
             return Err(FetchError::Damaged("it is no repository any more".to_owned()));
@@ -274,7 +276,18 @@ impl Mirror {
         if !output.status.success() {
             return Err(FetchError::Damaged(complaint(&output.stderr, &Credential::default())));
         }
-        Ok(())
+        self.set_attributes()
+    }
+
+    /// Says what files are before the machine or the user can: nobody's attributes make a text binary.
+    fn set_attributes(&self) -> Result<(), FetchError> {
+        const ATTRIBUTES: &str = "* !diff\n";
+        let path = self.repository().join("info/attributes");
+        if fs::read_to_string(&path).is_ok_and(|text| text == ATTRIBUTES) {
+            return Ok(());
+        }
+        fs::create_dir_all(self.repository().join("info"))?;
+        Ok(fs::write(path, ATTRIBUTES)?)
     }
 
     fn run_fetch(
@@ -303,9 +316,7 @@ impl Mirror {
         command.env("GIT_SSH_COMMAND", ssh);
         command.args(["fetch", "--quiet", "--no-write-fetch-head", "--no-recurse-submodules"]);
         command.args(options).arg("--end-of-options").arg(url.as_str()).args(refspecs);
-        // git holds the lock too: should this process die, nobody else begins before git has ended.
-        command.stdin(writing.0.try_clone()?);
-        let done = self.watch(command, credential);
+        let done = self.run(writing, command, credential, self.limits.fetch_time);
         if let Some(key) = key {
             remove_file(&key)?;
         }
@@ -378,8 +389,16 @@ impl Mirror {
         }
     }
 
-    /// Runs a fetch within its limits.
-    fn watch(&self, mut command: Command, credential: &Credential) -> Result<(), FetchError> {
+    /// Runs what changes the mirror, within its limits.
+    pub(super) fn run(
+        &self,
+        writing: &Writing,
+        mut command: Command,
+        credential: &Credential,
+        time: Duration,
+    ) -> Result<(), FetchError> {
+        // git holds the lock too: should this process die, nobody else begins before git has ended.
+        command.stdin(writing.0.try_clone()?);
         command.process_group(0).stderr(Stdio::piped());
         let started = command.spawn();
         let mut child = started.map_err(|error| FetchError::Refused(not_run(&error)))?;
@@ -392,8 +411,8 @@ impl Mirror {
             if let Some(status) = child.try_wait()? {
                 break Ok(status);
             }
-            if began.elapsed() > self.limits.fetch_time {
-                break Err(FetchError::TimedOut(self.limits.fetch_time));
+            if began.elapsed() > time {
+                break Err(FetchError::TimedOut(time));
             }
             if self.limits.is_stopping() {
                 break Err(FetchError::Stopping);
@@ -474,7 +493,16 @@ fn is_damage(said: &str) -> bool {
 
 /// Removes what a git that was killed left behind, so that the next one is not held up by it. Nobody
 /// else is at work.
-fn tidy(dir: &Path) -> io::Result<()> {
+fn tidy(repository: &Path) -> io::Result<()> {
+    // A branch may be called tmp_…, but none ends with .lock.
+    remove_within(repository, &|name| name.ends_with(b".lock"))?;
+    let is_begun = |name: &[u8]| name.starts_with(b"tmp_") || name.starts_with(b".tmp-");
+    remove_within(&repository.join("objects"), &is_begun)?;
+    remove_file(&repository.join("packed-refs.new"))
+}
+
+/// Removes files with such names from a folder and those below it.
+fn remove_within(dir: &Path, is_meant: &impl Fn(&[u8]) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -482,15 +510,10 @@ fn tidy(dir: &Path) -> io::Result<()> {
     };
     for entry in entries {
         let entry = entry?;
-        let path = entry.path();
-        // A branch may be called tmp_…, but none ends with .lock.
-        let is_begun = entry.file_name().as_encoded_bytes().starts_with(b"tmp_")
-            && dir.components().any(|part| part.as_os_str() == "objects");
-        let is_lock = path.extension().is_some_and(|end| end == "lock");
         if entry.file_type()?.is_dir() {
-            tidy(&path)?;
-        } else if is_begun || is_lock {
-            fs::remove_file(path)?;
+            remove_within(&entry.path(), is_meant)?;
+        } else if is_meant(entry.file_name().as_encoded_bytes()) {
+            fs::remove_file(entry.path())?;
         }
     }
     Ok(())
@@ -503,7 +526,7 @@ fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
-fn remove_all(dir: &Path) -> Result<(), FetchError> {
+pub(super) fn remove_all(dir: &Path) -> Result<(), FetchError> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

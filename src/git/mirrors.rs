@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::command::{Credential, Limits};
@@ -25,6 +26,9 @@ const BUSY_LOOK: Duration = Duration::from_millis(200);
 
 /// A damaged mirror is fetched anew at most so often: what is damaged at its source stays so.
 const RENEW_EVERY: Duration = Duration::from_hours(6);
+
+/// Where joining the files of a mirror did not go well it is tried again after this.
+const TEND_AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 /// Mirrors in the data folder. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -73,6 +77,8 @@ struct Shared {
     failure: Option<String>,
     /// When the mirror was last fetched anew because it was damaged.
     renewed_at: Option<Instant>,
+    /// When its files could not be joined.
+    untended_at: Option<Instant>,
 }
 
 impl Mirrors {
@@ -143,15 +149,21 @@ impl Mirrors {
             };
         }
         let limits = self.limits.clone();
+        let (tell, told) = oneshot::channel();
         // Whoever asked may be gone before it is done: the work keeps the lock.
-        blocking(move || {
+        spawn_blocking(move || {
             let answered = opened.n_asked.load(Ordering::SeqCst);
             let fetched = opened.fetch(&url, &credential, &limits, &mut shared.renewed_at);
             shared.n_answered = answered;
             shared.failure = fetched.as_ref().err().map(ToString::to_string);
-            fetched
-        })
-        .await
+            let is_fetched = fetched.is_ok();
+            let _ = tell.send(fetched);
+            // Nobody waits for that but the next fetch.
+            if is_fetched {
+                opened.tend(&mut shared.untended_at);
+            }
+        });
+        told.await.unwrap_or_else(|_| Err(FetchError::Damaged("a fetch panicked".to_owned())))
     }
 
     /// What stands for commits by its patch, in a mirror that held `snapshot`.
@@ -266,11 +278,33 @@ impl Opened {
             Err(FetchError::Damaged(cause)) if is_due => {
                 tracing::warn!(cause, "a mirror is damaged and is fetched anew");
                 *renewed_at = Some(Instant::now());
-                self.mirror.renew(&writing, url, credential)?;
+                let lost = self.mirror.renew(&writing, url, credential)?;
+                if let Some(first) = lost.first() {
+                    let n_lost = lost.len();
+                    tracing::warn!(n_lost, %first, "commits that were kept are gone with a mirror");
+                }
                 self.show(self.extended(&known, limits, &writing)?)
             }
             commits => self.show(commits?),
         }
+    }
+
+    /// Joins the files of the mirror if they are many. Whether that goes well or not, what it holds is
+    /// the same.
+    fn tend(&self, untended_at: &mut Option<Instant>) {
+        let is_due = untended_at.is_none_or(|at| at.elapsed() > TEND_AGAIN_AFTER);
+        if !is_due || !self.mirror.files().are_many() {
+            return;
+        }
+        let tended = self.mirror.lock().and_then(|writing| self.mirror.tend(&writing));
+        *untended_at = match tended {
+            // Whoever has it tends it.
+            Ok(_) | Err(FetchError::Busy | FetchError::Stopping) => None,
+            Err(cause) => {
+                tracing::warn!(%cause, "the files of a mirror cannot be joined");
+                Some(Instant::now())
+            }
+        };
     }
 
     /// The commits with those that are new. Whoever looks meanwhile looks at what was before.

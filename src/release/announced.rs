@@ -17,7 +17,7 @@ use crate::domain::project::{Environment, Project};
 use crate::domain::release::resolve;
 use crate::domain::remote::is_same_place;
 use crate::domain::repository::{Repository, RepositoryId};
-use crate::domain::submission::{CommitSet, check};
+use crate::domain::submission::{Submitted, chained, check};
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::release::Release;
@@ -102,6 +102,28 @@ pub async fn before(
     tx.find_release_before(project, version, at).await
 }
 
+/// Where a set of commits is to begin that follows a release: after its commit; where sets are
+/// submitted one commit earlier, so that the set has one that is known. `None`: as far back as its
+/// client goes.
+///
+/// # Errors
+/// [`RepositoryError::Store`].
+pub async fn begin_of_set(
+    repositories: &Repositories,
+    project: ProjectId,
+    before: &Release,
+) -> Result<Option<Sha>, RepositoryError> {
+    let build = before.bound.as_ref().map(|bound| &bound.build.0);
+    let Some((id, last)) = build.and_then(|build| build.iter().next()) else { return Ok(None) };
+    let histories = Histories::load(repositories, project).await?;
+    if histories.is_mirrored(*id) {
+        return Ok(Some(*last));
+    }
+    let Some(history) = histories.history(*id) else { return Ok(None) };
+    let parent = history.find(last).and_then(|place| history.parents(place).max());
+    Ok(parent.map(|parent| history.sha(parent)))
+}
+
 /// Registers a release as these commits, one of each repository.
 ///
 /// # Errors
@@ -137,28 +159,24 @@ pub async fn set_commits(
     repositories: &Repositories,
     project: &Project,
     version: &str,
-    sets: BTreeMap<String, CommitSet>,
+    sets: BTreeMap<String, Vec<Submitted>>,
     actor: &str,
 ) -> Result<(), AnnounceError> {
     let version = checked_version(version)?;
     for set in sets.values() {
-        check(&set.commits).map_err(RepositoryError::from)?;
+        check(set).map_err(RepositoryError::from)?;
     }
-    let last = before(repositories, project.id, version).await?;
-    let last = last.and_then(|release| release.bound).map(|bound| bound.build);
     let mut histories = Histories::load(repositories, project.id).await?;
     let mut build = Build::default();
     for (name, set) in sets {
-        let Some(newest) = set.commits.first().map(|commit| commit.sha) else { continue };
+        let Some(newest) = set.first().map(|commit| commit.sha) else { continue };
         let (id, unfetched) =
             place_of(repositories, &mut histories, project.id, &name, newest).await?;
         if let Some(repository) = unfetched {
             let history = histories.history(id);
             let is_known = |sha: &Sha| history.is_some_and(|history| history.find(sha).is_some());
-            let known: BTreeSet<Sha> =
-                set.commits.iter().map(|one| one.sha).filter(is_known).collect();
-            let last = last.as_ref().and_then(|build| build.0.get(&id)).copied();
-            submit(repositories, &repository, set.chained(&known, last)).await?;
+            let known: BTreeSet<Sha> = set.iter().map(|one| one.sha).filter(is_known).collect();
+            submit(repositories, &repository, chained(set, &known)).await?;
         }
         build = build.with(id, newest);
     }

@@ -62,7 +62,8 @@ fn first_branch(histories: &Histories, id: RepositoryId) -> Option<(String, Buil
 }
 
 /// Whether a commit that the first branch does not have was on branches once. What was deployed was on
-/// one that counts; what is on none at all was on one that is gone.
+/// one that counts; what is on none at all was on one that is gone. Of a repository without a mirror
+/// nobody knows all branches.
 fn has_vanished(
     histories: &Histories,
     id: RepositoryId,
@@ -71,5 +72,5 @@ fn has_vanished(
 ) -> bool {
     let Some(place) = histories.place(id, &commit.sha) else { return false };
     let is_tracked = histories.branch_of(id, place).is_some();
-    !is_tracked && (is_deployed || !histories.is_on_branch(id, place))
+    histories.is_mirrored(id) && !is_tracked && (is_deployed || !histories.is_on_branch(id, place))
 }

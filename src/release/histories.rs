@@ -1,6 +1,7 @@
 //! What the repositories of a project know, as they were last fetched.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::build::Build;
@@ -167,6 +168,13 @@ impl Histories {
                 snapshot.branches.values().filter_map(|sha| history.find(sha)).collect();
             history.ancestors(&tips).has(place)
         })
+    }
+
+    /// A branch is elsewhere now.
+    pub fn move_branch(&mut self, repository: RepositoryId, branch: &str, tip: Sha) {
+        if let Some(snapshot) = self.snapshots.get_mut(&repository) {
+            Arc::make_mut(&mut snapshot.branches).insert(branch.to_owned(), tip);
+        }
     }
 
     /// The first tracked branch that has a commit.

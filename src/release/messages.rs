@@ -8,6 +8,7 @@ use super::releases::note_moved_tags;
 use super::repositories::{Repositories, RepositoryError};
 use crate::domain::commit::Sha;
 use crate::domain::fix::{FixCommit, FixState, Source};
+use crate::domain::history::Place;
 use crate::domain::id::ShortId;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{Change, Status};
@@ -28,26 +29,9 @@ pub async fn read(
     repositories: &Repositories,
     repository: &Repository,
 ) -> Result<(), RepositoryError> {
-    let found =
-        repositories.store().read().await?.find_project_by_id(repository.project_id).await?;
-    let Some(project) = found else { return Ok(()) };
-    let histories = Histories::load(repositories, project.id).await?;
+    let Some((project, histories)) = load(repositories, repository).await? else { return Ok(()) };
     note_moved_tags(repositories, &histories, project.id).await?;
-    let Some(history) = histories.history(repository.id) else { return Ok(()) };
-    let of_project =
-        |name: &String| name.parse().ok().filter(|id: &ShortId| id.prefix == project.prefix);
-    let mut saying: Vec<(Sha, Vec<ShortId>)> = Vec::new();
-    for (place, names) in history.closing() {
-        let issues: Vec<ShortId> = names.iter().filter_map(of_project).collect();
-        if !issues.is_empty() {
-            saying.push((history.sha(place), issues));
-        }
-    }
-    if saying.is_empty() {
-        return Ok(());
-    }
-    let known = repositories.store().read().await?.list_read_messages(repository).await?;
-    saying.retain(|(sha, _)| !known.contains(sha));
+    let saying = unread(repositories, &histories, &project, repository).await?;
     // As it is now: another may have fetched it first.
     let is_first =
         histories.repositories.iter().any(|one| one.id == repository.id && one.fetched.is_none());
@@ -55,8 +39,88 @@ pub async fn read(
         let all = saying.into_iter().map(|(sha, _)| sha).collect();
         return Ok(consume(repositories, repository, all).await?);
     }
+    tag(repositories, &histories, &project, repository, saying).await
+}
+
+/// Reads what a branch that counts has new when it moves to `tip`, in a repository whose commits are
+/// submitted. What any branch had before never names a fix, also if it was submitted only now; nor does
+/// what the first branch has.
+///
+/// # Errors
+/// [`RepositoryError::Store`].
+pub async fn read_submitted(
+    repositories: &Repositories,
+    repository: &Repository,
+    (branch, tip): (&str, Sha),
+) -> Result<(), RepositoryError> {
+    let loaded = load(repositories, repository).await?;
+    let Some((project, mut histories)) = loaded else { return Ok(()) };
+    let Some(history) = histories.history(repository.id) else { return Ok(()) };
+    let tips = repository.submitted_branches.values();
+    let tips: Vec<Place> = tips.filter_map(|tip| history.find(tip)).collect();
+    let before = history.ancestors(&tips);
+    let is_old =
+        |sha: &Sha| tips.is_empty() || history.find(sha).is_some_and(|place| before.has(place));
+    let saying = unread(repositories, &histories, &project, repository).await?;
+    let (old, fresh): (Vec<Saying>, Vec<Saying>) =
+        saying.into_iter().partition(|(sha, _)| is_old(sha));
+    let old: BTreeSet<Sha> = old.into_iter().map(|(sha, _)| sha).collect();
+    if !old.is_empty() {
+        consume(repositories, repository, old).await?;
+    }
+    histories.move_branch(repository.id, branch, tip);
+    tag(repositories, &histories, &project, repository, fresh).await
+}
+
+/// A commit that says to fix issues.
+type Saying = (Sha, Vec<ShortId>);
+
+async fn load(
+    repositories: &Repositories,
+    repository: &Repository,
+) -> Result<Option<(Project, Histories)>, RepositoryError> {
+    let found =
+        repositories.store().read().await?.find_project_by_id(repository.project_id).await?;
+    let Some(project) = found else { return Ok(None) };
+    let histories = Histories::load(repositories, project.id).await?;
+    Ok(Some((project, histories)))
+}
+
+/// Commits that name issues of the project, and were not read yet.
+async fn unread(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: &Project,
+    repository: &Repository,
+) -> Result<Vec<Saying>, RepositoryError> {
+    let of_project =
+        |name: &String| name.parse().ok().filter(|id: &ShortId| id.prefix == project.prefix);
+    let mut saying: Vec<Saying> = Vec::new();
+    if let Some(history) = histories.history(repository.id) {
+        for (place, names) in history.closing() {
+            let issues: Vec<ShortId> = names.iter().filter_map(of_project).collect();
+            if !issues.is_empty() {
+                saying.push((history.sha(place), issues));
+            }
+        }
+    }
+    if !saying.is_empty() {
+        let known = repositories.store().read().await?.list_read_messages(repository).await?;
+        saying.retain(|(sha, _)| !known.contains(sha));
+    }
+    Ok(saying)
+}
+
+/// Tags those of these commits that are on a branch that counts.
+async fn tag(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: &Project,
+    repository: &Repository,
+    mut saying: Vec<Saying>,
+) -> Result<(), RepositoryError> {
     saying.retain(|(sha, _)| {
-        let place = history.find(sha);
+        let place = histories.place(repository.id, sha);
         place.is_some_and(|place| histories.branch_of(repository.id, place).is_some())
     });
     for (sha, mut issues) in saying {
@@ -65,7 +129,7 @@ pub async fn read(
         let all = issues.into_iter().map(|id| (id, false)).chain(last.map(|id| (id, true)));
         for (id, is_last) in all {
             let said = (repository, sha, is_last);
-            match fixes(repositories, &histories, &project, said, &id).await {
+            match fixes(repositories, histories, project, said, &id).await {
                 Ok(()) => {}
                 Err(FixError::Repository(error)) => return Err(error),
                 // A commit may say what it likes.

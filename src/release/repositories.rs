@@ -247,6 +247,7 @@ impl Repositories {
             fetched: None,
             failure: None,
             n_submitted: 0,
+            submitted_branches: BTreeMap::new(),
         };
         let new = self.fulfilled(new, wish)?;
         let mut tx = self.store.write().await?;
@@ -269,7 +270,8 @@ impl Repositories {
         wish: Wish,
     ) -> Result<Option<Repository>, RepositoryError> {
         let mut tx = self.store.write().await?;
-        let Some(repository) = tx.find_repository(project, name).await? else { return Ok(None) };
+        let found = tx.find_repository_to_change(project, name).await?;
+        let Some(repository) = found else { return Ok(None) };
         let repository = self.fulfilled(repository, wish)?;
         tx.update_repository(&repository).await?;
         tx.commit().await?;
@@ -291,7 +293,8 @@ impl Repositories {
         Ok(true)
     }
 
-    /// Adds commits to a repository that is not fetched; `None` when there is none of this name.
+    /// Adds commits to a repository that is not fetched, and moves the branch of which they are to its
+    /// tip if that is said; `None` when there is none of this name.
     ///
     /// # Errors
     /// [`RepositoryError`]: it is fetched, or they make no sense.
@@ -300,10 +303,31 @@ impl Repositories {
         project: ProjectId,
         name: &str,
         commits: Vec<Submitted>,
+        branch: Option<(&str, Sha)>,
     ) -> Result<Option<Taken>, RepositoryError> {
         let repository = self.store.read().await?.find_repository(project, name).await?;
         let Some(repository) = repository else { return Ok(None) };
-        submissions::submit(self, &repository, commits).await.map(Some)
+        let taken = submissions::submit(self, &repository, commits).await?;
+        if let Some(branch) = branch {
+            submissions::move_branch(self, &repository, branch).await?;
+        }
+        Ok(Some(taken))
+    }
+
+    /// Those of these commits that were not submitted to a repository yet; `None` when there is none of
+    /// this name.
+    ///
+    /// # Errors
+    /// [`RepositoryError`]: it is fetched.
+    pub async fn wanted(
+        &self,
+        project: ProjectId,
+        name: &str,
+        commits: Vec<Sha>,
+    ) -> Result<Option<Vec<Sha>>, RepositoryError> {
+        let repository = self.store.read().await?.find_repository(project, name).await?;
+        let Some(repository) = repository else { return Ok(None) };
+        submissions::wanted(self, &repository, commits).await.map(Some)
     }
 
     /// Fetches a repository now; `None` when there is none of this name.

@@ -5,16 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
 
+use super::messages;
 use super::repositories::{Repositories, RepositoryError};
 use crate::domain::commit::{Commit, Sha};
-use crate::domain::history::{History, parents_first};
+use crate::domain::history::{Reach, parents_first};
 use crate::domain::repository::{Repository, RepositoryId};
-use crate::domain::submission::{InvalidSubmission, MOST_SUBMITTED, Submitted, check};
+use crate::domain::submission::{
+    InvalidSubmission, MOST_BRANCHES, MOST_SUBMITTED, Submitted, check,
+};
 use crate::git::mirror::FetchError;
 use crate::git::mirrors::Snapshot;
 
 /// What was submitted to a repository, as it was last read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Read {
     /// How many commits there were.
     n_submitted: u64,
@@ -23,7 +26,7 @@ struct Read {
     missing: Arc<BTreeSet<Sha>>,
 }
 
-/// What was submitted, in memory: it is read again when there is more of it.
+/// What was submitted, in memory: of what comes later only that is read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Submissions {
     read: Arc<Mutex<HashMap<RepositoryId, Read>>>,
@@ -39,13 +42,16 @@ pub struct Taken {
 }
 
 impl Submissions {
-    fn find(&self, repository: &Repository) -> Option<Read> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.get(&repository.id).filter(|it| it.n_submitted == repository.n_submitted).cloned()
+    fn find(&self, id: RepositoryId) -> Option<Read> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     fn keep(&self, id: RepositoryId, read: Read) {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(id, read);
+        let mut all = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have read more meanwhile.
+        if all.get(&id).is_none_or(|known| known.n_submitted < read.n_submitted) {
+            all.insert(id, read);
+        }
     }
 
     /// Forgets what is gone.
@@ -62,40 +68,61 @@ pub(super) async fn snapshot(
     repositories: &Repositories,
     repository: &Repository,
 ) -> Result<Snapshot, RepositoryError> {
-    Ok(read(repositories, repository).await?.snapshot)
+    let snapshot = read(repositories, repository).await?.snapshot;
+    Ok(Snapshot { branches: Arc::new(repository.submitted_branches.clone()), ..snapshot })
 }
 
 async fn read(
     repositories: &Repositories,
     repository: &Repository,
 ) -> Result<Read, RepositoryError> {
-    if let Some(known) = repositories.submissions().find(repository) {
+    let known = repositories.submissions().find(repository.id).unwrap_or_default();
+    if known.n_submitted >= repository.n_submitted {
         return Ok(known);
     }
+    let fresh = list_since(repositories, repository, known.n_submitted).await?;
+    // What comes below what is known changes all places: then all is read.
+    let is_on_top = !fresh.iter().any(|commit| known.missing.contains(&commit.sha));
+    let (known, fresh) = if is_on_top {
+        (known, fresh)
+    } else {
+        (Read::default(), list_since(repositories, repository, 0).await?)
+    };
+    let made = spawn_blocking(move || known.with(fresh)).await;
+    let made = made.map_err(|panic| FetchError::Damaged(panic.to_string()))?;
+    repositories.submissions().keep(repository.id, made.clone());
+    Ok(made)
+}
+
+/// All commits but the first `n_known` that were submitted.
+async fn list_since(
+    repositories: &Repositories,
+    repository: &Repository,
+    n_known: u64,
+) -> Result<Vec<Commit>, RepositoryError> {
     let mut commits: Vec<Commit> = Vec::new();
-    let mut after = Sha::NULL;
+    let mut after = (n_known, Sha::NULL);
     let mut tx = repositories.store().read().await?;
     loop {
         let page = tx.list_submitted(repository, after).await?;
-        let Some(last) = page.last() else { break };
-        after = last.sha;
-        commits.extend(page.into_iter().map(Submitted::commit));
+        let Some((n_before, last)) = page.last() else { return Ok(commits) };
+        after = (*n_before, last.sha);
+        commits.extend(page.into_iter().map(|(_, submitted)| submitted.commit()));
     }
-    drop(tx);
-    // Somebody may have added to it meanwhile: then it is read again.
-    let n_submitted = (commits.len() as u64).min(repository.n_submitted);
-    let made = spawn_blocking(move || {
-        let names: BTreeSet<Sha> = commits.iter().map(|commit| commit.sha).collect();
-        let parents = commits.iter().flat_map(|commit| &commit.parents);
-        let missing = parents.filter(|parent| !names.contains(*parent)).copied().collect();
-        let mut history = History::default();
-        history.extend(parents_first(commits));
-        Read { n_submitted, snapshot: Snapshot::of(history), missing: Arc::new(missing) }
-    });
-    let panicked = |panic: tokio::task::JoinError| FetchError::Damaged(panic.to_string());
-    let made = made.await.map_err(panicked)?;
-    repositories.submissions().keep(repository.id, made.clone());
-    Ok(made)
+}
+
+impl Read {
+    /// With more commits, of which none is a missing parent.
+    fn with(self, fresh: Vec<Commit>) -> Self {
+        let n_submitted = self.n_submitted + fresh.len() as u64;
+        let mut history = self.snapshot.commits.history.clone();
+        let parents: BTreeSet<Sha> =
+            fresh.iter().flat_map(|commit| &commit.parents).copied().collect();
+        history.extend(parents_first(fresh));
+        let mut missing = (*self.missing).clone();
+        missing.extend(parents.into_iter().filter(|parent| history.find(parent).is_none()));
+        Self { n_submitted, snapshot: Snapshot::of(history), missing: Arc::new(missing) }
+    }
 }
 
 /// Adds commits to a repository that is not fetched. What is there already stays as it is.
@@ -121,7 +148,7 @@ pub async fn submit(
     let Some(there) = tx.lock_submitted(repository).await? else {
         return Err(RepositoryError::NotSubmitted);
     };
-    let n_new = tx.insert_submitted(repository, &commits).await?;
+    let n_new = tx.insert_submitted(repository, there, &commits).await?;
     let n_commits = there + n_new;
     if n_commits > MOST_SUBMITTED && n_new > 0 {
         return Err(InvalidSubmission::Full.into());
@@ -142,4 +169,59 @@ pub async fn submit(
     tx.commit().await?;
     repositories.hint();
     Ok(taken)
+}
+
+/// Those of these commits that were not submitted yet.
+///
+/// # Errors
+/// [`RepositoryError`]: the repository is fetched.
+pub async fn wanted(
+    repositories: &Repositories,
+    repository: &Repository,
+    mut commits: Vec<Sha>,
+) -> Result<Vec<Sha>, RepositoryError> {
+    if repository.url.is_some() {
+        return Err(RepositoryError::NotSubmitted);
+    }
+    let known = read(repositories, repository).await?.snapshot.commits;
+    commits.retain(|sha| known.history.find(sha).is_none());
+    Ok(commits)
+}
+
+/// Notes where a branch is by now, and reads the messages that are new on it. A branch that does not
+/// count is none of our business, nor is a step back.
+///
+/// # Errors
+/// [`RepositoryError`]: nobody has its tip.
+pub async fn move_branch(
+    repositories: &Repositories,
+    repository: &Repository,
+    (branch, tip): (&str, Sha),
+) -> Result<(), RepositoryError> {
+    let project = repository.project_id;
+    // As it is now, with what was submitted just now.
+    let mut tx = repositories.store().read().await?;
+    let found = tx.find_repository(project, &repository.name).await?;
+    drop(tx);
+    let Some(repository) = found else { return Ok(()) };
+    let commits = read(repositories, &repository).await?.snapshot.commits;
+    let place = commits.history.find(&tip).ok_or(InvalidSubmission::Tip(tip))?;
+    let branches = &repository.submitted_branches;
+    let last = branches.get(branch).and_then(|last| commits.history.find(last));
+    let is_ahead = last.is_none_or(|last| commits.history.reach(place, last) != Reach::Yes);
+    let has_room = last.is_some() || branches.len() < MOST_BRANCHES;
+    if !repository.branches.track(branch) || !is_ahead || !has_room {
+        return Ok(());
+    }
+    // First: what a branch has is not new once it is noted.
+    messages::read_submitted(repositories, &repository, (branch, tip)).await?;
+    let mut tx = repositories.store().write().await?;
+    let found = tx.find_repository_to_change(project, &repository.name).await?;
+    let Some(mut repository) = found else { return Ok(()) };
+    repository.submitted_branches.insert(branch.to_owned(), tip);
+    tx.move_submitted_branches(&repository).await?;
+    tx.settle_soon(project, repositories.now()).await?;
+    tx.commit().await?;
+    repositories.hint();
+    Ok(())
 }

@@ -30,6 +30,7 @@ struct RepositoryRow {
     failed_at: Option<i64>,
     failure: Option<String>,
     n_submitted: i64,
+    submitted_branches: String,
 }
 
 #[derive(Serialize)]
@@ -44,6 +45,8 @@ impl RepositoryRow {
         let head = self.head.map(|head| <[u8; 20]>::try_from(head).map(Sha)).transpose();
         let head = head.map_err(|_| StoreError::corrupt("repositories", "head", self.id))?;
         let n_commits = self.n_commits.unsigned_abs();
+        let corrupt = |_| StoreError::corrupt("repositories", "submitted_branches", self.id);
+        let submitted = serde_json::from_str(&self.submitted_branches).map_err(corrupt)?;
         let fetched = self.fetched_at.map(Timestamp::from_micros);
         let failed = self.failed_at.map(Timestamp::from_micros);
         Ok(Repository {
@@ -57,24 +60,29 @@ impl RepositoryRow {
             fetched: fetched.map(|at| Fetched { at, head, n_commits }),
             failure: failed.zip(self.failure).map(|(at, reason)| Failure { at, reason }),
             n_submitted: self.n_submitted.unsigned_abs(),
+            submitted_branches: submitted,
         })
     }
 }
 
 const FIND: &str = "SELECT project_id, id, name, url, branches, credential, created_at, fetched_at,
         head, n_commits, failed_at, failure,
-        n_submitted
+        n_submitted, submitted_branches
     FROM repositories WHERE project_id = $1 AND name = $2";
 const LIST: &str = "SELECT project_id, id, name, url, branches, credential, created_at, fetched_at,
         head, n_commits, failed_at, failure,
-        n_submitted
+        n_submitted, submitted_branches
     FROM repositories WHERE project_id = $1 ORDER BY name";
 const LIST_ALL: &str = "SELECT project_id, id, name, url, branches, credential, created_at,
-        fetched_at, head, n_commits, failed_at, failure, n_submitted
+        fetched_at, head, n_commits, failed_at, failure, n_submitted,
+        submitted_branches
     FROM repositories WHERE url IS NOT NULL ORDER BY project_id, id";
+const LOCK: &str = "UPDATE repositories SET n_submitted = n_submitted
+    WHERE project_id = $1 AND name = $2";
 const INSERT: &str = "INSERT INTO repositories
-    (project_id, id, name, url, branches, credential, created_at, n_commits, n_submitted)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0)";
+    (project_id, id, name, url, branches, credential, created_at, n_commits, n_submitted,
+        submitted_branches)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '{}')";
 const UPDATE: &str = "UPDATE repositories SET name = $3, branches = $5, credential = $6, url = $4,
         fetched_at = CASE WHEN url = $4 THEN fetched_at END,
         head = CASE WHEN url = $4 THEN head END,
@@ -96,16 +104,22 @@ macro_rules! insert_read {
 const INSERT_READ_SQLITE: &str = insert_read!(sqlite);
 const INSERT_READ_POSTGRES: &str = insert_read!(postgres);
 const DELETE: &str = "DELETE FROM repositories WHERE project_id = $1 AND id = $2";
+// Several processes fetch the same repository: what they found is written in any order, and the newest
+// stands.
 const FETCHED: &str = "UPDATE repositories
-    SET fetched_at = $3, head = $4, n_commits = $5, failed_at = NULL, failure = NULL
-    WHERE project_id = $1 AND id = $2 AND url = $6";
+    SET fetched_at = $3, head = $4, n_commits = $5,
+        failed_at = CASE WHEN failed_at > $3 THEN failed_at END,
+        failure = CASE WHEN failed_at > $3 THEN failure END
+    WHERE project_id = $1 AND id = $2 AND url = $6 AND (fetched_at IS NULL OR fetched_at <= $3)";
 const FAILED: &str = "UPDATE repositories SET failed_at = $3, failure = $4
-    WHERE project_id = $1 AND id = $2 AND url = $5";
+    WHERE project_id = $1 AND id = $2 AND url = $5 AND (fetched_at IS NULL OR fetched_at <= $3)
+        AND (failed_at IS NULL OR failed_at <= $3)";
 
 statements!(
     FIND,
     LIST,
     LIST_ALL,
+    LOCK,
     INSERT,
     UPDATE,
     LIST_READ,
@@ -133,6 +147,19 @@ impl Tx {
         let row: Option<RepositoryRow> =
             on!(self, |c| sqlx::query_as(FIND).bind(project.0).bind(name).fetch_optional(c))?;
         row.map(RepositoryRow::repository).transpose()
+    }
+
+    /// The same, kept from being changed by others meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_repository_to_change(
+        &mut self,
+        project: ProjectId,
+        name: &str,
+    ) -> Result<Option<Repository>, StoreError> {
+        execute!(self, sqlx::query(LOCK).bind(project.0).bind(name))?;
+        self.find_repository(project, name).await
     }
 
     /// The repositories of a project, by name.
@@ -244,7 +271,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes what a fetch found, unless the repository has another address by now.
+    /// Notes what a fetch found, unless the repository has another address by now, or a newer fetch
+    /// was noted.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -267,7 +295,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes why a fetch did not go well, unless the repository has another address by now.
+    /// Notes why a fetch did not go well, unless the repository has another address by now, or a newer
+    /// fetch was noted.
     ///
     /// # Errors
     /// [`StoreError`] of the database.

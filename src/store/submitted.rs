@@ -25,6 +25,7 @@ struct NewRow<'a> {
 
 #[derive(FromRow)]
 struct SubmittedRow {
+    n_before: i64,
     sha: Vec<u8>,
     parents: Vec<u8>,
     author: String,
@@ -33,29 +34,32 @@ struct SubmittedRow {
 }
 
 impl SubmittedRow {
-    fn submitted(self, repository: &Repository) -> Result<Submitted, StoreError> {
+    fn submitted(self, repository: &Repository) -> Result<(u64, Submitted), StoreError> {
         let corrupt = |column| StoreError::corrupt("submitted_commits", column, repository.id.0);
         let sha = |bytes: &[u8]| <[u8; 20]>::try_from(bytes).map(Sha);
         let parents: Result<Vec<Sha>, _> = self.parents.chunks(20).map(sha).collect();
-        Ok(Submitted {
+        let submitted = Submitted {
             sha: sha(&self.sha).map_err(|_| corrupt("sha"))?,
             parents: parents.map_err(|_| corrupt("parents"))?,
             author: self.author,
             at: Timestamp::from_micros(self.committed_at.saturating_mul(1_000_000)),
             message: self.message,
-        })
+        };
+        Ok((self.n_before.unsigned_abs(), submitted))
     }
 }
 
 const LOCK: &str = "UPDATE repositories SET n_submitted = n_submitted
     WHERE project_id = $1 AND id = $2 AND url IS NULL RETURNING n_submitted";
 const COUNT: &str = "UPDATE repositories SET n_submitted = $3 WHERE project_id = $1 AND id = $2";
+const MOVE_BRANCHES: &str = "UPDATE repositories SET submitted_branches = $3
+    WHERE project_id = $1 AND id = $2";
 macro_rules! insert {
     ($engine:ident) => {
         concat!(
             "INSERT INTO submitted_commits (project_id, repository_id, sha, parents, author,
-                committed_at, message)
-            SELECT $1, $3, sha, parents, author, committed_at, message FROM ",
+                committed_at, message, n_before)
+            SELECT $1, $3, sha, parents, author, committed_at, message, $4 FROM ",
             new_rows!(
                 $engine,
                 bytes sha,
@@ -70,11 +74,13 @@ macro_rules! insert {
 }
 const INSERT_SQLITE: &str = insert!(sqlite);
 const INSERT_POSTGRES: &str = insert!(postgres);
-const LIST: &str = "SELECT sha, parents, author, committed_at, message FROM submitted_commits
-    WHERE project_id = $1 AND repository_id = $2 AND sha > $3 ORDER BY sha LIMIT $4";
+const LIST: &str = "SELECT n_before, sha, parents, author, committed_at, message
+    FROM submitted_commits
+    WHERE project_id = $1 AND repository_id = $2 AND (n_before, sha) > ($3, $4)
+    ORDER BY n_before, sha LIMIT $5";
 const DELETE: &str = "DELETE FROM submitted_commits WHERE project_id = $1 AND repository_id = $2";
 
-statements!(LOCK, COUNT, INSERT_SQLITE, INSERT_POSTGRES, LIST, DELETE);
+statements!(LOCK, COUNT, MOVE_BRANCHES, INSERT_SQLITE, INSERT_POSTGRES, LIST, DELETE);
 
 impl Tx {
     /// Keeps others from submitting to a repository meanwhile; says how many commits it has. `None`
@@ -92,13 +98,15 @@ impl Tx {
         Ok(row.map(|(n_submitted,)| n_submitted.unsigned_abs()))
     }
 
-    /// Adds commits; says how many of them were new. Those that are there stay as they are.
+    /// Adds commits to the `n_before` that a repository has; says how many of them were new. Those that
+    /// are there stay as they are.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn insert_submitted(
         &mut self,
         repository: &Repository,
+        n_before: u64,
         commits: &[Submitted],
     ) -> Result<u64, StoreError> {
         let rows = rows_json(commits.iter().map(|commit| NewRow {
@@ -110,7 +118,8 @@ impl Tx {
         }));
         let text = dialect!(self, INSERT_SQLITE, INSERT_POSTGRES);
         let (project, id) = (repository.project_id.0, repository.id.0);
-        Ok(execute!(self, sqlx::query(text).bind(project).bind(&rows).bind(id))?)
+        let n_before = super::counters::count(n_before);
+        Ok(execute!(self, sqlx::query(text).bind(project).bind(&rows).bind(id).bind(n_before))?)
     }
 
     /// Notes how many commits were submitted to a repository.
@@ -128,20 +137,35 @@ impl Tx {
         Ok(())
     }
 
-    /// The commits that were submitted to a repository after one, by name; the last one of them is
-    /// where to go on.
+    /// Notes where the branches of a repository are from which commits were submitted.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn move_submitted_branches(
+        &mut self,
+        repository: &Repository,
+    ) -> Result<(), StoreError> {
+        let (project, id) = (repository.project_id.0, repository.id.0);
+        let branches = super::rows::to_json(&repository.submitted_branches);
+        execute!(self, sqlx::query(MOVE_BRANCHES).bind(project).bind(id).bind(&branches))?;
+        Ok(())
+    }
+
+    /// The commits that were submitted to a repository after one, in the order in which they came, and
+    /// how many there were before each. The last one is where to go on.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn list_submitted(
         &mut self,
         repository: &Repository,
-        after: Sha,
-    ) -> Result<Vec<Submitted>, StoreError> {
+        (n_before, after): (u64, Sha),
+    ) -> Result<Vec<(u64, Submitted)>, StoreError> {
         let (project, id) = (repository.project_id.0, repository.id.0);
         let rows: Vec<SubmittedRow> = on!(self, |c| sqlx::query_as(LIST)
             .bind(project)
             .bind(id)
+            .bind(super::counters::count(n_before))
             .bind(&after.0[..])
             .bind(PAGE)
             .fetch_all(c))?;

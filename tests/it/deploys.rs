@@ -1,6 +1,7 @@
 //! From crash to deploy: fixes, releases, deploys, locks and the gate.
 
 mod airbrake;
+mod checkout;
 mod flags;
 mod gate;
 mod hooks;

@@ -5,6 +5,8 @@ mod faults;
 mod histories;
 mod large;
 mod pairs;
+mod settings;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use airlock::domain::commit::Sha;
 use airlock::domain::remote::RemoteUrl;
 use airlock::git::command::{Credential, Limits};
 use airlock::git::graph_file::Commits;
-use airlock::git::mirror::{FetchError, Mirror};
+use airlock::git::mirror::{FetchError, Mirror, Writing};
 
 /// A file of `tests/fixtures/git`.
 fn fixture(name: &str) -> PathBuf {
@@ -81,9 +83,20 @@ impl Repository {
         url(&self.path(), &self.limits)
     }
 
+    /// Takes the mirror for changing. A process that another test starts has for a moment what this one
+    /// has open, also a lock that is given back.
+    fn lock(&self) -> Writing {
+        loop {
+            match self.mirror.lock() {
+                Err(FetchError::Busy) => std::thread::yield_now(),
+                taken => return taken.expect("a lock"),
+            }
+        }
+    }
+
     /// Fetches it into the mirror and reads what is new.
     fn fetch(&self, commits: &mut Commits) -> Result<(), FetchError> {
-        let writing = self.mirror.lock()?;
+        let writing = self.lock();
         self.mirror.fetch(&writing, &self.url(), &Credential::default())?;
         commits.extend(&self.mirror, &self.limits, &writing)
     }

@@ -10,7 +10,7 @@ use super::{Body, Call, Refused};
 use crate::api::{Api, ApiError};
 use crate::domain::commit::Sha;
 use crate::domain::project::Project;
-use crate::domain::submission::{CommitSet, Submitted, author, is_whole_tree};
+use crate::domain::submission::{Submitted, author};
 use crate::domain::time::Timestamp;
 use crate::release::announced::{self, announce, set_commits, set_refs};
 use crate::release::fixes::NamedCommit;
@@ -53,14 +53,6 @@ struct CommitOfSet {
     timestamp: Option<Timestamp>,
     #[serde(default)]
     message: Option<String>,
-    #[serde(default)]
-    patch_set: Option<Vec<Touched>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Touched {
-    #[serde(default)]
-    r#type: String,
 }
 
 impl From<Ref> for NamedCommit {
@@ -72,15 +64,13 @@ impl From<Ref> for NamedCommit {
 }
 
 /// Commits by repository, as they came: the newest first.
-fn sets_of(commits: Vec<CommitOfSet>, now: Timestamp) -> BTreeMap<String, CommitSet> {
-    let mut sets: BTreeMap<String, CommitSet> = BTreeMap::new();
+fn sets_of(commits: Vec<CommitOfSet>, now: Timestamp) -> BTreeMap<String, Vec<Submitted>> {
+    let mut sets: BTreeMap<String, Vec<Submitted>> = BTreeMap::new();
     for commit in commits {
         let named = commit.repository.filter(|name| !name.is_empty());
         let set = sets.entry(named.unwrap_or_else(|| NAMELESS.to_owned())).or_default();
-        let touched = commit.patch_set.unwrap_or_default();
-        set.is_all = is_whole_tree(touched.iter().map(|one| one.r#type.as_str()));
         let text = |text: Option<String>| text.unwrap_or_default();
-        set.commits.push(Submitted {
+        set.push(Submitted {
             sha: commit.id,
             parents: Vec::new(),
             author: author(&text(commit.author_name), &text(commit.author_email)),
@@ -203,12 +193,18 @@ pub(super) async fn commits(call: Call) -> Result<HttpResponse, Refused> {
     Ok(HttpResponse::Ok().json(commits))
 }
 
-/// The release before, whose last commit is where a set of commits begins; `{}` when there is none.
+/// The release before; `{}` when there is none. What is called its last commit is where a set of commits
+/// begins: where sets are submitted, one before it, so that the set has a commit that is known.
 pub(super) async fn previous(call: Call) -> Result<HttpResponse, Refused> {
     let version = &call.place.version;
     let project = call.project(Some(version)).await?;
     let before = announced::before(&call.api.repositories, project.id, version).await?;
-    let shown = before.map_or_else(|| json!({}), |release| shown(&release, &[project]));
+    let Some(release) = before else { return Ok(HttpResponse::Ok().json(json!({}))) };
+    let begin = announced::begin_of_set(&call.api.repositories, project.id, &release).await?;
+    let mut shown = shown(&release, &[project]);
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("lastCommit".to_owned(), json!(begin.map(|sha| json!({ "id": sha }))));
+    }
     Ok(HttpResponse::Ok().json(shown))
 }
 

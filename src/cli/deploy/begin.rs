@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::super::answer;
 use super::super::candidate::Candidate;
+use super::super::checkout::Checkout;
 use super::super::client::Api;
 use super::super::failure::{Failure, Problem};
 use super::super::gate::of_the_question;
@@ -31,6 +32,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Wish<'a> {
     pub(super) place: &'a Place,
     pub(super) candidate: &'a Candidate,
+    /// Where the commit is here, if it is.
+    pub(super) checkout: Option<Checkout>,
     /// The request: the commit and all else, with a key, so that a lost answer costs nothing.
     pub(super) body: Map<String, Value>,
     pub(super) clock: &'a Clock,
@@ -59,7 +62,15 @@ pub(super) async fn begin(
 ) -> Result<Begun, Failure> {
     let path = wish.place.path(&["deploys"]);
     let mut body = wish.body.clone();
+    let mut is_offered = false;
     loop {
+        if let Some(checkout) = wish.checkout.as_ref().filter(|_| !is_offered) {
+            // A server that is not there is noticed below.
+            match or_signal(signals, checkout.offer(api, &wish.place.project)).await {
+                Ok(was_reached) => is_offered = was_reached,
+                Err(signal) => return Ok(Begun::Stopped(signal)),
+            }
+        }
         let request = Value::Object(body.clone());
         let mut start = std::pin::pin!(api.post_within(START_TIMEOUT, &path, request));
         let started = tokio::select! {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::Context;
 use super::super::answer;
 use super::super::candidate::CandidateArgs;
+use super::super::checkout::{Checkout, CheckoutArgs};
 use super::super::client::Api;
 use super::super::failure::Failure;
 use super::super::gate::patience::{OnUnavailable, Patience, PatienceArgs};
@@ -35,6 +36,7 @@ const NEVER_RAN: u8 = 120;
 pub(super) struct Run {
     pub(super) place: Place,
     pub(super) candidate: CandidateArgs,
+    pub(super) checkout: CheckoutArgs,
     pub(super) reason: Option<String>,
     pub(super) patience: PatienceArgs,
     pub(super) command: Vec<OsString>,
@@ -84,8 +86,9 @@ async fn decided(
     body.insert("lease_seconds".to_owned(), json!(LEASE.as_secs()));
     body.extend(run.reason.iter().map(|reason| ("override".to_owned(), json!(reason))));
     let was_waited = run.patience.wait.is_some();
-    let clock = &context.clock;
-    let wish = Wish { place: &run.place, candidate: &candidate, body, clock, was_waited };
+    let checkout = Checkout::find(&candidate, &run.checkout).await;
+    let (place, clock) = (&run.place, &context.clock);
+    let wish = Wish { place, candidate: &candidate, checkout, body, clock, was_waited };
     let mut patience = Patience::new(run.patience.wait, context.clock.clone());
     let decided = match begin(&api, &wish, &mut patience, &mut signals).await {
         Ok(Begun::Running(_, deploy)) => Decided::Begun(deploy),

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::super::Context;
 use super::super::answer;
 use super::super::candidate::CandidateArgs;
+use super::super::checkout::{Checkout, CheckoutArgs};
 use super::super::failure::Failure;
 use super::super::gate::patience::{OnUnavailable, Patience, PatienceArgs};
 use super::super::gate::unchecked;
@@ -49,6 +50,8 @@ pub(super) struct StartArgs {
     target: Place,
     #[command(flatten)]
     candidate: CandidateArgs,
+    #[command(flatten)]
+    checkout: CheckoutArgs,
     /// What people call what is deployed
     #[arg(long, value_name = "V")]
     version: Option<String>,
@@ -95,6 +98,8 @@ pub(super) struct RecordArgs {
     status: End,
     #[command(flatten)]
     candidate: CandidateArgs,
+    #[command(flatten)]
+    checkout: CheckoutArgs,
     /// What people call what was deployed
     #[arg(long, value_name = "V")]
     version: Option<String>,
@@ -144,8 +149,9 @@ pub(super) async fn start(
     ];
     body.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let was_waited = args.patience.wait.is_some();
-    let clock = &context.clock;
-    let wish = Wish { place: &args.target, candidate: &candidate, body, clock, was_waited };
+    let checkout = Checkout::find(&candidate, &args.checkout).await;
+    let (place, clock) = (&args.target, &context.clock);
+    let wish = Wish { place, candidate: &candidate, checkout, body, clock, was_waited };
     let mut patience = Patience::new(args.patience.wait, context.clock.clone());
     match begin(&api, &wish, &mut patience, &mut signals).await {
         Ok(Begun::Running(found, deploy)) => {
@@ -303,7 +309,8 @@ fn say_kept(is_kept: bool) {
 }
 
 pub(super) async fn record(context: &Context, args: RecordArgs) -> Result<(), Failure> {
-    let mut body = args.candidate.find().await?.body();
+    let candidate = args.candidate.find().await?;
+    let mut body = candidate.body();
     body.insert("status".to_owned(), json!(args.status.name()));
     let optional = [
         ("version", args.version.map(|version| json!(version))),
@@ -313,7 +320,11 @@ pub(super) async fn record(context: &Context, args: RecordArgs) -> Result<(), Fa
     ];
     body.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let path = args.target.path(&["deploys"]);
-    let made = context.api()?.post(&path, Value::Object(body)).await?;
+    let api = context.api()?;
+    if let Some(checkout) = Checkout::find(&candidate, &args.checkout).await {
+        checkout.offer(&api, &args.target.project).await;
+    }
+    let made = api.post(&path, Value::Object(body)).await?;
     let deploy: Deploy = answer::read(&made)?;
     context.output.result(&made, |_| deploy.ended() + "\n")
 }

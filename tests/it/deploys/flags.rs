@@ -50,6 +50,33 @@ both!(a_fix_that_no_branch_has_any_more_is_flagged, |engine: Engine| async move 
     shop.stop().await;
 });
 
+both!(nobody_knows_all_branches_of_submitted_commits, |engine: Engine| async move {
+    let shop = Shop::start_without_access(engine, "").await;
+    let repositories = "/api/v1/projects/shop/repositories";
+    shop.app.post(repositories, &json!({"name": "web"})).await.ok();
+    let sha = |number: u8| format!("{number:02x}").repeat(20);
+    let commit = |number: u8, parents: Value, message: &str| {
+        json!({"sha": sha(number), "parents": parents, "message": message,
+            "time": "2026-11-20T12:00:00Z"})
+    };
+    let submit = async |tip: u8, commit: Value| {
+        let path = format!("{repositories}/web/commits?branch=main&tip={}", sha(tip));
+        shop.app.post(&path, &json!([commit])).await.ok();
+    };
+    submit(1, commit(1, json!([]), "base")).await;
+    submit(1, commit(2, json!([sha(1)]), "fix elsewhere")).await;
+    shop.crash_in("KeyError", &format!("shop@{}", sha(1))).await;
+    shop.fix("SHOP-1", &sha(2)).await.ok();
+    assert_eq!(shop.flags("SHOP-1").await, [""; 0]);
+    // What the branch says itself is believed.
+    submit(3, commit(3, json!([sha(1)]), "fix here")).await;
+    shop.fix("SHOP-1", &sha(3)).await.ok();
+    let message = format!("Revert\n\nThis reverts commit {}.", sha(3));
+    submit(4, commit(4, json!([sha(3)]), &message)).await;
+    assert_eq!(shop.flags("SHOP-1").await, ["reverted_on_branch"]);
+    shop.stop().await;
+});
+
 both!(a_fix_that_nobody_deploys_or_knows_is_flagged, |engine: Engine| async move {
     let shop = Shop::start(engine, "c base; c fix").await;
     shop.crash_at("KeyError", "base").await;

@@ -145,6 +145,61 @@ both!(version_3_sends_commits_without_parents, |engine: Engine| async move {
     without_access_to_the_repository(engine, SentryCli::Three).await;
 });
 
+/// A client that does not find the release before, and sends as many commits as it was told to.
+async fn a_set_that_follows_nothing(cli: SentryCli) {
+    let script = "c base text; c fix text; git tag first; on other base; c one text; c two text; c three text";
+    let shop = Shop::start_without_access(Engine::Sqlite, script).await;
+    shop.git.run("git checkout -q first");
+    shop.announce(cli, "1.0", &["--local", "--initial-depth", "2"]).await;
+    shop.crash_in("KeyError", "0.9").await;
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    assert_eq!(shop.gate("production", &shop.sha("fix")).await["verdict"], "clear");
+    // Another line, in a checkout that has nothing else.
+    let alone = shop.git.path().join("../alone");
+    shop.git.run("git clone -q --single-branch -b other \"file://$PWD\" ../alone");
+    shop.git.run("git -C ../alone remote remove origin");
+    shop.app.clock.advance(std::time::Duration::from_mins(1));
+    let server = shop.project.server();
+    let in_alone = async |arguments: &[&str]| {
+        let (is_well, said) = cli.run((&alone, &server, TOKEN), arguments).await;
+        assert!(is_well, "{cli:?} {arguments:?}: {said}");
+    };
+    in_alone(&["releases", "new", "-p", "shop", "1.1"]).await;
+    let set =
+        ["releases", "set-commits", "1.1", "--local", "--initial-depth", "3", "--ignore-missing"];
+    in_alone(&set).await;
+    assert_eq!(shop.release("1.1").await["commits"][0]["commit"], shop.sha("three"));
+    assert_eq!(shop.gate("production", &shop.sha("three")).await["verdict"], "unknown");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn version_2_does_not_link_what_follows_nothing() {
+    a_set_that_follows_nothing(SentryCli::Two).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn version_3_does_not_link_what_follows_nothing() {
+    a_set_that_follows_nothing(SentryCli::Three).await;
+}
+
+/// A first set of one commit has none before it to begin the next one with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_after_a_single_commit_is_linked() {
+    let shop = Shop::start_without_access(Engine::Sqlite, "c fix; c more").await;
+    shop.git.run("git checkout -q --detach HEAD~");
+    shop.announce(SentryCli::Two, "1.0", &["--local", "--initial-depth", "1"]).await;
+    shop.git.run("git checkout -q main");
+    shop.app.clock.advance(std::time::Duration::from_mins(1));
+    shop.announce(SentryCli::Two, "1.1", &["--local"]).await;
+    shop.crash_in("KeyError", "0.9").await;
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    assert_eq!(shop.gate("production", &shop.sha("more")).await["verdict"], "clear");
+    shop.stop().await;
+}
+
 async fn what_cannot_be_done_is_said(cli: SentryCli) {
     let shop = Shop::start(Engine::Sqlite, "c base; git tag v3.0").await;
     shop.app.create_project("blog").await;

@@ -222,3 +222,92 @@ both!(what_is_deployed_is_looked_at_when_the_gap_is_filled, |engine: Engine| asy
     .await;
     shop.stop().await;
 });
+
+/// A commit that says to fix an issue.
+fn saying(number: u8, parents: &[u8], issue: &str) -> Value {
+    let mut commit = commit(number, parents);
+    commit["message"] = json!(format!("commit {number}\n\nFixes: {issue}\n"));
+    commit
+}
+
+impl Shop {
+    /// Submits commits of a branch that ends with one of them.
+    async fn submit_on(&self, branch: &str, tip: u8, commits: &[Value]) -> Answer {
+        let path = format!("{COMMITS}?branch={branch}&tip={}", sha(tip));
+        self.app.post(&path, &json!(commits)).await
+    }
+
+    /// The commit that fixes an issue, if any does.
+    async fn fixed_by(&self, id: &str) -> Value {
+        self.app.issue(id).await["fix"]["commits"][0]["commit"].clone()
+    }
+}
+
+both!(messages_of_a_submitted_branch_name_fixes, |engine: Engine| async move {
+    let shop = shop(engine, &[]).await;
+    register(&shop.app, "0", 1).await;
+    for kind in ["One", "Two", "Three", "Four"] {
+        shop.crash_in(kind, "0").await;
+    }
+    // Of no branch, of the first one, and of one that does not count.
+    shop.app.post(COMMITS, &json!([commit(1, &[])])).await.ok();
+    shop.submit_on("main", 2, &[saying(2, &[1], "SHOP-1")]).await.ok();
+    shop.app.post(COMMITS, &json!([saying(3, &[2], "SHOP-1")])).await.ok();
+    shop.submit_on("topic", 3, &[]).await.ok();
+    assert_eq!(shop.fixed_by("SHOP-1").await, Value::Null);
+    // The branch that counts gets it.
+    shop.submit_on("main", 4, &[saying(4, &[3], "SHOP-2")]).await.ok();
+    assert_eq!(shop.fixed_by("SHOP-1").await, sha(3));
+    assert_eq!(shop.fixed_by("SHOP-2").await, sha(4));
+    assert_eq!(shop.app.issue("SHOP-1").await["fix"]["source"], "trailer");
+    let hint = shop.lock("production", &json!({"issue": "SHOP-2"})).await;
+    assert_eq!(hint["issue"], "SHOP-2");
+    let gate = shop.gate("production", &sha(2)).await;
+    let hint = gate["blockers"][0]["hint"].as_str().expect("a hint");
+    assert!(hint.contains("on main"), "{hint}");
+
+    // Nothing is read twice, and an older checkout takes nothing back.
+    Answer::of(shop.app.api(Method::DELETE, "/api/v1/issues/SHOP-2/fix")).await.ok();
+    shop.submit_on("main", 2, &[]).await.ok();
+    shop.submit_on("main", 4, &[]).await.ok();
+    assert_eq!(shop.fixed_by("SHOP-2").await, Value::Null);
+    // A checkout that was cut: what comes later from below the cut is not new.
+    shop.submit_on("main", 8, &[commit(8, &[7])]).await.ok();
+    shop.app.post(COMMITS, &json!([saying(7, &[6], "SHOP-3"), commit(6, &[4])])).await.ok();
+    shop.submit_on("main", 9, &[saying(9, &[8], "SHOP-4")]).await.ok();
+    assert_eq!(shop.fixed_by("SHOP-3").await, Value::Null);
+    assert_eq!(shop.fixed_by("SHOP-4").await, sha(9));
+
+    for (query, refused) in [
+        (format!("?branch=main&tip={}", sha(77)), "nobody has submitted"),
+        ("?branch=main".to_owned(), "belong together"),
+        (format!("?tip={}", sha(9)), "belong together"),
+        (format!("?branch={}&tip={}", "x".repeat(201), sha(9)), "200 bytes"),
+    ] {
+        let answer = shop.app.post(&format!("{COMMITS}{query}"), &json!([])).await;
+        assert_eq!(answer.problem(), (422, "invalid".to_owned()));
+        let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+        assert!(detail.contains(refused), "{detail}");
+    }
+    shop.stop().await;
+});
+
+both!(who_submits_asks_what_is_wanted, |engine: Engine| async move {
+    let shop = shop(engine, &[commit(2, &[1]), commit(1, &[])]).await;
+    let wanted = format!("{COMMITS}/wanted");
+    let asked = json!([sha(3), sha(1), sha(4)]);
+    assert_eq!(shop.app.post(&wanted, &asked).await.ok(), json!({"wanted": [sha(3), sha(4)]}));
+    // Also what came meanwhile, on top and in between.
+    shop.app.post(COMMITS, &json!([commit(4, &[3])])).await.ok();
+    assert_eq!(shop.app.post(&wanted, &asked).await.ok(), json!({"wanted": [sha(3)]}));
+    shop.app.post(COMMITS, &json!([commit(3, &[2]), commit(5, &[4])])).await.ok();
+    assert_eq!(shop.app.post(&wanted, &asked).await.ok(), json!({"wanted": []}));
+    let fetched = json!({"name": "api", "url": "https://git.example/shop/api"});
+    shop.app.post(REPOSITORIES, &fetched).await.ok();
+    let of_fetched = format!("{REPOSITORIES}/api/commits/wanted");
+    assert_eq!(shop.app.post(&of_fetched, &asked).await.problem().0, 422);
+    let nowhere = format!("{REPOSITORIES}/nowhere/commits/wanted");
+    assert_eq!(shop.app.post(&nowhere, &asked).await.problem().0, 404);
+    assert_eq!(shop.app.post(&wanted, &json!(["main"])).await.problem().0, 422);
+    shop.stop().await;
+});

@@ -86,6 +86,63 @@ both!(why_a_repository_cannot_be_fetched_is_said_and_kept, |engine: Engine| asyn
     app.stop().await;
 });
 
+both!(what_was_found_last_stands_in_whatever_order_it_is_written, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    app.create_project("shop").await;
+    let git = Repository::new();
+    git.run("c base");
+    add(&app, &git).await;
+    let fetch = format!("{REPOSITORIES}/web/fetch");
+    app.post(&fetch, &json!({})).await.ok();
+    let shown = async || {
+        let repository = app.get(REPOSITORIES).await.ok()["items"][0].clone();
+        (repository["fetched"]["commits"].clone(), repository["failure"]["reason"].clone())
+    };
+    // Another process fetched it a minute later, and has written that already.
+    let now = app.clock.now().as_micros();
+    let later = now + 60_000_000;
+    let fetched = format!("UPDATE repositories SET head = $1, n_commits = 7, fetched_at = {later}");
+    app.change_store(&fetched, &[7; 20]).await;
+    app.post(&fetch, &json!({})).await.ok();
+    assert_eq!(shown().await, (json!(7), Value::Null));
+    std::fs::rename(git.path().join(".git"), git.path().join("gone")).expect("moved");
+    assert_eq!(app.post(&fetch, &json!({})).await.problem().0, 502);
+    assert_eq!(shown().await, (json!(7), Value::Null));
+    // It could not be fetched a minute later.
+    let failed = format!(
+        "UPDATE repositories SET head = $1, fetched_at = {now}, failed_at = {later}, failure = 'away'"
+    );
+    app.change_store(&failed, &[7; 20]).await;
+    assert_eq!(app.post(&fetch, &json!({})).await.problem().0, 502);
+    assert_eq!(shown().await, (json!(7), json!("away")));
+    std::fs::rename(git.path().join("gone"), git.path().join(".git")).expect("moved");
+    app.post(&fetch, &json!({})).await.ok();
+    assert_eq!(shown().await, (json!(1), json!("away")));
+    app.clock.advance(std::time::Duration::from_mins(2));
+    app.post(&fetch, &json!({})).await.ok();
+    assert_eq!(shown().await, (json!(1), Value::Null));
+    app.stop().await;
+});
+
+both!(two_who_change_a_repository_at_once_are_both_heard, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    app.create_project("shop").await;
+    let wish = json!({"name": "web", "url": "https://127.0.0.1:9/web", "branches": ["main"]});
+    app.post(REPOSITORIES, &wish).await.ok();
+    let path = format!("{REPOSITORIES}/web");
+    for round in 0..10 {
+        let branches = json!({"branches": [format!("release/{round}")]});
+        let credential = json!({"credential": if round % 2 == 0 { "s3cret" } else { "" }});
+        let (one, other) = tokio::join!(app.patch(&path, &branches), app.patch(&path, &credential));
+        one.ok();
+        other.ok();
+        let now = &app.get(REPOSITORIES).await.ok()["items"][0];
+        assert_eq!(now["branches"], branches["branches"]);
+        assert_eq!(now["has_credential"], round % 2 == 0);
+    }
+    app.stop().await;
+});
+
 both!(a_mirror_survives_a_restart_and_damage, |engine: Engine| async move {
     let app = TestApp::start(engine).await;
     app.create_project("shop").await;

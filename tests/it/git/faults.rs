@@ -50,7 +50,7 @@ fn a_shallow_repository_is_refused() {
     let shallow = repository.path().join("../shallow");
     repository.run("git clone -q --bare --depth 1 \"file://$PWD\" ../shallow");
     let mirror = Mirror::new(&repository.path().join("../other"), repository.limits.clone());
-    let writing = mirror.lock().expect("a lock");
+    let writing = repository.lock();
     let url = url(&shallow, &repository.limits);
     let fetched = mirror.fetch(&writing, &url, &Credential::default());
     assert!(matches!(fetched, Err(FetchError::Shallow)), "{fetched:?}");
@@ -78,7 +78,7 @@ fn a_repository_that_is_away_leaves_what_was_there() {
 fn a_server_that_nobody_reaches_is_named() {
     let repository = Repository::new();
     let url = RemoteUrl::parse("https://127.0.0.1:9/shop/web", &repository.limits.protocols);
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.lock();
     let secret = Credential(Some("s3cret-token".to_owned()));
     let said = refused(repository.mirror.fetch(&writing, &url.expect("a url"), &secret));
     assert!(said.contains("127.0.0.1"), "{said}");
@@ -147,7 +147,7 @@ fn a_fetch_that_takes_too_long_is_ended_with_all_it_started() {
     };
     let mirror = Mirror::new(&repository.path().join("../slow"), limits.clone());
     let url = RemoteUrl::parse(&format!("http://{address}/shop"), &limits.protocols);
-    let writing = mirror.lock().expect("a lock");
+    let writing = repository.lock();
     let said = mirror.fetch(&writing, &url.expect("a url"), &Credential::default());
     assert!(matches!(said, Err(FetchError::TimedOut(_))), "{said:?}");
     let running = Command::new("pgrep").args(["-f", &address.to_string()]).output().expect("pgrep");
@@ -162,7 +162,7 @@ fn a_repository_that_is_too_large_is_refused() {
     );
     let limits = Limits { most_bytes: 100_000, ..repository.limits.clone() };
     let mirror = Mirror::new(&repository.path().join("../small"), limits);
-    let writing = mirror.lock().expect("a lock");
+    let writing = repository.lock();
     let said = mirror.fetch(&writing, &repository.url(), &Credential::default());
     assert!(matches!(said, Err(FetchError::TooLarge(100_000))), "{said:?}");
 }
@@ -175,7 +175,7 @@ fn one_process_at_a_time_changes_a_mirror() {
     let said = repository.mirror.lock();
     assert!(matches!(said, Err(FetchError::Busy)), "{said:?}");
     drop(writing);
-    repository.mirror.lock().expect("a lock");
+    drop(repository.lock());
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_file_that_was_cut_or_damaged_anywhere_is_read_as_far_as_it_is_whole_and_men
     repository.fetch(&mut commits).expect("a fetch");
     let path = repository.mirror.graph();
     let whole = fs::read(&path).expect("a file");
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.lock();
     for at in (0..whole.len()).step_by(7) {
         for is_cut in [true, false] {
             let mut bytes = whole.clone();
@@ -228,7 +228,7 @@ fn a_mirror_that_lost_its_objects_gets_them_again() {
     assert_eq!(anew(&repository.mirror).history.len(), 3, "commits that were read are known");
     let said = repository.fetch(&mut commits);
     assert!(matches!(said, Err(FetchError::Damaged(_))), "{said:?}");
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.lock();
     let (url, none) = (repository.url(), Credential::default());
     repository.mirror.renew(&writing, &url, &none).expect("renewed");
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
@@ -239,10 +239,65 @@ fn a_mirror_that_lost_its_objects_gets_them_again() {
 }
 
 #[test]
+fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
+    let (repository, mut commits) = fetched();
+    repository.run("on topic base; c rewritten; c rewritten_too; on other base; c asked_for; git checkout -q main");
+    repository.fetch(&mut commits).expect("a fetch");
+    let names = repository.names();
+    let of = |name: &str| names[name];
+    let kept = ["fix", "rewritten", "rewritten_too", "asked_for"].map(of);
+    let own = repository.mirror.repository();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("--git-dir").arg(&own).args(arguments).stderr(Stdio::null());
+        git.status().expect("git").success()
+    };
+    let renewed = |kept: &[Sha]| {
+        let writing = repository.lock();
+        repository.mirror.keep(&writing, kept).expect("kept");
+        // Some lie in one file, as after upkeep; the last one by itself.
+        assert!(git(&["pack-refs", "--all", "--prune"]));
+        repository.mirror.keep(&writing, &kept[..1]).expect("kept");
+        let broken = own.join("refs/heads/main");
+        fs::write(broken, "no commit\n").expect("a file");
+        let (url, none) = (repository.url(), Credential::default());
+        repository.mirror.renew(&writing, &url, &none).expect("renewed")
+    };
+    repository
+        .run("git branch -q -D topic; git reflog expire --expire=now --all; git gc -q --prune=now");
+    // The host has forgotten all of `topic`, and gives nothing that is on no branch: the old copy does.
+    assert!(renewed(&kept).is_empty());
+    for sha in kept {
+        assert!(git(&["cat-file", "-e", &format!("refs/airlock/keep/{sha}")]), "{sha}");
+    }
+    assert!(git(&["fsck", "--strict"]));
+    // The host gives what it still has, and what cannot be read anywhere is lost.
+    repository.run("git config uploadpack.allowAnySHA1InWant true; git checkout -q --detach other; git branch -q -D other");
+    assert!(git(&["repack", "-a", "-d", "-q"]));
+    let unpack = "cd \"$1\"; mv objects/pack/*.pack ..; rm -f objects/pack/*; \
+        for pack in ../*.pack; do git --git-dir=. unpack-objects -q < $pack; rm -f $pack; done";
+    let unpacked = Command::new("bash").args(["-c", unpack, "-"]).arg(&own).status().expect("bash");
+    assert!(unpacked.success());
+    for name in ["rewritten_too", "asked_for"] {
+        let sha = of(name).to_string();
+        let (folder, rest) = sha.split_at(2);
+        let object = own.join("objects").join(folder).join(rest);
+        fs::remove_file(object).expect("removed");
+    }
+    assert_eq!(renewed(&[of("fix")]), [of("rewritten_too")].into());
+    for name in ["fix", "rewritten", "asked_for"] {
+        assert!(git(&["cat-file", "-e", &format!("refs/airlock/keep/{}", of(name))]), "{name}");
+    }
+    let writing = repository.lock();
+    commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
+    assert_eq!(anew(&repository.mirror).history.len(), commits.history.len());
+}
+
+#[test]
 fn what_a_force_push_left_behind_is_kept_where_it_is_needed() {
     let (repository, mut commits) = fetched();
     let names = repository.names();
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.lock();
     repository.mirror.keep(&writing, [&names["fix"]]).expect("kept");
     drop(writing);
     repository.run("git tag -d v1; git reset -q --hard \"$(sha base)\"; c anew; git reflog expire --expire=now --all; git gc -q --prune=now");
@@ -271,13 +326,13 @@ fn a_commit_that_no_branch_has_is_fetched_by_its_name() {
     let alone = repository.names()["alone"];
     repository.fetch(&mut commits).expect("a fetch");
     assert_eq!(commits.history.find(&alone), None);
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.lock();
     let (url, none) = (repository.url(), Credential::default());
-    repository.mirror.fetch_commit(&writing, &url, &none, &alone).expect("fetched");
+    repository.mirror.fetch_commits(&writing, &url, &none, [&alone]).expect("fetched");
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
     assert!(commits.history.find(&alone).is_some());
     let nobodys: Sha = "0123456789012345678901234567890123456789".parse().expect("a name");
-    let said = refused(repository.mirror.fetch_commit(&writing, &url, &none, &nobodys));
+    let said = refused(repository.mirror.fetch_commits(&writing, &url, &none, [&nobodys]));
     assert!(said.contains("not our ref"), "{said}");
 }
 
@@ -351,6 +406,6 @@ fn a_key_that_a_kill_left_behind_is_removed() {
     let (repository, _) = fetched();
     let key = repository.path().join("../mirror/key");
     fs::write(&key, "PRIVATE KEY").expect("a file");
-    drop(repository.mirror.lock().expect("a lock"));
+    drop(repository.lock());
     assert!(!key.exists());
 }
