@@ -78,7 +78,7 @@ fn a_repository_that_is_away_leaves_what_was_there() {
 fn a_server_that_nobody_reaches_is_named() {
     let repository = Repository::new();
     let url = RemoteUrl::parse("https://127.0.0.1:9/shop/web", &repository.limits.protocols);
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.writing();
     let secret = Credential(Some("s3cret-token".to_owned()));
     let said = refused(repository.mirror.fetch(&writing, &url.expect("a url"), &secret));
     assert!(said.contains("127.0.0.1"), "{said}");
@@ -175,7 +175,7 @@ fn one_process_at_a_time_changes_a_mirror() {
     let said = repository.mirror.lock();
     assert!(matches!(said, Err(FetchError::Busy)), "{said:?}");
     drop(writing);
-    repository.mirror.lock().expect("a lock");
+    repository.writing();
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_file_that_was_cut_or_damaged_anywhere_is_read_as_far_as_it_is_whole_and_men
     repository.fetch(&mut commits).expect("a fetch");
     let path = repository.mirror.graph();
     let whole = fs::read(&path).expect("a file");
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.writing();
     for at in (0..whole.len()).step_by(7) {
         for is_cut in [true, false] {
             let mut bytes = whole.clone();
@@ -228,7 +228,7 @@ fn a_mirror_that_lost_its_objects_gets_them_again() {
     assert_eq!(anew(&repository.mirror).history.len(), 3, "commits that were read are known");
     let said = repository.fetch(&mut commits);
     assert!(matches!(said, Err(FetchError::Damaged(_))), "{said:?}");
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.writing();
     let (url, none) = (repository.url(), Credential::default());
     repository.mirror.renew(&writing, &url, &none).expect("renewed");
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
@@ -242,7 +242,7 @@ fn a_mirror_that_lost_its_objects_gets_them_again() {
 fn what_a_force_push_left_behind_is_kept_where_it_is_needed() {
     let (repository, mut commits) = fetched();
     let names = repository.names();
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.writing();
     repository.mirror.keep(&writing, [&names["fix"]]).expect("kept");
     drop(writing);
     repository.run("git tag -d v1; git reset -q --hard \"$(sha base)\"; c anew; git reflog expire --expire=now --all; git gc -q --prune=now");
@@ -271,7 +271,7 @@ fn a_commit_that_no_branch_has_is_fetched_by_its_name() {
     let alone = repository.names()["alone"];
     repository.fetch(&mut commits).expect("a fetch");
     assert_eq!(commits.history.find(&alone), None);
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.writing();
     let (url, none) = (repository.url(), Credential::default());
     repository.mirror.fetch_commit(&writing, &url, &none, &alone).expect("fetched");
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
@@ -351,6 +351,6 @@ fn a_key_that_a_kill_left_behind_is_removed() {
     let (repository, _) = fetched();
     let key = repository.path().join("../mirror/key");
     fs::write(&key, "PRIVATE KEY").expect("a file");
-    drop(repository.mirror.lock().expect("a lock"));
+    drop(repository.writing());
     assert!(!key.exists());
 }
