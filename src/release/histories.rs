@@ -90,7 +90,7 @@ impl Histories {
         for repository in self.repositories.iter().filter(|one| one.url.is_some()) {
             let failed = repository.failure.as_ref().map(|it| it.at);
             let last = repository.fetched.map(|it| it.at).max(failed);
-            if last.is_none_or(|last| now.since(last) >= FETCH_PAUSE) {
+            if last.is_none_or(|last| !last.is_within(FETCH_PAUSE, now)) {
                 repositories.was_pushed(repository.id);
             }
         }

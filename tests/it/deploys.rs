@@ -1,12 +1,16 @@
 //! From crash to deploy: fixes, releases, deploys, locks and the gate.
 
 mod airbrake;
+mod clock;
 mod flags;
 mod gate;
 mod hooks;
+mod kills;
+mod nodes;
 mod races;
 mod releases;
 mod sentry_cli;
+mod slot;
 mod story;
 mod submitted;
 
