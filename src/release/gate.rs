@@ -146,8 +146,8 @@ pub async fn ask(repositories: &Repositories, asked: &Asked<'_>) -> Result<Answe
         (Some(repository), Some(sha)) if histories.place(repository, &sha).is_some() => {
             Candidate::Known
         }
-        _ => match histories.unreadable() {
-            Some(cause) => Candidate::Unreadable(cause.to_owned()),
+        _ => match histories.unreadable(asked.commit.repository.as_deref()) {
+            Some(cause) => Candidate::Unreadable(cause),
             None if histories.repositories.is_empty() => {
                 Candidate::Unknown("the project has no repository".to_owned())
             }

@@ -5,6 +5,7 @@ mod clock;
 mod flags;
 mod gate;
 mod hooks;
+mod hostile;
 mod kills;
 mod nodes;
 mod races;
