@@ -50,6 +50,14 @@ impl Clock {
         }
     }
 
+    /// Sets a stopped clock back; the wall clock does not care.
+    pub fn set_back(&self, span: Duration) {
+        if let Some(stopped_at) = &self.inner.stopped_at {
+            let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+            stopped_at.fetch_sub(micros, Ordering::Relaxed);
+        }
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -131,7 +131,7 @@ impl ProjectResponse {
         let names = names(tx, &project).await?;
         let mut shown = Vec::new();
         for environment in &project.environments {
-            let there = deployed(tx, &project, &environment.name, api.clock.now()).await?;
+            let there = deployed(tx, &project, &environment.name).await?;
             let Some(last) = there.last else {
                 shown.push(None);
                 continue;

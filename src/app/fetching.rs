@@ -33,6 +33,13 @@ struct Plan {
     failure: Option<String>,
 }
 
+/// The clock was set back: what was planned by it would wait until it is there again.
+fn bring_forward(plans: &mut BTreeMap<RepositoryId, Plan>, now: Timestamp) {
+    for plan in plans.values_mut() {
+        plan.at = plan.at.min(now);
+    }
+}
+
 /// Waits, or less if something was pushed; true when the process is stopping.
 async fn is_over_or(
     repositories: &Repositories,
@@ -60,6 +67,7 @@ impl Fetcher {
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut plans: BTreeMap<RepositoryId, Plan> = BTreeMap::new();
         let mut fetching: JoinSet<(RepositoryId, Result<(), RepositoryError>)> = JoinSet::new();
+        let mut looked_at = self.clock.now();
         while !is_over_or(&self.repositories, LOOK_EVERY, &mut stop).await {
             let pushed = self.repositories.take_pushed();
             while let Some(done) = fetching.try_join_next() {
@@ -80,6 +88,10 @@ impl Fetcher {
             };
             plans.retain(|id, _| all.iter().any(|one| one.id == *id));
             let now = self.clock.now();
+            if now < looked_at {
+                bring_forward(&mut plans, now);
+            }
+            looked_at = now;
             let mut due: Vec<(Timestamp, Repository)> = Vec::new();
             for repository in all {
                 // After a start all are due, but not all at once.
@@ -132,5 +144,24 @@ impl Fetcher {
     fn jittered(&self, span: Duration) -> Duration {
         let [random] = self.clock.random::<1>();
         span * 3 / 4 + span * u32::from(random) / 512
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_up_no_fetch() {
+        let at = Timestamp::from_micros;
+        let plan = |(number, micros)| {
+            let plan = Plan { at: at(micros), ..Plan::default() };
+            (RepositoryId(Uuid::from_u128(number)), plan)
+        };
+        let mut plans = BTreeMap::from([(1, 10), (2, 90)].map(plan));
+        bring_forward(&mut plans, at(50));
+        assert_eq!(plans.into_values().map(|plan| plan.at).collect::<Vec<_>>(), [at(10), at(50)]);
     }
 }

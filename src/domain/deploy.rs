@@ -232,6 +232,16 @@ pub fn times(
     Ok((started.min(now), finished.min(now).max(started.min(now))))
 }
 
+/// When a deploy starts here: however the clock was set back meanwhile, after the one before it ended,
+/// so that what was deployed last is what ended last.
+#[must_use]
+pub fn starts_at(last_ended_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    match last_ended_at.filter(|ended| *ended > now) {
+        Some(ended) => ended.plus(Duration::from_micros(1)),
+        None => now,
+    }
+}
+
 /// When a deploy ended that started here, by what its client says: however wrong the client's clock
 /// is, it ended after its start and before now.
 #[must_use]
@@ -255,6 +265,21 @@ mod tests {
     fn a_wrong_clock_costs_no_end() {
         for (finished, expected) in [(None, 60), (Some(55), 55), (Some(40), 50), (Some(90), 60)] {
             assert_eq!(ended_at(at(50), finished.map(at), at(60)), at(expected), "{finished:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_changes_no_order() {
+        let just_after = at(60).plus(Duration::from_micros(1));
+        for (last, now, expected) in [
+            (None, 50, at(50)),
+            (Some(40), 50, at(50)),
+            (Some(50), 50, at(50)),
+            (Some(60), 50, just_after),
+        ] {
+            let started = starts_at(last.map(at), at(now));
+            assert_eq!(started, expected, "{last:?}");
+            assert!(ended_at(started, None, at(now)) >= started);
         }
     }
 

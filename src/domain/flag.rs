@@ -132,3 +132,6 @@ pub fn flags(issue: &Issue, facts: &Facts<'_>, now: Timestamp) -> Vec<Flag> {
     }
     flags
 }
+
+#[cfg(test)]
+mod tests;

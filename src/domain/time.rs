@@ -70,6 +70,13 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// Whether this point is less than `span` ago at `now`. What lies in the future is not: the clock
+    /// was set back, and nobody knows how long ago it was.
+    #[must_use]
+    pub fn is_within(self, span: Duration, now: Self) -> bool {
+        self <= now && now.since(self) < span
+    }
+
     /// Whole hours since the epoch: the key of hourly counters.
     #[must_use]
     pub fn hour(self) -> i64 {

@@ -438,7 +438,9 @@ impl Mirror {
             return Err(FetchError::Shallow);
         }
         if status.success() {
-            return Ok(());
+            // It may have been done before anybody looked.
+            let is_small = size_of(&self.repository()) <= self.limits.most_bytes;
+            return is_small.then_some(()).ok_or(FetchError::TooLarge(self.limits.most_bytes));
         }
         let own = format!("not a git repository: '{}", self.repository().display());
         if is_damage(&text) || text.contains(&own) {

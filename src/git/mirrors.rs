@@ -66,6 +66,8 @@ struct Opened {
     fetching: Arc<tokio::sync::Mutex<Shared>>,
     /// How many fetches were asked for.
     n_asked: AtomicU64,
+    /// Commits that are to be kept as soon as nobody else changes the mirror.
+    to_keep: Mutex<BTreeSet<Sha>>,
 }
 
 /// What fetches share.
@@ -109,6 +111,7 @@ impl Mirrors {
                 loading: Mutex::default(),
                 fetching: Arc::default(),
                 n_asked: AtomicU64::new(0),
+                to_keep: Mutex::default(),
             })
         };
         Arc::clone(opened.entry(id).or_insert_with(new))
@@ -186,19 +189,22 @@ impl Mirrors {
     }
 
     /// Keeps commits in a mirror, whatever becomes of their branches. Where there is no mirror there is
-    /// nothing to keep.
+    /// nothing to keep. Nobody waits for a fetch: where one is under way, the next that ends here keeps
+    /// them.
     ///
     /// # Errors
     /// [`FetchError`].
     pub async fn keep(&self, id: RepositoryId, commits: BTreeSet<Sha>) -> Result<(), FetchError> {
-        let (opened, limits) = (self.opened(id), self.limits.clone());
-        let dir = self.dir_of(id);
+        let (opened, dir) = (self.opened(id), self.dir_of(id));
         blocking(move || {
             if !dir.exists() {
                 return Ok(());
             }
-            let writing = wait_for(&opened.mirror, &limits)?;
-            opened.mirror.keep(&writing, &commits)
+            opened.to_keep.lock().unwrap_or_else(PoisonError::into_inner).extend(commits);
+            match opened.mirror.lock() {
+                Err(FetchError::Busy) => Ok(()),
+                writing => opened.keep(&writing?),
+            }
         })
         .await
     }
@@ -272,6 +278,9 @@ impl Opened {
         let known = self.load();
         let writing = wait_for(&self.mirror, limits)?;
         let fetched = self.mirror.fetch(&writing, url, credential);
+        if let Err(cause) = self.keep(&writing) {
+            tracing::warn!(%cause, "commits cannot be kept in their mirror");
+        }
         let known = known.map(|known| known.commits).unwrap_or_default();
         let is_due = renewed_at.is_none_or(|at| at.elapsed() > RENEW_EVERY);
         match fetched.and_then(|()| self.extended(&known, limits, &writing)) {
@@ -305,6 +314,14 @@ impl Opened {
                 Some(Instant::now())
             }
         };
+    }
+
+    /// Keeps what is to be kept.
+    fn keep(&self, writing: &Writing) -> Result<(), FetchError> {
+        let mut due = self.to_keep.lock().unwrap_or_else(PoisonError::into_inner);
+        let commits = std::mem::take(&mut *due);
+        drop(due);
+        if commits.is_empty() { Ok(()) } else { self.mirror.keep(writing, &commits) }
     }
 
     /// The commits with those that are new. Whoever looks meanwhile looks at what was before.

@@ -11,7 +11,7 @@ use super::repositories::{Repositories, RepositoryError};
 use crate::domain::commit::{Sha, ShaPrefix};
 use crate::domain::deploy::{
     Deploy, DeployStatus, InvalidDeploy, LEASE_SECONDS, MOST_OUTPUT_BYTES, Outcome, Wish, ended_at,
-    times,
+    starts_at, times,
 };
 use crate::domain::gate::Kind;
 use crate::domain::id::{ProjectId, ProjectItemId};
@@ -169,7 +169,10 @@ async fn asked_before(
 }
 
 /// Takes the slot, if nothing changed since the gate was asked.
-async fn take(
+///
+/// # Errors
+/// [`StoreError::Raced`] when something did: the pass is worth nothing any more.
+pub async fn take(
     repositories: &Repositories,
     asked: &Asked<'_>,
     wish: &Wish,
@@ -186,11 +189,14 @@ async fn take(
         return Err(StoreError::Raced);
     }
     if let Some(running) = tx.find_running_deploy(project, environment).await? {
-        if running.is_holding(now) {
+        // Held: it may be heard of at this very moment.
+        let held = tx.hold_deploy(running.id).await?;
+        if held.is_some_and(|deploy| deploy.is_holding(now)) {
             return Err(StoreError::Raced);
         }
         tx.lose_deploy(running.id, now).await?;
     }
+    let last = tx.find_last_deploy(project, environment).await?;
     let lease_seconds = wish.lease_seconds.unwrap_or(LEASE_SECONDS);
     let deploy = Deploy {
         id: ProjectItemId { project, id: repositories.clock().id() },
@@ -207,7 +213,7 @@ async fn take(
         gate: Some(pass.judgement.clone()),
         lease_seconds,
         lease_until: Some(now.plus(Duration::from_secs(lease_seconds.into()))),
-        started_at: now,
+        started_at: starts_at(last.and_then(|last| last.finished_at), now),
         finished_at: None,
         exit_code: None,
         n_output: 0,
@@ -262,7 +268,7 @@ pub async fn record(
         return over_at_last(repositories, project, known, over).await;
     }
     let now = repositories.now();
-    let (started_at, finished_at) = times(over.started_at, over.finished_at, now)?;
+    times(over.started_at, over.finished_at, now)?;
     let mut histories = Histories::load(repositories, project.id).await?;
     let (repository, sha) = locate(repositories, &mut histories, project, commit).await?;
     if repository.is_none() && histories.repositories.len() > 1 {
@@ -271,6 +277,10 @@ pub async fn record(
     let status = if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
     let mut tx = repositories.store().write().await?;
     raise(&mut tx, project.id, &environment.name).await?;
+    // Without a time it ended just now, whatever the clock says.
+    let last = tx.find_last_deploy(project.id, &environment.name).await?;
+    let last = last.and_then(|last| last.finished_at).filter(|_| over.finished_at.is_none());
+    let (started_at, finished_at) = times(over.started_at, over.finished_at, starts_at(last, now))?;
     let deploy = Deploy {
         id: ProjectItemId { project: project.id, id: repositories.clock().id() },
         number: tx.take_deploy_number(project.id).await?,
@@ -332,7 +342,7 @@ pub async fn finish(
 ) -> Result<Option<Deploy>, DeployError> {
     let status = if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
     let mut tx = repositories.store().write().await?;
-    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    let Some(deploy) = hold(&mut tx, id).await? else { return Ok(None) };
     match deploy.status {
         DeployStatus::Running | DeployStatus::Lost => {}
         ended if ended != status => return Err(DeployError::Ended(ended)),
@@ -351,14 +361,21 @@ pub async fn finish(
         lease_until: None,
         ..deploy
     };
-    // Gates come before deploys in every transaction.
-    raise(&mut tx, id.project, &deploy.environment).await?;
-    if !tx.finish_deploy(&deploy, now.plus(SETTLE_AFTER)).await? {
-        return Err(StoreError::Raced.into());
-    }
+    tx.finish_deploy(&deploy, now.plus(SETTLE_AFTER)).await?;
     tx.settle_soon(id.project, now).await?;
     tx.commit().await?;
     ended(repositories, project, deploy).await.map(Some)
+}
+
+/// A deploy that is about to end, as it is once nobody else can end it or take its slot.
+async fn hold(tx: &mut Tx, id: ProjectItemId) -> Result<Option<Deploy>, StoreError> {
+    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    if matches!(deploy.status, DeployStatus::Succeeded | DeployStatus::Failed) {
+        return Ok(Some(deploy));
+    }
+    // Gates come before deploys in every transaction.
+    raise(tx, id.project, &deploy.environment).await?;
+    tx.hold_deploy(id).await
 }
 
 async fn ended_again(
@@ -366,7 +383,8 @@ async fn ended_again(
     project: &Project,
     deploy: Deploy,
 ) -> Result<Deploy, DeployError> {
-    if deploy.outcome.is_some() || deploy.status != DeployStatus::Succeeded {
+    // What is noted may be only the beginning.
+    if repositories.store().read().await?.is_deploy_settled(deploy.id).await? {
         return Ok(deploy);
     }
     ended(repositories, project, deploy).await
@@ -395,7 +413,7 @@ pub async fn abandon(
     id: ProjectItemId,
 ) -> Result<Option<Deploy>, DeployError> {
     let mut tx = repositories.store().write().await?;
-    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    let Some(deploy) = hold(&mut tx, id).await? else { return Ok(None) };
     match deploy.status {
         DeployStatus::Lost => return Ok(Some(deploy)),
         DeployStatus::Succeeded | DeployStatus::Failed => {
@@ -403,7 +421,6 @@ pub async fn abandon(
         }
         DeployStatus::Running => {}
     }
-    raise(&mut tx, id.project, &deploy.environment).await?;
     tx.lose_deploy(id, repositories.now()).await?;
     tx.commit().await?;
     Ok(repositories.store().read().await?.find_deploy(id).await?)
@@ -419,11 +436,10 @@ pub async fn lose_silent(repositories: &Repositories) -> Result<(), StoreError> 
     for deploy in silent {
         let mut tx = repositories.store().write().await?;
         // As it is now: it may have been heard of.
-        let current = tx.find_deploy(deploy.id).await?;
+        let current = hold(&mut tx, deploy.id).await?;
         if current
             .is_some_and(|deploy| deploy.status == DeployStatus::Running && !deploy.is_holding(now))
         {
-            raise(&mut tx, deploy.id.project, &deploy.environment).await?;
             tx.lose_deploy(deploy.id, now).await?;
             tx.commit().await?;
         }
@@ -440,14 +456,12 @@ pub async fn heartbeat(
     id: ProjectItemId,
 ) -> Result<Option<Deploy>, DeployError> {
     let mut tx = repositories.store().write().await?;
-    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    let Some(deploy) = tx.hold_deploy(id).await? else { return Ok(None) };
     if deploy.status != DeployStatus::Running {
         return Err(DeployError::Ended(deploy.status));
     }
     let until = repositories.now().plus(Duration::from_secs(deploy.lease_seconds.into()));
-    if !tx.renew_deploy(id, until).await? {
-        return Err(StoreError::Raced.into());
-    }
+    tx.renew_deploy(id, until).await?;
     tx.commit().await?;
     Ok(Some(Deploy { lease_until: Some(until), ..deploy }))
 }
@@ -464,7 +478,8 @@ pub async fn output(
     let rules = repositories.store().read().await?.find_scrub_rules(id.project).await?;
     let scrubber = Scrubber::new(&rules.unwrap_or_default()).unwrap_or_default();
     let mut tx = repositories.store().write().await?;
-    let Some(deploy) = tx.find_deploy(id).await? else { return Ok(None) };
+    // Held: the same output may be sent again while it is written.
+    let Some(deploy) = tx.hold_deploy(id).await? else { return Ok(None) };
     let there = deploy.n_output;
     let offset = offset.unwrap_or(there);
     if offset > there {

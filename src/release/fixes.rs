@@ -14,6 +14,7 @@ use crate::domain::id::IssueId;
 use crate::domain::lifecycle::{ACTOR, Change, InvalidTransition, Order};
 use crate::domain::project::Project;
 use crate::domain::repository::{Repository, RepositoryId};
+use crate::domain::time::Timestamp;
 use crate::journal::{MOST_RACES, note};
 use crate::store::fix::Kind;
 use crate::store::{StoreError, Tx};
@@ -156,7 +157,7 @@ pub async fn tag_commits(
         issue,
         commits,
         by: actor.to_owned(),
-        at: repositories.now(),
+        at: named_at(repositories, project).await?,
         source,
         problem: None,
     };
@@ -177,6 +178,20 @@ pub async fn tag_commits(
         }
     }
     Err(StoreError::Raced.into())
+}
+
+/// When a fix is named that is named now: no deploy that has started did so later, even if the clock
+/// was set back since.
+async fn named_at(repositories: &Repositories, project: &Project) -> Result<Timestamp, StoreError> {
+    let mut at = repositories.now();
+    let mut tx = repositories.store().read().await?;
+    for environment in &project.environments {
+        at = tx
+            .find_last_start(project.id, &environment.name)
+            .await?
+            .map_or(at, |last| last.max(at));
+    }
+    Ok(at)
 }
 
 /// Writes a fix; false when it is the issue's already.
@@ -348,7 +363,7 @@ pub async fn resolve_in_next(
         let mut tx = repositories.store().write().await?;
         let mut deployed = BTreeSet::new();
         for environment in &project.environments {
-            let there = landing::deployed(&mut tx, project, &environment.name, now).await?;
+            let there = landing::deployed(&mut tx, project, &environment.name).await?;
             deployed.extend(there.build.0);
         }
         if deployed.is_empty() {

@@ -146,8 +146,8 @@ pub async fn ask(repositories: &Repositories, asked: &Asked<'_>) -> Result<Answe
         (Some(repository), Some(sha)) if histories.place(repository, &sha).is_some() => {
             Candidate::Known
         }
-        _ => match histories.unreadable() {
-            Some(cause) => Candidate::Unreadable(cause.to_owned()),
+        _ => match histories.unreadable(asked.commit.repository.as_deref()) {
+            Some(cause) => Candidate::Unreadable(cause),
             None if histories.repositories.is_empty() => {
                 Candidate::Unknown("the project has no repository".to_owned())
             }
@@ -214,7 +214,7 @@ async fn rows(
     let ids: Vec<IssueId> = locks.iter().filter_map(Lock::issue).collect();
     let issues = tx.list_issues_by_id(project, &ids).await?;
     let fixes = tx.list_fixes_of(project.id, &ids).await?;
-    let deployed = deployed(tx, project, name, now).await?;
+    let deployed = deployed(tx, project, name).await?;
     let running = tx.find_running_deploy(project.id, name).await?;
     let mut freezes = Vec::new();
     let mut windows = Vec::new();

@@ -91,7 +91,7 @@ impl Histories {
         for repository in self.repositories.iter().filter(|one| one.url.is_some()) {
             let failed = repository.failure.as_ref().map(|it| it.at);
             let last = repository.fetched.map(|it| it.at).max(failed);
-            if last.is_none_or(|last| now.since(last) >= FETCH_PAUSE) {
+            if last.is_none_or(|last| !last.is_within(FETCH_PAUSE, now)) {
                 repositories.was_pushed(repository.id);
             }
         }
@@ -115,10 +115,18 @@ impl Histories {
         self.repositories.iter().any(|one| one.id == repository && one.url.is_some())
     }
 
-    /// Why repositories cannot be read.
+    /// Why a repository cannot be read, or could not be fetched the last time: the one of this name, or
+    /// the first of all.
     #[must_use]
-    pub fn unreadable(&self) -> Option<&str> {
-        self.unreadable.values().next().map(String::as_str)
+    pub fn unreadable(&self, name: Option<&str>) -> Option<String> {
+        let is_meant = |one: &&Repository| name.is_none_or(|name| one.name == name);
+        self.repositories.iter().filter(is_meant).find_map(|one| {
+            let mirror = self.unreadable.get(&one.id).map(|cause| format!("{}: {cause}", one.name));
+            let failure = one.failure.as_ref();
+            let fetch =
+                || failure.map(|it| format!("{} cannot be fetched: {}", one.name, it.reason));
+            mirror.or_else(fetch)
+        })
     }
 
     /// The repository of this name.

@@ -11,7 +11,7 @@ use crate::domain::build::Build;
 use crate::domain::containment::Containment;
 use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
 use crate::domain::fix::{Answer, FixId, FixState, Problem, Unknown};
-use crate::domain::id::IssueId;
+use crate::domain::id::{IssueId, ProjectItemId};
 use crate::domain::lifecycle::{ACTOR, Change, Landing, Note};
 use crate::domain::lock::{Lock, LockFilter, Released};
 use crate::domain::project::{Environment, Project};
@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_mins(1);
 /// What a deploy means is looked at again for so long.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 
-/// What is deployed on an environment now.
+/// What is deployed on an environment now: what ended last, even if the clock was set back since.
 ///
 /// # Errors
 /// [`StoreError`] of the database.
@@ -36,11 +36,11 @@ pub async fn deployed(
     tx: &mut Tx,
     project: &Project,
     environment: &str,
-    now: Timestamp,
 ) -> Result<Deployed, StoreError> {
     let repositories: Vec<RepositoryId> =
         tx.list_repositories(project.id).await?.into_iter().map(|one| one.id).collect();
-    tx.deployed_at(project.id, environment, &repositories, now).await
+    let ever = Timestamp::from_micros(i64::MAX);
+    tx.deployed_at(project.id, environment, &repositories, ever).await
 }
 
 /// Looks at all that is deployed for one issue, as if it had just been deployed.
@@ -62,14 +62,14 @@ pub async fn look_at(
     for environment in &project.environments {
         let (deployed, current) = {
             let mut tx = repositories.store().read().await?;
-            let now = repositories.now();
-            let deployed = deployed(&mut tx, project, &environment.name, now).await?;
+            let deployed = deployed(&mut tx, project, &environment.name).await?;
             // The environment before may have changed it.
             (deployed, tx.list_fixes_of(project.id, &[issue]).await?)
         };
         let fixes: Vec<Current> = current.into_values().collect();
-        is_all &=
-            land(repositories, histories, project, environment, &deployed, fixes).await?.is_all;
+        is_all &= land(repositories, histories, project, (environment, &deployed, None), fixes)
+            .await?
+            .is_all;
     }
     // What nobody has is looked for until it is there; and what could not be told comes again.
     if is_all && current.fix.problem != Some(Problem::UnknownCommit) {
@@ -103,14 +103,14 @@ pub async fn settle_deploy(
         let histories = Histories::load(repositories, project.id).await?;
         let (deployed, fixes) = {
             let mut tx = repositories.store().read().await?;
-            let now = repositories.now();
-            let deployed = deployed(&mut tx, project, &environment.name, now).await?;
+            let deployed = deployed(&mut tx, project, &environment.name).await?;
             (deployed, tx.list_fixes(project.id).await?)
         };
         if !fixes.is_empty() && !histories.knows(&deployed.build) {
             histories.wish_for_fetch(repositories);
         }
-        let done = land(repositories, &histories, project, environment, &deployed, fixes).await?;
+        let there = (environment, &deployed, Some(deploy.id));
+        let done = land(repositories, &histories, project, there, fixes).await?;
         outcome = done.outcome;
         let now = repositories.now();
         let is_hopeful = now.since(deploy.started_at) < GIVE_UP_AFTER;
@@ -132,13 +132,12 @@ struct Done {
     is_all: bool,
 }
 
-/// Lands fixes on an environment.
+/// Lands fixes on an environment; what that does is noted with a deploy, if one is asked about.
 async fn land(
     repositories: &Repositories,
     histories: &Histories,
     project: &Project,
-    environment: &Environment,
-    deployed: &Deployed,
+    (environment, deployed, asked): (&Environment, &Deployed, Option<ProjectItemId>),
     fixes: Vec<Current>,
 ) -> Result<Done, RepositoryError> {
     let mut done = Done { is_all: true, ..Done::default() };
@@ -178,8 +177,9 @@ async fn land(
             }
         };
         if is_due {
-            let site = Site { project, environment: &environment.name, completes, last };
-            site.land_one(repositories, one, answer, &mut done.outcome).await?;
+            let environment = &environment.name;
+            let site = Site { project, environment, completes, deployed, last, asked };
+            done.is_all &= site.land_one(repositories, one, answer, &mut done.outcome).await?;
         }
     }
     Ok(done)
@@ -190,25 +190,28 @@ struct Site<'a> {
     project: &'a Project,
     environment: &'a str,
     completes: bool,
+    deployed: &'a Deployed,
     last: &'a Deploy,
+    asked: Option<ProjectItemId>,
 }
 
 impl Site<'_> {
+    /// False when something else is deployed by now, of which the answer says nothing.
     async fn land_one(
         &self,
         repositories: &Repositories,
         current: Current,
         answer: &Answer,
         outcome: &mut Outcome,
-    ) -> Result<(), RepositoryError> {
+    ) -> Result<bool, RepositoryError> {
         for _ in 0..MOST_RACES {
             let mut tx = repositories.store().write().await?;
             let mut did = outcome.clone();
             match self.write(&mut tx, repositories, &current, answer, &mut did).await {
-                Ok(()) => {
+                Ok(is_current) => {
                     tx.commit().await?;
                     *outcome = did;
-                    return Ok(());
+                    return Ok(is_current);
                 }
                 Err(StoreError::Raced) => {}
                 Err(error) => return Err(error.into()),
@@ -224,15 +227,22 @@ impl Site<'_> {
         current: &Current,
         answer: &Answer,
         outcome: &mut Outcome,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let (project, clock) = (self.project.id, repositories.clock());
         // Whoever lands the same fix waits here, and so does digest.
         tx.lock_issue(project, current.fix.issue).await?;
         let found = tx.find_issue_by_id(self.project, current.fix.issue).await?;
-        let Some(mut issue) = found else { return Ok(()) };
+        let Some(mut issue) = found else { return Ok(true) };
         // Another fix by now is another question.
         if issue.state.fix.is_none_or(|fix| fix.id != current.fix.id) {
-            return Ok(());
+            return Ok(true);
+        }
+        // Gates come before locks in every transaction. A deploy that ends waits here.
+        tx.raise_gates_at(project, issue.id, self.environment).await?;
+        let deployed = deployed(tx, self.project, self.environment).await?;
+        let is_last = deployed.last.as_ref().is_some_and(|last| last.id == self.last.id);
+        if !is_last || deployed.build != self.deployed.build {
+            return Ok(false);
         }
         let landings = tx.list_landings(project, current.fix.id).await?;
         let deploy = self.last.id.to_string();
@@ -250,8 +260,6 @@ impl Site<'_> {
         if issue.state != before {
             tx.update_issue_state(&issue).await?;
         }
-        // Gates come before locks in every transaction.
-        tx.raise_gates_of(project, issue.id).await?;
         self.write_note(tx, current.fix.id, landing.at, noted).await?;
         for change in changes {
             if matches!(change, Change::ResolvedByDeploy { .. }) {
@@ -286,7 +294,11 @@ impl Site<'_> {
         if noted == Note::Ends {
             rearm::locks(tx, clock, project, issue.id, Some(self.environment)).await?;
         }
-        Ok(())
+        // With what it is about, so that a stop in the middle forgets neither.
+        if let Some(deploy) = self.asked {
+            tx.add_deploy_outcome(deploy, outcome.clone()).await?;
+        }
+        Ok(true)
     }
 
     async fn write_note(

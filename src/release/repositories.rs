@@ -126,7 +126,7 @@ impl Repositories {
     pub(super) fn was_missed(&self, project: ProjectId, asked: &str, pause: Duration) -> bool {
         let missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
         let at = missed.get(&(project, asked.to_owned()));
-        at.is_some_and(|at| self.now().since(*at) < pause)
+        at.is_some_and(|at| at.is_within(pause, self.now()))
     }
 
     /// Notes what was fetched for.
@@ -134,7 +134,7 @@ impl Repositories {
         let now = self.now();
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
         if missed.len() >= MOST_MISSED {
-            missed.retain(|_, at| now.since(*at) < pause);
+            missed.retain(|_, at| at.is_within(pause, now));
         }
         missed.insert((project, asked.to_owned()), now);
     }

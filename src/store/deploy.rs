@@ -115,6 +115,8 @@ const FIND_LAST: &str = select_brief!(
     "environment = $2 AND status = 'succeeded' AND finished_at <= $3
     ORDER BY finished_at DESC, number DESC LIMIT 1"
 );
+const FIND_LAST_START: &str = "SELECT started_at FROM deploys
+    WHERE project_id = $1 AND environment = $2 ORDER BY started_at DESC LIMIT 1";
 const LIST_TIMES: &str = "SELECT started_at, finished_at FROM deploys
     WHERE project_id = $1 AND environment = $2 AND started_at >= $3 ORDER BY started_at";
 const LIST_ENDS: &str = "SELECT finished_at FROM deploys
@@ -128,16 +130,21 @@ const INSERT: &str = "INSERT INTO deploys (project_id, id, number, environment, 
 const TAKE_NUMBER: &str = "INSERT INTO project_counters (project_id, name, value)
     VALUES ($1, 'deploy_number', 1) ON CONFLICT (project_id, name)
     DO UPDATE SET value = project_counters.value + 1 RETURNING value";
+/// Whatever the clock says now, it did not end before it started.
+const LOSE: &str = "UPDATE deploys SET status = 'lost', lease_until = NULL,
+        finished_at = CASE WHEN started_at > $3 THEN started_at ELSE $3 END
+    WHERE project_id = $1 AND id = $2 AND status = 'running'";
 const FINISH: &str = "UPDATE deploys SET status = $3, exit_code = $4, finished_at = $5,
         lease_until = NULL, settle_at = $6
     WHERE project_id = $1 AND id = $2 AND status IN ('running', 'lost')";
-const LOSE: &str = "UPDATE deploys SET status = 'lost', lease_until = NULL, finished_at = $3
-    WHERE project_id = $1 AND id = $2 AND status = 'running'";
 const RENEW: &str = "UPDATE deploys SET lease_until = $3
     WHERE project_id = $1 AND id = $2 AND status = 'running'";
 const SETTLE_AT: &str = "UPDATE deploys SET settle_at = $3 WHERE project_id = $1 AND id = $2";
 /// Writes nothing new, but holds the row.
 const HOLD: &str = "UPDATE deploys SET status = status WHERE project_id = $1 AND id = $2";
+const ADD_OUTCOME: &str = "UPDATE deploys SET outcome = $3 WHERE project_id = $1 AND id = $2";
+const FIND_SETTLED: &str = "SELECT number FROM deploys
+    WHERE project_id = $1 AND id = $2 AND outcome IS NOT NULL AND settle_at IS NULL";
 const SET_OUTCOME: &str = "UPDATE deploys SET outcome = $3, settle_at = $4
     WHERE project_id = $1 AND id = $2";
 const LIST_TO_SETTLE: &str = concat!(
@@ -162,6 +169,7 @@ statements!(
     LIST_OF_RELEASE,
     FIND_DEPLOYED,
     FIND_LAST,
+    FIND_LAST_START,
     LIST_TIMES,
     LIST_ENDS,
     INSERT,
@@ -171,6 +179,8 @@ statements!(
     RENEW,
     SETTLE_AT,
     HOLD,
+    ADD_OUTCOME,
+    FIND_SETTLED,
     SET_OUTCOME,
     LIST_TO_SETTLE,
     LIST_LOST,
@@ -260,6 +270,39 @@ impl Tx {
             .bind(limit)
             .fetch_all(c))?;
         rows.into_iter().map(DeployRow::deploy).collect()
+    }
+
+    /// The deploy of an environment that succeeded last.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_last_deploy(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+    ) -> Result<Option<Deploy>, StoreError> {
+        let row: Option<DeployRow> = on!(self, |c| sqlx::query_as(FIND_LAST)
+            .bind(project.0)
+            .bind(environment)
+            .bind(i64::MAX)
+            .fetch_optional(c))?;
+        row.map(DeployRow::deploy).transpose()
+    }
+
+    /// When the deploy of an environment started that started last.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_last_start(
+        &mut self,
+        project: ProjectId,
+        environment: &str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(i64,)> = on!(self, |c| sqlx::query_as(FIND_LAST_START)
+            .bind(project.0)
+            .bind(environment)
+            .fetch_optional(c))?;
+        Ok(row.map(|(at,)| Timestamp::from_micros(at)))
     }
 
     /// What was deployed on an environment at a time, of these repositories.
@@ -468,6 +511,33 @@ impl Tx {
     pub async fn hold_deploy(&mut self, id: ProjectItemId) -> Result<Option<Deploy>, StoreError> {
         execute!(self, sqlx::query(HOLD).bind(id.project.0).bind(id.id))?;
         self.find_deploy(id).await
+    }
+
+    /// Notes what a deploy did so far, beside what is noted; there may be more to do for it.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn add_deploy_outcome(
+        &mut self,
+        id: ProjectItemId,
+        outcome: Outcome,
+    ) -> Result<(), StoreError> {
+        let known = self.hold_deploy(id).await?.and_then(|deploy| deploy.outcome);
+        let outcome = super::rows::to_json(&known.unwrap_or_default().with(outcome));
+        execute!(self, sqlx::query(ADD_OUTCOME).bind(id.project.0).bind(id.id).bind(&outcome))?;
+        Ok(())
+    }
+
+    /// Whether all is done that a deploy means for issues.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn is_deploy_settled(&mut self, id: ProjectItemId) -> Result<bool, StoreError> {
+        let row: Option<(i64,)> = on!(self, |c| sqlx::query_as(FIND_SETTLED)
+            .bind(id.project.0)
+            .bind(id.id)
+            .fetch_optional(c))?;
+        Ok(row.is_some())
     }
 
     /// Notes what a deploy did, and when to look again; never when nothing is left to do for it.

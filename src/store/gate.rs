@@ -12,6 +12,9 @@ const RAISE_GATE: &str = "INSERT INTO gates (project_id, environment, version) V
     RETURNING version";
 const LIST_LOCKED_BY: &str = "SELECT environment FROM locks
     WHERE project_id = $1 AND issue_id = $2";
+/// Writes nothing new, but holds the row.
+const HOLD_GATE: &str = "UPDATE gates SET version = version
+    WHERE project_id = $1 AND environment = $2";
 macro_rules! rename {
     ($table:literal) => {
         concat!(
@@ -31,6 +34,7 @@ statements!(
     FIND_GATE,
     RAISE_GATE,
     LIST_LOCKED_BY,
+    HOLD_GATE,
     RENAME_IN_LOCKS,
     RENAME_IN_FREEZES,
     RENAME_IN_GATES,
@@ -81,16 +85,47 @@ impl Tx {
         project: ProjectId,
         issue: IssueId,
     ) -> Result<(), StoreError> {
+        for environment in self.list_locked_by(project, issue).await? {
+            self.raise_gate(project, &environment).await?;
+        }
+        Ok(())
+    }
+
+    /// The same, and holds the gate of one environment until the transaction ends: no deploy starts
+    /// or ends there meanwhile. What is not locked is not raised.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn raise_gates_at(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        environment: &str,
+    ) -> Result<(), StoreError> {
+        let locked = self.list_locked_by(project, issue).await?;
+        let mut names = locked.clone();
+        names.insert(environment.to_owned());
+        for name in names {
+            if locked.contains(&name) {
+                self.raise_gate(project, &name).await?;
+            } else {
+                execute!(self, sqlx::query(HOLD_GATE).bind(project.0).bind(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The environments that an issue locks or locked, in the order in which everybody takes gates.
+    async fn list_locked_by(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<BTreeSet<String>, StoreError> {
         let rows: Vec<(String,)> = on!(self, |c| sqlx::query_as(LIST_LOCKED_BY)
             .bind(project.0)
             .bind(issue.0)
             .fetch_all(c))?;
-        // Everybody takes gates in this order.
-        let names: BTreeSet<String> = rows.into_iter().map(|(environment,)| environment).collect();
-        for environment in names {
-            self.raise_gate(project, &environment).await?;
-        }
-        Ok(())
+        Ok(rows.into_iter().map(|(environment,)| environment).collect())
     }
 
     /// Lets locks, freezes, deploys and gates of environments go on under their new names.

@@ -101,7 +101,7 @@ const INSERT: &str =
 const REFRESH: &str = "UPDATE locks SET reason = $3, assignee = $4, expires_at = $5
     WHERE project_id = $1 AND id = $2 AND released_at IS NULL";
 const RELEASE: &str = "UPDATE locks
-    SET released_at = $3, released_by = $4, release_reason = $5, released_fix_id = $6
+    SET released_at = CASE WHEN created_at > $3 THEN created_at ELSE $3 END, released_by = $4, release_reason = $5, released_fix_id = $6
     WHERE project_id = $1 AND id = $2 AND released_at IS NULL";
 const REARM: &str = "UPDATE locks SET released_at = NULL, released_by = NULL,
         release_reason = NULL, released_fix_id = NULL

@@ -2,12 +2,17 @@
 
 mod airbrake;
 mod checkout;
+mod clock;
 mod flags;
 mod gate;
 mod hooks;
+mod hostile;
+mod kills;
+mod nodes;
 mod races;
 mod releases;
 mod sentry_cli;
+mod slot;
 mod story;
 mod submitted;
 

@@ -18,6 +18,8 @@ use airlock::git::command::{Credential, Limits};
 use airlock::git::graph_file::Commits;
 use airlock::git::mirror::{FetchError, Mirror, Writing};
 
+use crate::support::patiently;
+
 /// A file of `tests/fixtures/git`.
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/git").join(name)
@@ -83,20 +85,18 @@ impl Repository {
         url(&self.path(), &self.limits)
     }
 
-    /// Takes the mirror for changing. A process that another test starts has for a moment what this one
-    /// has open, also a lock that is given back.
-    fn lock(&self) -> Writing {
-        loop {
-            match self.mirror.lock() {
-                Err(FetchError::Busy) => std::thread::yield_now(),
-                taken => return taken.expect("a lock"),
-            }
-        }
+    /// Takes the mirror for changing.
+    fn writing(&self) -> Writing {
+        patiently("the mirror", || match self.mirror.lock() {
+            // A child that another test of this process begins has our locks until it runs its program.
+            Err(FetchError::Busy) => None,
+            taken => Some(taken.expect("a lock")),
+        })
     }
 
     /// Fetches it into the mirror and reads what is new.
     fn fetch(&self, commits: &mut Commits) -> Result<(), FetchError> {
-        let writing = self.lock();
+        let writing = self.writing();
         self.mirror.fetch(&writing, &self.url(), &Credential::default())?;
         commits.extend(&self.mirror, &self.limits, &writing)
     }

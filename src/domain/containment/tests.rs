@@ -188,6 +188,36 @@ proptest! {
         }
     }
 
+    /// What comes on top of a build and takes nothing back leaves its fixes where they are. A pick from
+    /// beside what took them back makes it doubtful at most.
+    #[test]
+    fn a_later_build_that_reverts_nothing_loses_no_fix(made in made()) {
+        let mut history = History::default();
+        history.extend(commits(&made));
+        let (patches, failed) = no_patches();
+        let model = Model(&made);
+        let contains = |tip: usize, fix: usize| {
+            let place = history.find(&sha(tip)).expect("a place");
+            answer(&Deployed::new(&history, place, &patches, &failed).contains(&sha(fix)))
+        };
+        for later in 0..made.len() {
+            for earlier in (0..later).filter(|one| model.descends(later, *one)) {
+                let is_new =
+                    |one: &usize| model.descends(later, *one) && !model.descends(earlier, *one);
+                let new: Vec<usize> = (0..made.len()).filter(is_new).collect();
+                if new.iter().any(|one| made[*one].reverts.is_some()) {
+                    continue;
+                }
+                let has_picks = new.iter().any(|one| made[*one].picked_from.is_some());
+                for fix in (0..made.len()).filter(|fix| contains(earlier, *fix) == "contained") {
+                    let said = contains(later, fix);
+                    let is_kept = said == "contained" || (said == "conflicted" && has_picks);
+                    prop_assert!(is_kept, "fix {} of {} in {}: {}", fix, earlier, later, said);
+                }
+            }
+        }
+    }
+
     /// However the commits come, the answers are the same.
     #[test]
     fn the_order_of_reading_does_not_matter(made in made(), cut in 0..14_usize) {

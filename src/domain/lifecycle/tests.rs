@@ -334,6 +334,33 @@ mod with_a_fix {
         assert_eq!(verdicts(&observed), [Verdict::Known]);
     }
 
+    fn any_containment() -> impl Strategy<Value = Containment> {
+        let (commit, by) = (Sha([1; 20]), Sha([2; 20]));
+        prop::sample::select(vec![
+            Containment::Contained { commit, rule: Rule::Same },
+            Containment::Absent,
+            Containment::Reverted { commit, by },
+            Containment::Conflicted { commit, by },
+            Containment::Unknown,
+        ])
+    }
+
+    fn any_state() -> impl Strategy<Value = State> {
+        let done = Status::Resolved { at: at(10), baseline: None };
+        let muted = Status::Muted { until: None, until_n_events: None };
+        let with = |status: Status, fix| State { status, fix, ..State::OPEN };
+        prop::sample::select(vec![
+            State::OPEN,
+            pending(),
+            with(done.clone(), None),
+            with(done, Some(fix(FixState::Standing, true))),
+            with(muted.clone(), None),
+            with(muted, Some(fix(FixState::Standing, false))),
+            with(Status::Open, Some(fix(FixState::Failed, false))),
+            with(Status::Open, Some(fix(FixState::Reverted, false))),
+        ])
+    }
+
     fn any_fact() -> impl Strategy<Value = Option<Fact>> {
         prop::option::of(prop::sample::select(facts().to_vec()))
     }
@@ -367,6 +394,109 @@ mod with_a_fix {
             prop_assert!(after.iter().skip(1).all(|one| *one == Verdict::Known));
             let has_failed = observed.state.fix.map(|fix| fix.state) == Some(FixState::Failed);
             prop_assert_eq!(has_failed, back.is_some());
+        }
+
+        /// However many occurrences come, each is suppressed or not: its release decides, whatever came
+        /// before, as long as the fix stands.
+        #[test]
+        fn the_order_of_what_is_explained_does_not_matter(
+            row in prop::collection::vec((0_i64..40, any_fact()), 1..20),
+        ) {
+            let has_none = |one: &(i64, Option<Fact>)| !matches!(one.1, Some(Fact::Has(_)));
+            let row: Vec<_> = row.into_iter().filter(has_none).collect();
+            let mut turned = row.clone();
+            turned.reverse();
+            let observed = observe(Some((pending(), 1)), &occurrences(&row), at(50));
+            let mut back = observe(Some((pending(), 1)), &occurrences(&turned), at(50));
+            back.verdicts.reverse();
+            prop_assert_eq!(&observed.state, &pending());
+            prop_assert_eq!(observed, back);
+        }
+
+        /// The survivor of a merge is open if either was; else, with the fixes of both, its events get
+        /// the verdicts of an issue that always had all those commits.
+        #[test]
+        fn a_merge_is_one_issue_from_the_beginning(
+            mine in any_state(),
+            theirs in any_state(),
+            of_mine in any_containment(),
+            of_theirs in any_containment(),
+        ) {
+            let is_open = |state: &State| state.status == Status::Open;
+            let merged = mine.clone().merged_with(&theirs);
+            prop_assert_eq!(is_open(&merged), is_open(&mine) || is_open(&theirs));
+            prop_assert_eq!(is_open(&merged), is_open(&theirs.clone().merged_with(&mine)));
+            if is_open(&merged) {
+                prop_assert_eq!(merged.standing(), None);
+                return Ok(());
+            }
+            // What a build says of all the commits is what it says of the two parts.
+            let (one, other) = (answer(of_mine), answer(of_theirs));
+            let both = Answer::of_all([one.clone(), other.clone()]);
+            let fact = |answer: &Answer| match answer.containment {
+                Containment::Contained { .. } => Fact::Has(String::new()),
+                Containment::Absent | Containment::Reverted { .. } => Fact::Lacks(String::new()),
+                Containment::Conflicted { .. } | Containment::Unknown => {
+                    Fact::Unknown(String::new())
+                }
+            };
+            let union = FixId(Uuid::from_u128(9));
+            let (merged, _) = merged.order(Order::Fix(union), 1, at(45)).expect("a fix");
+            let verdict = |state: &State, fact: Fact| {
+                let seen = [(46, Some(fact))];
+                let state = State { status: Status::FixPending, ..state.clone() };
+                verdicts(&observe(Some((state, 1)), &occurrences(&seen), at(50)))[0]
+            };
+            let said = verdict(&merged, fact(&both));
+            let parts = [verdict(&merged, fact(&one)), verdict(&merged, fact(&other))];
+            let expected = if parts == [Verdict::Regression; 2] {
+                Verdict::Regression
+            } else if parts.contains(&Verdict::Suppressed) {
+                Verdict::Suppressed
+            } else {
+                Verdict::Undetermined
+            };
+            prop_assert_eq!(said, expected, "{:?} and {:?}", one, other);
+        }
+
+        /// Whatever is deployed, only a build that certainly lacks the fix takes it back; after any row of
+        /// deploys the issue is where the last of them that could tell put it.
+        #[test]
+        fn only_a_build_without_the_fix_takes_it_back(
+            start in any_state(),
+            row in prop::collection::vec((any_containment(), any::<bool>()), 1..12),
+        ) {
+            let mut state = start;
+            let mut was_there = [false; 2];
+            for (containment, completes) in row {
+                let before = state.clone();
+                let there = &mut was_there[usize::from(completes)];
+                let (after, note) = land(state, &answer(containment.clone()), completes, *there);
+                match note {
+                    Note::Begins => *there = true,
+                    Note::Ends => *there = false,
+                    Note::Stays => {}
+                }
+                let takes_back =
+                    matches!(containment, Containment::Absent | Containment::Reverted { .. });
+                let is_complete = |state: &State| state.fix.is_some_and(|fix| fix.is_complete);
+                if is_complete(&before) && !is_complete(&after) {
+                    prop_assert!(takes_back && completes, "{:?}", containment);
+                }
+                if note == Note::Ends {
+                    prop_assert!(takes_back, "{:?}", containment);
+                }
+                // A fix that failed counts nowhere, and what was named stays named.
+                let fix = |state: &State| state.fix.map(|fix| fix.id);
+                prop_assert_eq!(fix(&before), fix(&after));
+                let has_failed =
+                    |state: &State| state.fix.is_some_and(|fix| fix.state == FixState::Failed);
+                prop_assert_eq!(has_failed(&before), has_failed(&after));
+                // The same again changes nothing.
+                let again = land(after.clone(), &answer(containment), completes, *there);
+                prop_assert_eq!(again, (after.clone(), Note::Stays));
+                state = after;
+            }
         }
     }
 }

@@ -4,9 +4,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::{Shop, active};
 use crate::support::{Answer, Engine, both, with};
+
+impl Shop {
+    /// A connection to the store that holds what a query gives until it is rolled back.
+    async fn holding(&self, query: &str) -> PgConnection {
+        let address = self.app.config.database.clone().expect("an address");
+        let mut holder = PgConnection::connect(&address).await.expect("the database");
+        let held = holder.execute(AssertSqlSafe(format!("BEGIN; {query}"))).await;
+        held.expect("what is to be held");
+        holder
+    }
+}
 
 both!(of_a_hundred_who_start_at_once_one_wins, |engine: Engine| async move {
     let shop = Shop::start(engine, "c base").await;
@@ -151,3 +163,92 @@ both!(an_override_is_written_on_every_lock, |engine: Engine| async move {
     }
     shop.stop().await;
 });
+
+both!(
+    a_fix_that_was_named_before_a_stop_is_looked_at_after_the_start,
+    |engine: Engine| async move {
+        let shop = Shop::start(engine, "c base; c fix").await;
+        shop.crash_at("KeyError", "base").await;
+        shop.start_deploy("beta", &shop.sha("fix")).await.ok();
+        let lock = shop.lock("beta", &json!({"issue": "SHOP-1"})).await;
+        shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+        assert_eq!(shop.state("SHOP-1").await.0, "fix_pending");
+        // As if it had been deployed before, and the process had stopped between naming and looking.
+        let Shop { app, project, git } = shop;
+        let deployed = "UPDATE deploys SET status = 'succeeded', finished_at = started_at,
+        lease_until = NULL WHERE sha = $1";
+        app.change_store(deployed, &git.names()["fix"].0).await;
+        app.change_store("UPDATE fixes SET look_at = 0 WHERE $1 IS NOT NULL", b"any").await;
+        let app = app.restart().await;
+        let shop = Shop { app, project, git };
+        crate::support::until("the issue is resolved", async || {
+            shop.state("SHOP-1").await.0 == "resolved"
+        })
+        .await;
+        assert!(active(&shop.app, "beta").await.is_empty());
+        let path = format!("/api/v1/locks/{}", lock["id"].as_str().expect("an id"));
+        assert_eq!(shop.app.get(&path).await.ok()["released_by"], "airlock");
+        shop.stop().await;
+    }
+);
+
+/// A deploy with the fix ends, and is held up where it would resolve the issue; meanwhile one ends that
+/// takes the fix back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_longer_deployed_resolves_nothing() {
+    let shop = Shop::start(Engine::Postgres, "c base; c fix; revert back fix").await;
+    shop.crash_at("KeyError", "base").await;
+    let lock = shop.lock("beta", &json!({"issue": "SHOP-1"})).await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    let first = shop.start_deploy("beta", &shop.sha("fix")).await.ok();
+    let mut holder = shop.holding("SELECT id FROM issues FOR UPDATE").await;
+    let meanwhile = async {
+        let path = format!("/api/v1/deploys/{}", first["id"].as_str().expect("an id"));
+        crate::support::until("the first has ended", async || {
+            shop.app.get(&path).await.ok()["status"] == "succeeded"
+        })
+        .await;
+        let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        crate::support::until("it waits for the issue", async || {
+            shop.app.stored_number(waiting).await > 0
+        })
+        .await;
+        // The lock still holds: an override goes on.
+        let wish = json!({"commit": shop.sha("back"), "override": "it burns"});
+        let path = super::Shop::environment("beta", "deploys");
+        let second = shop.app.post(&path, &wish).await.ok();
+        shop.finish(&second, "succeeded").await;
+        holder.execute("ROLLBACK").await.expect("the end of the lock");
+    };
+    let (first, ()) = tokio::join!(shop.finish(&first, "succeeded"), meanwhile);
+    assert_eq!((&first["resolved"], &first["released_locks"]), (&json!([]), &json!([])));
+    assert_eq!(shop.state("SHOP-1").await.0, "fix_pending");
+    assert_eq!(active(&shop.app, "beta").await, [lock["id"].as_str().expect("an id")]);
+    shop.stop().await;
+}
+
+/// A stop between two issues must not forget what was done for the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_deploy_did_is_noted_with_each_issue() {
+    let shop = Shop::start(Engine::Postgres, "c base; c fix").await;
+    for (kind, issue) in [("KeyError", "SHOP-1"), ("ValueError", "SHOP-2")] {
+        shop.crash_at(kind, "base").await;
+        shop.fix(issue, &shop.sha("fix")).await.ok();
+    }
+    let deploy = shop.start_deploy("beta", &shop.sha("fix")).await.ok();
+    let path = format!("/api/v1/deploys/{}", deploy["id"].as_str().expect("an id"));
+    let mut holder =
+        shop.holding("SELECT id FROM issues WHERE title LIKE 'ValueError%' FOR UPDATE").await;
+    let meanwhile = async {
+        crate::support::until("the first is noted", async || {
+            shop.app.get(&path).await.ok()["resolved"] == json!(["SHOP-1"])
+        })
+        .await;
+        holder.execute("ROLLBACK").await.expect("the end of the lock");
+    };
+    let (finished, ()) = tokio::join!(shop.finish(&deploy, "succeeded"), meanwhile);
+    assert_eq!(finished["resolved"], json!(["SHOP-1", "SHOP-2"]));
+    assert_eq!(shop.app.get(&path).await.ok()["resolved"], finished["resolved"]);
+    shop.stop().await;
+}

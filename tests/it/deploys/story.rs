@@ -372,6 +372,47 @@ both!(a_merge_needs_the_fixes_of_both, |engine: Engine| async move {
 });
 
 both!(
+    after_a_merge_events_are_judged_as_of_one_issue_until_it_is_taken_apart,
+    |engine: Engine| async move {
+        let shop = Shop::start(engine, "c base; c one; c two").await;
+        shop.crash_at("KeyError", "base").await;
+        shop.crash_at("ValueError", "base").await;
+        // What one issue with both commits would say.
+        shop.crash_at("TypeError", "base").await;
+        let both = json!({"commits": [{"commit": shop.sha("one")}, {"commit": shop.sha("two")}]});
+        shop.app.put("/api/v1/issues/SHOP-3/fix", &both).await.ok();
+        shop.fix("SHOP-1", &shop.sha("one")).await.ok();
+        shop.fix("SHOP-2", &shop.sha("two")).await.ok();
+        let theirs = shop.app.issue("SHOP-2").await["fingerprint"]["hash"].clone();
+        shop.app.act("SHOP-2", "merge", json!({"into": "SHOP-1"})).await.ok();
+        for (kind, build) in [
+            ("KeyError", "base"),
+            ("ValueError", "one"),
+            ("KeyError", "one"),
+            ("ValueError", "two"),
+        ] {
+            let event = shop.crash_at(kind, build).await;
+            let (verdict, reason) = shop.settled(&event).await;
+            let event = shop.crash_at("TypeError", build).await;
+            assert_eq!((verdict.clone(), reason), shop.settled(&event).await, "{kind} in {build}");
+            let expected = if build == "two" { "regression" } else { "suppressed" };
+            assert_eq!(verdict, expected, "{kind} in {build}");
+        }
+        let merged = shop.app.issue("SHOP-1").await;
+        assert_eq!((&merged["events"], &merged["suppressed"]), (&json!(6), &json!(3)));
+
+        shop.app.act("SHOP-1", "unmerge", json!({"hashes": [theirs]})).await.ok();
+        let (one, two) = (shop.app.issue("SHOP-1").await, shop.app.issue("SHOP-2").await);
+        assert_eq!((&one["events"], &one["suppressed"]), (&json!(3), &json!(2)));
+        assert_eq!((&two["events"], &two["suppressed"]), (&json!(3), &json!(1)));
+        let event = shop.crash_at("ValueError", "base").await;
+        assert_eq!(shop.app.verdict(&event).await.0, "known");
+        assert_eq!(shop.app.issue("SHOP-2").await["events"], 4);
+        shop.stop().await;
+    }
+);
+
+both!(
     commits_that_say_so_are_fixes_once_they_are_on_a_branch_that_counts,
     |engine: Engine| async move {
         let shop = Shop::start(engine, "c old old 'Fixes: SHOP-1'").await;

@@ -50,7 +50,7 @@ fn a_shallow_repository_is_refused() {
     let shallow = repository.path().join("../shallow");
     repository.run("git clone -q --bare --depth 1 \"file://$PWD\" ../shallow");
     let mirror = Mirror::new(&repository.path().join("../other"), repository.limits.clone());
-    let writing = repository.lock();
+    let writing = repository.writing();
     let url = url(&shallow, &repository.limits);
     let fetched = mirror.fetch(&writing, &url, &Credential::default());
     assert!(matches!(fetched, Err(FetchError::Shallow)), "{fetched:?}");
@@ -78,7 +78,7 @@ fn a_repository_that_is_away_leaves_what_was_there() {
 fn a_server_that_nobody_reaches_is_named() {
     let repository = Repository::new();
     let url = RemoteUrl::parse("https://127.0.0.1:9/shop/web", &repository.limits.protocols);
-    let writing = repository.lock();
+    let writing = repository.writing();
     let secret = Credential(Some("s3cret-token".to_owned()));
     let said = refused(repository.mirror.fetch(&writing, &url.expect("a url"), &secret));
     assert!(said.contains("127.0.0.1"), "{said}");
@@ -147,7 +147,7 @@ fn a_fetch_that_takes_too_long_is_ended_with_all_it_started() {
     };
     let mirror = Mirror::new(&repository.path().join("../slow"), limits.clone());
     let url = RemoteUrl::parse(&format!("http://{address}/shop"), &limits.protocols);
-    let writing = repository.lock();
+    let writing = repository.writing();
     let said = mirror.fetch(&writing, &url.expect("a url"), &Credential::default());
     assert!(matches!(said, Err(FetchError::TimedOut(_))), "{said:?}");
     let running = Command::new("pgrep").args(["-f", &address.to_string()]).output().expect("pgrep");
@@ -162,7 +162,7 @@ fn a_repository_that_is_too_large_is_refused() {
     );
     let limits = Limits { most_bytes: 100_000, ..repository.limits.clone() };
     let mirror = Mirror::new(&repository.path().join("../small"), limits);
-    let writing = repository.lock();
+    let writing = repository.writing();
     let said = mirror.fetch(&writing, &repository.url(), &Credential::default());
     assert!(matches!(said, Err(FetchError::TooLarge(100_000))), "{said:?}");
 }
@@ -175,7 +175,7 @@ fn one_process_at_a_time_changes_a_mirror() {
     let said = repository.mirror.lock();
     assert!(matches!(said, Err(FetchError::Busy)), "{said:?}");
     drop(writing);
-    drop(repository.lock());
+    repository.writing();
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_file_that_was_cut_or_damaged_anywhere_is_read_as_far_as_it_is_whole_and_men
     repository.fetch(&mut commits).expect("a fetch");
     let path = repository.mirror.graph();
     let whole = fs::read(&path).expect("a file");
-    let writing = repository.lock();
+    let writing = repository.writing();
     for at in (0..whole.len()).step_by(7) {
         for is_cut in [true, false] {
             let mut bytes = whole.clone();
@@ -228,7 +228,7 @@ fn a_mirror_that_lost_its_objects_gets_them_again() {
     assert_eq!(anew(&repository.mirror).history.len(), 3, "commits that were read are known");
     let said = repository.fetch(&mut commits);
     assert!(matches!(said, Err(FetchError::Damaged(_))), "{said:?}");
-    let writing = repository.lock();
+    let writing = repository.writing();
     let (url, none) = (repository.url(), Credential::default());
     repository.mirror.renew(&writing, &url, &none).expect("renewed");
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
@@ -253,7 +253,7 @@ fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
         git.status().expect("git").success()
     };
     let renewed = |kept: &[Sha]| {
-        let writing = repository.lock();
+        let writing = repository.writing();
         repository.mirror.keep(&writing, kept).expect("kept");
         // Some lie in one file, as after upkeep; the last one by itself.
         assert!(git(&["pack-refs", "--all", "--prune"]));
@@ -288,7 +288,7 @@ fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
     for name in ["fix", "rewritten", "asked_for"] {
         assert!(git(&["cat-file", "-e", &format!("refs/airlock/keep/{}", of(name))]), "{name}");
     }
-    let writing = repository.lock();
+    let writing = repository.writing();
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
     assert_eq!(anew(&repository.mirror).history.len(), commits.history.len());
 }
@@ -297,7 +297,7 @@ fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
 fn what_a_force_push_left_behind_is_kept_where_it_is_needed() {
     let (repository, mut commits) = fetched();
     let names = repository.names();
-    let writing = repository.lock();
+    let writing = repository.writing();
     repository.mirror.keep(&writing, [&names["fix"]]).expect("kept");
     drop(writing);
     repository.run("git tag -d v1; git reset -q --hard \"$(sha base)\"; c anew; git reflog expire --expire=now --all; git gc -q --prune=now");
@@ -326,7 +326,7 @@ fn a_commit_that_no_branch_has_is_fetched_by_its_name() {
     let alone = repository.names()["alone"];
     repository.fetch(&mut commits).expect("a fetch");
     assert_eq!(commits.history.find(&alone), None);
-    let writing = repository.lock();
+    let writing = repository.writing();
     let (url, none) = (repository.url(), Credential::default());
     repository.mirror.fetch_commits(&writing, &url, &none, [&alone]).expect("fetched");
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
@@ -406,6 +406,6 @@ fn a_key_that_a_kill_left_behind_is_removed() {
     let (repository, _) = fetched();
     let key = repository.path().join("../mirror/key");
     fs::write(&key, "PRIVATE KEY").expect("a file");
-    drop(repository.lock());
+    drop(repository.writing());
     assert!(!key.exists());
 }

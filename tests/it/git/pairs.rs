@@ -16,7 +16,7 @@ fn commits_descend_from_each_other_as_git_says() {
     let origin = repository.path().join("large.git");
     make(&origin, N_COMMITS).expect("a repository");
     let mut commits = Commits::default();
-    let writing = repository.mirror.lock().expect("a lock");
+    let writing = repository.writing();
     let url = url(&origin, &repository.limits);
     repository.mirror.fetch(&writing, &url, &super::Credential::default()).expect("a fetch");
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("commits");

@@ -35,7 +35,7 @@ fn worn() -> (Repository, Commits) {
     repository.run("on topic base; c kept; c forgotten; git checkout -q main");
     let mut commits = Commits::default();
     repository.fetch(&mut commits).expect("a fetch");
-    let writing = repository.lock();
+    let writing = repository.writing();
     repository.mirror.keep(&writing, [&repository.names()["kept"]]).expect("kept");
     drop(writing);
     repository.run("git branch -q -D topic");
@@ -87,7 +87,7 @@ fn many_packs_and_refs_become_few_and_nothing_is_lost() {
     let first = git2::Oid::from_bytes(&repository.names()["base"].0).expect("a name");
     reading.find_commit(first).expect("a commit");
 
-    let writing = repository.lock();
+    let writing = repository.writing();
     assert!(mirror.tend(&writing).expect("tended"));
     let after = mirror.files();
     assert!(after.packs < 10, "{after:?}");
@@ -143,7 +143,7 @@ fn upkeep_that_ends_badly_costs_nothing_and_is_done_the_next_time() {
     repository.fetch(&mut commits).expect("a fetch");
     assert!(!own.join("objects/pack/.tmp-7-pack-abc.pack").exists());
     in_mirror(&repository, "git pack-refs --all --prune");
-    let writing = repository.lock();
+    let writing = repository.writing();
     assert!(mirror.tend(&writing).expect("tended"));
     assert!(mirror.files().packs < 10, "{:?}", mirror.files());
 }
@@ -155,7 +155,7 @@ fn files_that_are_few_are_left_alone() {
     repository.fetch(&mut Commits::default()).expect("a fetch");
     let before = repository.mirror.files();
     assert_eq!(before, Files { packs: 0, loose_objects: 6, loose_refs: 1 });
-    let writing = repository.lock();
+    let writing = repository.writing();
     assert!(!repository.mirror.tend(&writing).expect("nothing to do"));
     assert_eq!(repository.mirror.files(), before);
     assert!(Path::new(&repository.mirror.repository()).join("refs/heads/main").exists());
