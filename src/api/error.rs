@@ -307,7 +307,10 @@ impl From<FreezeError> for ApiError {
     fn from(error: FreezeError) -> Self {
         match error {
             FreezeError::Store(error) => error.into(),
-            invalid => Self::invalid(invalid),
+            FreezeError::Invalid(_)
+            | FreezeError::NoEnvironment(_)
+            | FreezeError::SameEnvironment
+            | FreezeError::TooMany => Self::invalid(error),
         }
     }
 }

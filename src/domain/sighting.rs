@@ -113,7 +113,11 @@ impl<'a> Reporter<'a> {
         let (one, other) = match *self {
             Self::Release(_, build) => (Some(build), None),
             Self::Deployed(_, then, before) => (Some(then), before),
-            _ => (None, None),
+            Self::Nothing(_)
+            | Self::Moved(_)
+            | Self::UnknownRelease(_)
+            | Self::Client
+            | Self::NotRead(_) => (None, None),
         };
         one.into_iter().chain(other)
     }

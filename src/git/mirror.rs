@@ -193,9 +193,10 @@ impl Mirror {
     ) -> Result<(), FetchError> {
         let repository = self.open()?;
         for sha in shas {
-            let oid = git2::Oid::from_bytes(&sha.0)?;
-            if repository.find_commit(oid).is_ok() {
-                repository.reference(&format!("{KEEP}/{sha}"), oid, true, "")?;
+            let (name, oid) = (format!("{KEEP}/{sha}"), git2::Oid::from_bytes(&sha.0)?);
+            let is_kept = repository.refname_to_id(&name).is_ok_and(|kept| kept == oid);
+            if !is_kept && repository.find_commit(oid).is_ok() {
+                repository.reference(&name, oid, true, "")?;
             }
         }
         Ok(())

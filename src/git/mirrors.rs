@@ -66,8 +66,6 @@ struct Opened {
     fetching: Arc<tokio::sync::Mutex<Shared>>,
     /// How many fetches were asked for.
     n_asked: AtomicU64,
-    /// Commits that are to be kept as soon as nobody else changes the mirror.
-    to_keep: Mutex<BTreeSet<Sha>>,
 }
 
 /// What fetches share.
@@ -81,6 +79,8 @@ struct Shared {
     renewed_at: Option<Instant>,
     /// When its files could not be joined.
     untended_at: Option<Instant>,
+    /// Commits that were asked for by their names, and not given.
+    refused: BTreeSet<Sha>,
 }
 
 impl Mirrors {
@@ -111,7 +111,6 @@ impl Mirrors {
                 loading: Mutex::default(),
                 fetching: Arc::default(),
                 n_asked: AtomicU64::new(0),
-                to_keep: Mutex::default(),
             })
         };
         Arc::clone(opened.entry(id).or_insert_with(new))
@@ -130,8 +129,8 @@ impl Mirrors {
         blocking(move || opened.load()).await
     }
 
-    /// Brings a mirror up to date. Who asks while a fetch is under way waits for the next one and
-    /// shares it.
+    /// Brings a mirror up to date, and keeps `pins` in it, whatever becomes of their branches. Who asks
+    /// while a fetch is under way waits for the next one and shares it.
     ///
     /// # Errors
     /// [`FetchError`]; what was there stays.
@@ -139,6 +138,7 @@ impl Mirrors {
         &self,
         repository: &Repository,
         credential: Credential,
+        pins: BTreeSet<Sha>,
     ) -> Result<Snapshot, FetchError> {
         let url = repository.url.as_deref().unwrap_or_default();
         let url = self.check_url(url).map_err(|error| FetchError::Refused(error.to_string()))?;
@@ -156,7 +156,7 @@ impl Mirrors {
         // Whoever asked may be gone before it is done: the work keeps the lock.
         spawn_blocking(move || {
             let answered = opened.n_asked.load(Ordering::SeqCst);
-            let fetched = opened.fetch(&url, &credential, &limits, &mut shared.renewed_at);
+            let fetched = opened.fetch((&url, &credential), &limits, &pins, &mut shared);
             shared.n_answered = answered;
             shared.failure = fetched.as_ref().err().map(ToString::to_string);
             let is_fetched = fetched.is_ok();
@@ -184,27 +184,6 @@ impl Mirrors {
         blocking(move || {
             let repository = opened.mirror.open()?;
             Patches::new(&repository, &commits_there.history).same(commits, &known)
-        })
-        .await
-    }
-
-    /// Keeps commits in a mirror, whatever becomes of their branches. Where there is no mirror there is
-    /// nothing to keep. Nobody waits for a fetch: where one is under way, the next that ends here keeps
-    /// them.
-    ///
-    /// # Errors
-    /// [`FetchError`].
-    pub async fn keep(&self, id: RepositoryId, commits: BTreeSet<Sha>) -> Result<(), FetchError> {
-        let (opened, dir) = (self.opened(id), self.dir_of(id));
-        blocking(move || {
-            if !dir.exists() {
-                return Ok(());
-            }
-            opened.to_keep.lock().unwrap_or_else(PoisonError::into_inner).extend(commits);
-            match opened.mirror.lock() {
-                Err(FetchError::Busy) => Ok(()),
-                writing => opened.keep(&writing?),
-            }
         })
         .await
     }
@@ -269,25 +248,22 @@ impl Opened {
 
     fn fetch(
         &self,
-        url: &RemoteUrl,
-        credential: &Credential,
+        (url, credential): (&RemoteUrl, &Credential),
         limits: &Limits,
-        renewed_at: &mut Option<Instant>,
+        pins: &BTreeSet<Sha>,
+        shared: &mut Shared,
     ) -> Result<Snapshot, FetchError> {
         // What is on disk is shown before anybody waits for a network.
         let known = self.load();
         let writing = wait_for(&self.mirror, limits)?;
-        let fetched = self.mirror.fetch(&writing, url, credential);
-        if let Err(cause) = self.keep(&writing) {
-            tracing::warn!(%cause, "commits cannot be kept in their mirror");
-        }
+        let fetched = self.bring(&writing, (url, credential), pins, &mut shared.refused);
         let known = known.map(|known| known.commits).unwrap_or_default();
-        let is_due = renewed_at.is_none_or(|at| at.elapsed() > RENEW_EVERY);
+        let is_due = shared.renewed_at.is_none_or(|at| at.elapsed() > RENEW_EVERY);
         match fetched.and_then(|()| self.extended(&known, limits, &writing)) {
             Err(FetchError::Damaged(cause)) if is_due => {
                 tracing::warn!(cause, "a mirror is damaged and is fetched anew");
-                *renewed_at = Some(Instant::now());
-                let lost = self.mirror.renew(&writing, url, credential)?;
+                shared.renewed_at = Some(Instant::now());
+                let lost = self.mirror.renew(&writing, url, credential, pins)?;
                 if let Some(first) = lost.first() {
                     let n_lost = lost.len();
                     tracing::warn!(n_lost, %first, "commits that were kept are gone with a mirror");
@@ -296,6 +272,26 @@ impl Opened {
             }
             commits => self.show(commits?),
         }
+    }
+
+    /// Fetches the mirror, in which commits are kept before anything is forgotten. Those that it does not
+    /// have are asked for by their names, once.
+    fn bring(
+        &self,
+        writing: &Writing,
+        (url, credential): (&RemoteUrl, &Credential),
+        pins: &BTreeSet<Sha>,
+        refused: &mut BTreeSet<Sha>,
+    ) -> Result<(), FetchError> {
+        if self.mirror.is_there() {
+            self.mirror.keep(writing, pins)?;
+        }
+        self.mirror.fetch(writing, url, credential)?;
+        self.mirror.keep(writing, pins)?;
+        let missing: BTreeSet<Sha> = &self.mirror.lacking(pins)? - refused;
+        self.mirror.rescue(writing, (url, credential), &missing, None)?;
+        refused.extend(self.mirror.lacking(&missing)?);
+        Ok(())
     }
 
     /// Joins the files of the mirror if they are many. Whether that goes well or not, what it holds is
@@ -314,14 +310,6 @@ impl Opened {
                 Some(Instant::now())
             }
         };
-    }
-
-    /// Keeps what is to be kept.
-    fn keep(&self, writing: &Writing) -> Result<(), FetchError> {
-        let mut due = self.to_keep.lock().unwrap_or_else(PoisonError::into_inner);
-        let commits = std::mem::take(&mut *due);
-        drop(due);
-        if commits.is_empty() { Ok(()) } else { self.mirror.keep(writing, &commits) }
     }
 
     /// The commits with those that are new. Whoever looks meanwhile looks at what was before.

@@ -8,7 +8,7 @@ use super::gate::{Answered, Asked, Pass, ask};
 use super::histories::Histories;
 use super::landing;
 use super::repositories::{Repositories, RepositoryError};
-use crate::domain::commit::{Sha, ShaPrefix};
+use crate::domain::commit::ShaPrefix;
 use crate::domain::deploy::{
     Deploy, DeployStatus, InvalidDeploy, LEASE_SECONDS, MOST_OUTPUT_BYTES, Outcome, Wish, ended_at,
     starts_at, times,
@@ -16,7 +16,6 @@ use crate::domain::deploy::{
 use crate::domain::gate::Kind;
 use crate::domain::id::{ProjectId, ProjectItemId};
 use crate::domain::project::{Environment, Project};
-use crate::domain::repository::RepositoryId;
 use crate::domain::scrub::Scrubber;
 use crate::domain::time::Timestamp;
 use crate::store::lock::LockComment;
@@ -226,14 +225,7 @@ pub async fn take(
         tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
     }
     tx.commit().await?;
-    keep(repositories, deploy.repository, deploy.sha).await;
     Ok(deploy)
-}
-
-async fn keep(repositories: &Repositories, repository: Option<RepositoryId>, sha: Sha) {
-    if let Some(repository) = repository {
-        repositories.keep(repository, BTreeSet::from([sha])).await;
-    }
 }
 
 /// Notes something on every lock that a deploy passed.
@@ -316,7 +308,6 @@ pub async fn record(
     tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
     tx.settle_soon(project.id, now).await?;
     tx.commit().await?;
-    keep(repositories, deploy.repository, deploy.sha).await;
     ended(repositories, project, deploy).await
 }
 

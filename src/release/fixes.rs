@@ -169,7 +169,6 @@ pub async fn tag_commits(
             Ok(true) => {
                 tx.settle_soon(project.id, repositories.now()).await?;
                 tx.commit().await?;
-                keep(repositories, histories, &fix).await;
                 repositories.hint();
                 return Ok(landing::look_at(repositories, histories, project, fix.issue).await?);
             }
@@ -264,17 +263,6 @@ async fn problem(
     Ok(None)
 }
 
-/// Keeps the commits of a fix in their mirrors.
-async fn keep(repositories: &Repositories, histories: &Histories, fix: &Fix) {
-    for commit in &fix.commits {
-        if let Some(repository) = commit.repository
-            && histories.place(repository, &commit.sha).is_some()
-        {
-            repositories.keep(repository, BTreeSet::from([commit.sha])).await;
-        }
-    }
-}
-
 /// Looks again for the commits of a fix that nobody had; true when they are known now.
 ///
 /// # Errors
@@ -305,7 +293,6 @@ pub async fn learn(
     tx.raise_gates_of(project.id, issue).await?;
     tx.settle_soon(project.id, repositories.now()).await?;
     tx.commit().await?;
-    keep(repositories, histories, &fix).await;
     landing::look_at(repositories, histories, project, issue).await?;
     Ok(true)
 }

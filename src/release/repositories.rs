@@ -224,13 +224,6 @@ impl Repositories {
         self.mirrors.same_patches(id, snapshot, commits, known).await
     }
 
-    /// Keeps commits that people named, whatever becomes of their branches.
-    pub(super) async fn keep(&self, id: RepositoryId, commits: BTreeSet<Sha>) {
-        if let Err(cause) = self.mirrors.keep(id, commits).await {
-            tracing::warn!(%cause, "commits cannot be kept in their mirror");
-        }
-    }
-
     /// Adds a repository.
     ///
     /// # Errors
@@ -401,7 +394,9 @@ impl Repositories {
         let sealed = repository.credential.as_deref();
         let opened = sealed.map(|sealed| self.secrets.open(&owner(repository), sealed));
         let credential = Credential(opened.transpose()?);
-        Ok(self.mirrors.fetch(repository, credential).await?)
+        let (project, id) = (repository.project_id, repository.id);
+        let pins = self.store.read().await?.list_pins(project, id).await?;
+        Ok(self.mirrors.fetch(repository, credential, pins).await?)
     }
 
     /// The repository as it is wished, if that makes sense.

@@ -13,6 +13,7 @@ use crate::domain::build::BuildKey;
 use crate::domain::commit::Sha;
 use crate::domain::fix::{Answer, Fix, FixCommit, FixId, FixState, Problem, Source};
 use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::repository::RepositoryId;
 use crate::domain::time::Timestamp;
 
 /// What a row of `fixes` is.
@@ -199,7 +200,13 @@ const INSERT_LANDING: &str = "INSERT INTO fix_landings
 const DELETE_LANDING: &str = "DELETE FROM fix_landings
     WHERE project_id = $1 AND fix_id = $2 AND environment = $3";
 
+const LIST_DEPLOYED: &str = "SELECT DISTINCT sha FROM deploys
+    WHERE project_id = $1 AND repository_id = $2";
+const LIST_NAMED: &str = "SELECT id, commits FROM fixes WHERE project_id = $1";
+
 statements!(
+    LIST_DEPLOYED,
+    LIST_NAMED,
     INSERT,
     FIND,
     LIST_CURRENT,
@@ -282,6 +289,33 @@ impl Tx {
         let row: Option<FixRow> =
             on!(self, |c| sqlx::query_as(FIND).bind(project.0).bind(id.0).fetch_optional(c))?;
         row.map(FixRow::fix).transpose()
+    }
+
+    /// The commits of a repository that fixes and deploys name: they are kept, whatever becomes of their
+    /// branches.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_pins(
+        &mut self,
+        project: ProjectId,
+        repository: RepositoryId,
+    ) -> Result<BTreeSet<Sha>, StoreError> {
+        let deployed: Vec<(Vec<u8>,)> = on!(self, |c| sqlx::query_as(LIST_DEPLOYED)
+            .bind(project.0)
+            .bind(repository.0)
+            .fetch_all(c))?;
+        let sha = |(bytes,): (Vec<u8>,)| sha_of(&bytes, "deploys", repository.0);
+        let mut pins: BTreeSet<Sha> = deployed.into_iter().map(sha).collect::<Result<_, _>>()?;
+        let named: Vec<(Uuid, String)> =
+            on!(self, |c| sqlx::query_as(LIST_NAMED).bind(project.0).fetch_all(c))?;
+        for (id, commits) in named {
+            let commits: Vec<FixCommit> = serde_json::from_str(&commits)
+                .map_err(|_| StoreError::corrupt("fixes", "commits", id))?;
+            let here = commits.into_iter().filter(|commit| commit.repository == Some(repository));
+            pins.extend(here.flat_map(|one| std::iter::once(one.sha).chain(one.alternatives)));
+        }
+        Ok(pins)
     }
 
     /// The fixes of all issues of a project, failed ones too.

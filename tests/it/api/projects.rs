@@ -32,7 +32,7 @@ both!(a_project_is_made_with_what_it_needs, |engine: Engine| async move {
         "rate_limit": null, "daily_quota": null, "gate_waits_for_reports": false, "monthly_quota": null,
         "security_rate_limit": null, "security_daily_quota": null,
         "security_monthly_quota": null, "untrusted_keys_rearm_locks": false,
-        "retention_days": 90, "most_events": null, "most_bodies_per_issue": 200,
+        "retention_days": 90, "most_events": null, "most_bodies_per_issue": 200, "commit_field": null,
     });
     assert_eq!(made["settings"], settings);
     assert_eq!(

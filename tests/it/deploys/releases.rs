@@ -113,7 +113,7 @@ both!(events_may_carry_their_commit_in_a_field, |engine: Engine| async move {
     }
     let crash_of = async |name: &str| {
         let contexts = json!({"build": {"vcs": {"commit": shop.sha(name)}}});
-        let tags = json!({"git_commit": &shop.sha(name)[..9]});
+        let tags = json!({"git_commit": shop.sha(name).get(..9)});
         let now = shop.app.clock.now().to_string();
         let fields =
             json!({"release": "web", "tags": tags, "contexts": contexts, "timestamp": now});

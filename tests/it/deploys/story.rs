@@ -487,3 +487,23 @@ both!(a_tag_that_moves_makes_its_release_ambiguous, |engine: Engine| async move 
     assert_eq!(text(&shop.state("SHOP-1").await), ("open", "failed"));
     shop.stop().await;
 });
+
+both!(what_fixes_and_deploys_name_stays_whatever_its_branch_does, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; on topic; c fix; c more; git checkout -q main").await;
+    shop.crash_at("KeyError", "base").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    shop.deploy("beta", "more").await;
+    let forget = "git branch -q -D topic; git config uploadpack.allowAnySHA1InWant true";
+    shop.push(forget).await;
+    assert_eq!(shop.gate("production", &shop.sha("more")).await["verdict"], "clear");
+    // A node that never had it, or has lost it, asks for what the others know.
+    let Shop { app, project, git } = shop;
+    let mirrors = app.config.data.join("git");
+    std::fs::remove_dir_all(&mirrors).expect("removed");
+    let shop = Shop { app: app.restart().await, project, git };
+    shop.fetch().await;
+    assert_eq!(shop.gate("production", &shop.sha("more")).await["verdict"], "clear");
+    assert_eq!(shop.gate("production", &shop.sha("base")).await["verdict"], "blocked");
+    shop.stop().await;
+});

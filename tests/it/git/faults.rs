@@ -1,5 +1,6 @@
 //! Repositories that are not as they should be, and fetches that end badly.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -230,7 +231,7 @@ fn a_mirror_that_lost_its_objects_gets_them_again() {
     assert!(matches!(said, Err(FetchError::Damaged(_))), "{said:?}");
     let writing = repository.writing();
     let (url, none) = (repository.url(), Credential::default());
-    repository.mirror.renew(&writing, &url, &none).expect("renewed");
+    repository.mirror.renew(&writing, &url, &none, &BTreeSet::new()).expect("renewed");
     commits.extend(&repository.mirror, &repository.limits, &writing).expect("read");
     assert_eq!(commits.history.len(), 3);
     let fix = repository.names()["fix"].to_string();
@@ -252,21 +253,19 @@ fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
         git.arg("--git-dir").arg(&own).args(arguments).stderr(Stdio::null());
         git.status().expect("git").success()
     };
-    let renewed = |kept: &[Sha]| {
+    let renewed = || {
         let writing = repository.writing();
-        repository.mirror.keep(&writing, kept).expect("kept");
-        // Some lie in one file, as after upkeep; the last one by itself.
-        assert!(git(&["pack-refs", "--all", "--prune"]));
-        repository.mirror.keep(&writing, &kept[..1]).expect("kept");
         let broken = own.join("refs/heads/main");
         fs::write(broken, "no commit\n").expect("a file");
         let (url, none) = (repository.url(), Credential::default());
-        repository.mirror.renew(&writing, &url, &none).expect("renewed")
+        let pins = kept.into();
+        repository.mirror.renew(&writing, &url, &none, &pins).expect("renewed")
     };
     repository
         .run("git branch -q -D topic; git reflog expire --expire=now --all; git gc -q --prune=now");
     // The host has forgotten all of `topic`, and gives nothing that is on no branch: the old copy does.
-    assert!(renewed(&kept).is_empty());
+    repository.mirror.keep(&repository.writing(), &kept).expect("kept");
+    assert!(renewed().is_empty());
     for sha in kept {
         assert!(git(&["cat-file", "-e", &format!("refs/airlock/keep/{sha}")]), "{sha}");
     }
@@ -284,7 +283,7 @@ fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
         let object = own.join("objects").join(folder).join(rest);
         fs::remove_file(object).expect("removed");
     }
-    assert_eq!(renewed(&[of("fix")]), [of("rewritten_too")].into());
+    assert_eq!(renewed(), [of("rewritten_too")].into());
     for name in ["fix", "rewritten", "asked_for"] {
         assert!(git(&["cat-file", "-e", &format!("refs/airlock/keep/{}", of(name))]), "{name}");
     }
