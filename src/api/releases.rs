@@ -14,12 +14,13 @@ use super::{Api, ApiError};
 use crate::domain::build::Build;
 use crate::domain::commit::Sha;
 use crate::domain::project::Project;
+use crate::domain::release::checked_version;
 use crate::domain::repository::RepositoryId;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::release::fixes::{NamedCommit, locate};
 use crate::release::histories::Histories;
-use crate::release::releases::{bound, checked_version, register};
+use crate::release::releases::{bound, register};
 use crate::store::Tx;
 use crate::store::release::{Bound, Release};
 

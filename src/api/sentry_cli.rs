@@ -27,8 +27,8 @@ use super::auth::Bearer;
 use super::extract::json_of;
 use super::{Api, ApiError, Code};
 use crate::domain::project::Project;
+use crate::domain::release::checked_version;
 use crate::domain::token::Scope;
-use crate::release::releases::checked_version;
 
 /// The largest body, in bytes: a set of commits comes with the files of each.
 const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;

@@ -296,6 +296,10 @@ fn judge(
             let hint = format!("use another token than the one in {source}");
             Err(Failure::Rights { problem: Box::new(problem), hint })
         }
+        // The same again is another matter.
+        (_, _, Some(problem)) if problem.is_race() => {
+            Err(Failure::Unreachable(problem.to_string()))
+        }
         (status, _, Some(problem)) if status.is_client_error() => Err(Failure::Refused(problem)),
         (status, _, _) => Err(foreign(url, status)),
     }

@@ -74,6 +74,13 @@ pub(super) struct Problem {
     pub(super) gate: Option<Box<Value>>,
 }
 
+impl Problem {
+    /// Whether somebody else was first, and it can be tried again.
+    pub(super) fn is_race(&self) -> bool {
+        self.code == "raced"
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detail = self.detail.as_deref().filter(|detail| !detail.is_empty());

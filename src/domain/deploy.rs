@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::commit::Sha;
 use super::gate::Judgement;
 use super::id::ProjectItemId;
+use super::release::{InvalidVersion, checked_version};
 use super::repository::RepositoryId;
 use super::time::Timestamp;
 
@@ -167,9 +168,10 @@ impl Wish {
     /// [`InvalidDeploy`] names what is wrong.
     pub fn check(&self) -> Result<(), InvalidDeploy> {
         let is_text = |text: &str, most| (1..=most).contains(&text.trim().chars().count());
-        for (name, text) in
-            [("version", &self.version), ("url", &self.url), ("by", &self.by), ("key", &self.key)]
-        {
+        if let Some(version) = &self.version {
+            checked_version(version)?;
+        }
+        for (name, text) in [("url", &self.url), ("by", &self.by), ("key", &self.key)] {
             if text.as_deref().is_some_and(|text| !is_text(text, MOST_TEXT_CHARS)) {
                 return Err(InvalidDeploy::Text(name));
             }
@@ -188,6 +190,9 @@ impl Wish {
 /// Why a deploy makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDeploy {
+    /// Nothing is called so.
+    #[error(transparent)]
+    Version(#[from] InvalidVersion),
     /// Its key says that it is another deploy.
     #[error("deploy {0} has this key: a key belongs to one commit on one environment")]
     KeyOfAnother(i64),

@@ -11,6 +11,25 @@ use super::commit::{Sha, ShaPrefix};
 use super::commit_field::carried;
 use super::repository::RepositoryId;
 
+/// The longest name of a release, in characters.
+pub const MOST_VERSION_CHARS: usize = 250;
+
+/// The name of a release is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("version must have 1 to {MOST_VERSION_CHARS} characters, and no control characters")]
+pub struct InvalidVersion;
+
+/// The name of a release as it is kept.
+///
+/// # Errors
+/// [`InvalidVersion`].
+pub fn checked_version(version: &str) -> Result<&str, InvalidVersion> {
+    let version = version.trim();
+    let is_fine = (1..=MOST_VERSION_CHARS).contains(&version.chars().count())
+        && !version.contains(char::is_control);
+    is_fine.then_some(version).ok_or(InvalidVersion)
+}
+
 /// Why a release is this commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -54,13 +54,13 @@ pub struct Span {
 }
 
 /// The build that reported an event.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Reporter<'a> {
     /// A release.
     Release(&'a str, &'a Build),
-    /// What was deployed on an environment then, and a while before if anything was. Those may be the
-    /// same.
-    Deployed(&'a str, &'a Build, Option<&'a Build>),
+    /// What was deployed on an environment then, and all that was in the while before that old processes
+    /// may still report: `None` where nothing was.
+    Deployed(&'a str, &'a Build, Vec<Option<&'a Build>>),
     /// Nothing was deployed on that environment.
     Nothing(&'a str),
     /// The tag of that release has moved.
@@ -96,30 +96,38 @@ impl<'a> Sighting<'a> {
         let Some((environment, spans)) = deployed else {
             return Reporter::Nothing(self.environment);
         };
-        let at = |time: Timestamp| spans.iter().rev().find(|span| span.from <= time);
-        match (at(self.at), at(self.at.minus(GRACE))) {
-            (Some(Span { build: None, .. }), _) => Reporter::Nothing(environment),
-            (Some(Span { build: Some(then), .. }), Some(before)) => {
-                Reporter::Deployed(environment, then, before.build.as_ref())
-            }
-            (Some(_) | None, _) => Reporter::NotRead(environment),
+        let place = |time: Timestamp| spans.iter().rposition(|span| span.from <= time);
+        let Some(last) = place(self.at) else { return Reporter::NotRead(environment) };
+        let first = place(self.at.minus(GRACE));
+        let mut there = spans
+            .get(first.unwrap_or(last)..=last)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .map(|span| span.build.as_ref());
+        match there.next().flatten() {
+            None => Reporter::Nothing(environment),
+            Some(_) if first.is_none() => Reporter::NotRead(environment),
+            Some(then) => Reporter::Deployed(environment, then, there.collect()),
         }
     }
 }
 
 impl<'a> Reporter<'a> {
     /// The builds that must be asked.
-    pub fn builds(&self) -> impl Iterator<Item = &'a Build> + use<'a> {
-        let (one, other) = match *self {
-            Self::Release(_, build) => (Some(build), None),
-            Self::Deployed(_, then, before) => (Some(then), before),
+    #[must_use]
+    pub fn builds(&self) -> Vec<&'a Build> {
+        match self {
+            Self::Release(_, build) => vec![*build],
+            Self::Deployed(_, then, before) => {
+                std::iter::once(*then).chain(before.iter().copied().flatten()).collect()
+            }
             Self::Nothing(_)
             | Self::Moved(_)
             | Self::UnknownRelease(_)
             | Self::Client
-            | Self::NotRead(_) => (None, None),
-        };
-        one.into_iter().chain(other)
+            | Self::NotRead(_) => Vec::new(),
+        }
     }
 
     /// What the answers of its builds say of the fix, or of the baseline.
@@ -130,23 +138,26 @@ impl<'a> Reporter<'a> {
         is_baseline: bool,
     ) -> Fact {
         let said = |build: &Build| said(answer(build.key()), &self.to_string(), is_baseline);
-        match *self {
+        match self {
             Self::Release(_, build) => said(build),
             Self::Deployed(_, then, before) => {
                 let fact = said(then);
                 let Fact::Has(reason) = fact else { return fact };
-                if before == Some(then) {
-                    return Fact::Has(reason);
-                }
                 // A process of before may be the one that reports.
-                match before.map(said) {
-                    Some(Fact::Has(_)) => Fact::Has(reason),
-                    None | Some(Fact::Lacks(_)) => {
-                        let minutes = GRACE.as_secs() / 60;
-                        Fact::Lacks(format!("{reason}, but not for {minutes} minutes yet"))
+                let mut unknown = None;
+                for before in before {
+                    match before.map(said) {
+                        Some(Fact::Has(_)) => {}
+                        None | Some(Fact::Lacks(_)) => {
+                            let minutes = GRACE.as_secs() / 60;
+                            return Fact::Lacks(format!(
+                                "{reason}, but not for {minutes} minutes yet"
+                            ));
+                        }
+                        Some(fact @ Fact::Unknown(_)) => unknown = Some(fact),
                     }
-                    Some(unknown) => unknown,
                 }
+                unknown.unwrap_or(Fact::Has(reason))
             }
             Self::Nothing(_) => Fact::Lacks(self.to_string()),
             Self::Moved(_) | Self::UnknownRelease(_) | Self::Client | Self::NotRead(_) => {
@@ -294,6 +305,9 @@ mod tests {
         assert!(lacks(deployed(55, &[(0, None), (50, Some(2))])));
         assert!(has(deployed(55, &[(0, Some(2)), (50, Some(2))])));
         assert!(unknown(deployed(55, &[(0, Some(3)), (50, Some(2))])));
+        // Rolled back meanwhile, for a while.
+        assert!(lacks(deployed(55, &[(0, Some(2)), (47, Some(1)), (50, Some(2))])));
+        assert!(has(deployed(55, &[(0, Some(1)), (40, Some(2)), (50, Some(2))])));
         // Whoever lacks it reports it, whatever was before.
         assert!(lacks(deployed(55, &[(0, Some(3)), (50, Some(1))])));
         assert!(lacks(deployed(55, &[(0, None)])));

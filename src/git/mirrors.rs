@@ -256,7 +256,7 @@ impl Opened {
         // What is on disk is shown before anybody waits for a network.
         let known = self.load();
         let writing = wait_for(&self.mirror, limits)?;
-        let fetched = self.bring(&writing, (url, credential), pins, &mut shared.refused);
+        let fetched = self.bring(&writing, (url, credential), pins);
         let known = known.map(|known| known.commits).unwrap_or_default();
         let is_due = shared.renewed_at.is_none_or(|at| at.elapsed() > RENEW_EVERY);
         match fetched.and_then(|()| self.extended(&known, limits, &writing)) {
@@ -270,28 +270,32 @@ impl Opened {
                 }
                 self.show(self.extended(&known, limits, &writing)?)
             }
-            commits => self.show(commits?),
+            commits => {
+                let shown = self.show(commits?)?;
+                let missing = &self.mirror.lacking(pins)? - &shared.refused;
+                if missing.is_empty() {
+                    return Ok(shown);
+                }
+                // Once: what the host does not give it will not give later.
+                let refused = self.mirror.rescue(&writing, (url, credential), &missing, None)?;
+                shared.refused.extend(refused);
+                self.show(self.extended(&shown.commits, limits, &writing)?)
+            }
         }
     }
 
-    /// Fetches the mirror, in which commits are kept before anything is forgotten. Those that it does not
-    /// have are asked for by their names, once.
+    /// Fetches the mirror, in which commits are kept before anything is forgotten.
     fn bring(
         &self,
         writing: &Writing,
         (url, credential): (&RemoteUrl, &Credential),
         pins: &BTreeSet<Sha>,
-        refused: &mut BTreeSet<Sha>,
     ) -> Result<(), FetchError> {
         if self.mirror.is_there() {
             self.mirror.keep(writing, pins)?;
         }
         self.mirror.fetch(writing, url, credential)?;
-        self.mirror.keep(writing, pins)?;
-        let missing: BTreeSet<Sha> = &self.mirror.lacking(pins)? - refused;
-        self.mirror.rescue(writing, (url, credential), &missing, None)?;
-        refused.extend(self.mirror.lacking(&missing)?);
-        Ok(())
+        self.mirror.keep(writing, pins)
     }
 
     /// Joins the files of the mirror if they are many. Whether that goes well or not, what it holds is

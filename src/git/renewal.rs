@@ -51,7 +51,7 @@ impl Mirror {
     }
 
     /// Brings commits as far as that can be done within the time of a fetch: by their names, or from
-    /// another copy.
+    /// another copy. Gives those that nobody gives.
     ///
     /// # Errors
     /// [`FetchError::Stopping`].
@@ -61,8 +61,9 @@ impl Mirror {
         (url, credential): (&RemoteUrl, &Credential),
         missing: &BTreeSet<Sha>,
         old: Option<&Self>,
-    ) -> Result<(), FetchError> {
+    ) -> Result<BTreeSet<Sha>, FetchError> {
         let began = Instant::now();
+        let mut refused = BTreeSet::new();
         let missing: Vec<&Sha> = missing.iter().collect();
         for some in missing.chunks(MOST_ASKED_FOR) {
             // Mostly the host gives all of them or none.
@@ -71,18 +72,22 @@ impl Mirror {
             }
             for sha in some {
                 if began.elapsed() > self.limits.fetch_time {
-                    return Ok(());
+                    return Ok(refused);
                 }
                 let asked = self.fetch_commits(writing, url, credential, [*sha]);
                 let taken = asked.or_else(|refused| {
                     old.map_or(Err(refused), |old| self.take_kept(writing, old, sha))
                 });
-                if matches!(taken, Err(FetchError::Stopping)) {
-                    return Err(FetchError::Stopping);
+                match taken {
+                    Ok(()) => {}
+                    Err(FetchError::Stopping) => return Err(FetchError::Stopping),
+                    Err(_) => {
+                        refused.insert(**sha);
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Takes a kept commit from another mirror on this disk, if all of it can be read there.

@@ -75,7 +75,7 @@ impl Facts {
         let builds = |one| facts.reporter(project, one).builds();
         let wanted = sightings
             .iter()
-            .flat_map(|one| builds(one).map(|build| (one.question, build.key())))
+            .flat_map(|one| builds(one).into_iter().map(|build| (one.question, build.key())))
             .collect();
         facts.answers = tx.list_answers(project.id, &wanted).await?;
         Ok(facts)
@@ -96,7 +96,7 @@ impl Facts {
     ) -> impl Iterator<Item = &'a Build> {
         let question = sighting.question;
         let builds = self.reporter(project, sighting).builds();
-        builds.filter(move |build| !self.answers.contains_key(&(question, build.key())))
+        builds.into_iter().filter(move |build| !self.answers.contains_key(&(question, build.key())))
     }
 
     /// Adds what was found out meanwhile.

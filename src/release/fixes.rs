@@ -287,10 +287,12 @@ pub async fn learn(
     }
     fix.problem = problem(repositories, histories, project, &fix).await?;
     let mut tx = repositories.store().write().await?;
+    tx.lock_issue(project.id, issue).await?;
+    // Gates come before fixes in every transaction.
+    tx.raise_gates_of(project.id, issue).await?;
     tx.update_fix(project.id, &fix).await?;
     let change = Change::FixProblem { problem: fix.problem };
     note(&mut tx, repositories.clock(), project.id, issue, change, ACTOR).await?;
-    tx.raise_gates_of(project.id, issue).await?;
     tx.settle_soon(project.id, repositories.now()).await?;
     tx.commit().await?;
     landing::look_at(repositories, histories, project, issue).await?;

@@ -91,8 +91,11 @@ pub async fn settle_deploy(
 ) -> Result<Outcome, RepositoryError> {
     let mut outcome = Outcome::default();
     let mut again_at = None;
+    // Once: what somebody says of the release meanwhile stands.
+    let is_first = deploy.outcome.is_none();
     if let (Some(version), Some(repository)) = (&deploy.version, deploy.repository)
         && deploy.status == DeployStatus::Succeeded
+        && is_first
     {
         let build = Build::default().with(repository, deploy.sha);
         releases::register(repositories, project.id, version, &build, &deploy.by).await?;
@@ -166,7 +169,11 @@ async fn land(
         let is_due = match answer.containment {
             Containment::Contained { .. } => {
                 let is_complete = one.is_complete && one.state == FixState::Standing;
-                !was_there || (completes && !is_complete) || locked.contains(&one.fix.issue)
+                let is_doubted = one.fix.problem == Some(Problem::Conflicted);
+                !was_there
+                    || (completes && !is_complete)
+                    || is_doubted
+                    || locked.contains(&one.fix.issue)
             }
             Containment::Absent | Containment::Reverted { .. } => was_there,
             Containment::Conflicted { .. } => one.fix.problem != Some(Problem::Conflicted),

@@ -10,25 +10,6 @@ use crate::domain::release::{Binding, Repositories as _, Rule, resolve};
 use crate::store::release::{Bound, Release};
 use crate::store::unsettled::Unsettled;
 
-/// The longest name of a release, in characters.
-pub const MOST_VERSION_CHARS: usize = 250;
-
-/// The name of a release is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("version must have 1 to {MOST_VERSION_CHARS} characters, and no control characters")]
-pub struct InvalidVersion;
-
-/// The name of a release as it is kept.
-///
-/// # Errors
-/// [`InvalidVersion`].
-pub fn checked_version(version: &str) -> Result<&str, InvalidVersion> {
-    let version = version.trim();
-    let is_fine = (1..=MOST_VERSION_CHARS).contains(&version.chars().count())
-        && !version.contains(char::is_control);
-    is_fine.then_some(version).ok_or(InvalidVersion)
-}
-
 /// What a release is, found by its name if nobody said; what is found is kept.
 ///
 /// # Errors

@@ -10,12 +10,13 @@ use super::{Body, Call, Refused};
 use crate::api::{Api, ApiError};
 use crate::domain::commit::Sha;
 use crate::domain::project::Project;
+use crate::domain::release::checked_version;
 use crate::domain::submission::{Submitted, author};
 use crate::domain::time::Timestamp;
 use crate::release::announced::{self, announce, set_commits, set_refs};
 use crate::release::fixes::NamedCommit;
 use crate::release::histories::Histories;
-use crate::release::releases::{bound, checked_version};
+use crate::release::releases::bound;
 use crate::store::release::Release;
 
 /// So many releases are listed, the latest first.

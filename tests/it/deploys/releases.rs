@@ -187,3 +187,27 @@ both!(of_very_many_releases_some_wait_for_others, |engine: Engine| async move {
     assert_eq!(shop.app.verdict(&events[n_releases - 2]).await.0, "known");
     shop.stop().await;
 });
+
+both!(what_somebody_says_of_a_release_stands_against_its_deploy, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    shop.crash_at("KeyError", "base").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    // Nobody has what was deployed: it is looked for again and again.
+    let over = json!({"commit": "7".repeat(40), "status": "succeeded", "version": "1.1"});
+    shop.app.post(&Shop::environment("beta", "deploys"), &over).await.ok();
+    let said = json!({"version": "1.1", "commit": shop.sha("base")});
+    shop.app.post(RELEASES, &said).await.ok();
+    for _ in 0..3 {
+        shop.app.clock.advance(Duration::from_mins(2));
+        shop.fetch().await;
+        // What is due is seen to in one go.
+        shop.settled(&shop.crash_at("KeyError", "base").await).await;
+    }
+    let release = shop.app.get(&format!("{RELEASES}/1.1")).await.ok();
+    assert_eq!(release["commits"][0]["commit"], shop.sha("base"));
+    assert_eq!(release["history"].as_array().map(Vec::len), Some(1));
+    let long = json!({"commit": shop.sha("base"), "status": "failed", "version": "1\n2"});
+    let refused = shop.app.post(&Shop::environment("beta", "deploys"), &long).await;
+    assert_eq!(refused.problem(), (422, "invalid".to_owned()));
+    shop.stop().await;
+});
