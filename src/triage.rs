@@ -221,8 +221,7 @@ async fn merge_in(
     survivor.revision += 1;
     tx.update_issue_state(&survivor).await?;
     let project = survivor.project_id;
-    tx.raise_gates_of(project, merged.id).await?;
-    tx.raise_gates_of(project, survivor.id).await?;
+    tx.raise_gates_of(project, &[merged.id, survivor.id]).await?;
     if let Some(fix) = fix {
         let commits = fix.commits.iter().map(|commit| commit.sha.to_string()).collect();
         let (fix, source, problem) = (fix.id, fix.source, fix.problem);

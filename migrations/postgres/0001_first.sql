@@ -249,6 +249,7 @@ CREATE TABLE submitted_commits (
     committed_at BIGINT NOT NULL,
     message TEXT NOT NULL,
     n_before BIGINT NOT NULL,
+    is_listed BOOLEAN NOT NULL,
     PRIMARY KEY (project_id, repository_id, sha)
 );
 CREATE INDEX submitted_commits_order_idx

@@ -249,6 +249,7 @@ CREATE TABLE submitted_commits (
     committed_at INTEGER NOT NULL,
     message TEXT NOT NULL,
     n_before INTEGER NOT NULL,
+    is_listed INTEGER NOT NULL,
     PRIMARY KEY (project_id, repository_id, sha)
 ) STRICT;
 CREATE INDEX submitted_commits_order_idx

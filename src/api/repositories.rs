@@ -97,6 +97,7 @@ impl From<SubmitCommit> for Submitted {
             author: author(&commit.author, &commit.email),
             at: commit.time,
             message: commit.message,
+            is_listed: false,
         }
     }
 }

@@ -169,11 +169,13 @@ async fn write_plan(
     tx.add_counts(project, &counts.collect()).await?;
     tx.insert_unsettled(project, &plan.unsettled, now).await?;
     builds::note_releases(tx, project, &plan.events, known_tags).await?;
-    for issue in &plan.issues {
-        if issue.changes.iter().any(Change::is_regression) {
-            let id = (project, issue.delta.id);
-            rearm::came_back(tx, clock, id, issue.delta.state.fix, issue.rearms_locks).await?;
-        }
+    let is_back = |issue: &&IssuePlan| issue.changes.iter().any(Change::is_regression);
+    let back: Vec<IssueId> = plan.issues.iter().filter(is_back).map(|one| one.delta.id).collect();
+    // Of all of them together: one after the other they would come in another order.
+    tx.raise_gates_of(project, &back).await?;
+    for issue in plan.issues.iter().filter(is_back) {
+        let id = (project, issue.delta.id);
+        rearm::came_back(tx, clock, id, issue.delta.state.fix, issue.rearms_locks).await?;
     }
     let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
     tx.add_tags(project, &tags.collect(), known_tags).await?;

@@ -229,6 +229,8 @@ pub enum Unknown {
     FixNotPushed,
     /// No repository has the commit of the build.
     BuildNotPushed,
+    /// The commit of the build was only listed with a release.
+    BuildListed,
     /// The build says nothing of the fix's repository.
     RepositoryMissing,
 }
@@ -301,6 +303,10 @@ impl fmt::Display for About<'_> {
             (Containment::Unknown, Some(Unknown::BuildNotPushed)) => {
                 write!(f, "no repository has the commit of {name}")
             }
+            (Containment::Unknown, Some(Unknown::BuildListed)) => write!(
+                f,
+                "the commit of {name} was only listed with a release: nobody knows what it descends from"
+            ),
             (Containment::Unknown, Some(Unknown::RepositoryMissing)) => {
                 write!(f, "{name} says nothing of the repository of {fix}")
             }

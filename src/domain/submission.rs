@@ -5,7 +5,7 @@
 //!
 //! Some clients send *sets*: the commits of a release without their parents. They are chained, the
 //! newest first, down to the first that is known, so that a release has all of its set and of those
-//! before; what is older is beyond the cut.
+//! before; what is older is beyond the cut. Of a commit within a set nobody knows what it descends from.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +43,8 @@ pub struct Submitted {
     pub at: Timestamp,
     /// What it says.
     pub message: String,
+    /// Whether it was only listed as a part of a release: its parents are made up.
+    pub is_listed: bool,
 }
 
 /// What is wrong with what is submitted.
@@ -143,6 +145,8 @@ pub fn chained(set: Vec<Submitted>, known: &BTreeSet<Sha>) -> Vec<Submitted> {
         if !known.contains(&commit.sha) {
             // What stands between is known: it is an older parent of the one before.
             commit.parents = Vec::new();
+            // The first is the release itself, which has all of them.
+            commit.is_listed = seen.len() > 1;
             chain.push(commit);
         }
     }
@@ -175,6 +179,7 @@ mod tests {
             author: author("Robin", "robin@shop.example"),
             at: Timestamp::from_micros(0),
             message: format!("commit {number}"),
+            is_listed: false,
         };
         numbers.iter().map(commit).collect()
     }
@@ -196,6 +201,8 @@ mod tests {
         let linked = vec![(5, vec![4]), (4, vec![3])];
         assert_eq!(chain(&[5, 4, 3], &[1, 2, 3]), linked);
         assert_eq!(chain(&[5, 4, 3, 2, 1], &[1, 2, 3]).last(), Some(&(4, vec![3, 2, 1])));
+        let set = chained(set(&[3, 2, 1]), &BTreeSet::new());
+        assert_eq!(set.iter().map(|one| one.is_listed).collect::<Vec<_>>(), [false, true, true]);
         // Named twice.
         assert_eq!(chain(&[5, 4, 5, 4, 3], &[1, 2, 3]), linked);
         // The same again.

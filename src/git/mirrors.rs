@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub branches: Arc<BTreeMap<String, Sha>>,
     /// Its tags, and the commits they mean.
     pub tags: Arc<BTreeMap<String, Sha>>,
+    /// Commits of which nobody knows what they descend from: they were only listed with a release.
+    pub listed: Arc<BTreeSet<Sha>>,
 }
 
 impl Snapshot {
@@ -338,6 +340,7 @@ impl Opened {
             commits,
             branches: Arc::new(if is_there { self.mirror.branches()? } else { BTreeMap::new() }),
             tags: Arc::new(if is_there { self.mirror.tags()? } else { BTreeMap::new() }),
+            listed: Arc::default(),
         };
         let mut shown = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         *shown = Some(snapshot.clone());

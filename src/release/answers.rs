@@ -159,6 +159,9 @@ fn ask(
     for (repository, sha) in &build.0 {
         let Some(history) = histories.history(*repository) else { continue };
         let Some(tip) = history.find(sha) else { continue };
+        if histories.is_listed(*repository, sha) {
+            continue;
+        }
         let same = patches.get(repository).unwrap_or(&nothing);
         deployed.insert(*repository, Deployed::new(history, tip, same, failed));
     }
@@ -183,11 +186,12 @@ fn answer_of(
 ) -> Answer {
     let unknown = |why| Answer::unknown(Some(commit.sha), why);
     let Some(repository) = commit.repository else { return unknown(Unknown::FixNotPushed) };
-    if !build.0.contains_key(&repository) {
+    let Some(sha) = build.0.get(&repository) else {
         return unknown(Unknown::RepositoryMissing);
-    }
+    };
     let Some(deployed) = deployed.get(&repository) else {
-        return unknown(Unknown::BuildNotPushed);
+        let is_listed = histories.is_listed(repository, sha);
+        return unknown(if is_listed { Unknown::BuildListed } else { Unknown::BuildNotPushed });
     };
     let said = |containment| Answer { commit: Some(commit.sha), containment, unknown: None };
     let is_known = |sha: &Sha| histories.place(repository, sha).is_some();
@@ -215,6 +219,9 @@ fn newer(histories: &Histories, build: &Build, baseline: &[FixCommit]) -> Answer
         let bases = baseline.iter().filter(|one| one.repository == Some(*repository));
         let reach = |base: &FixCommit| {
             let history = histories.history(*repository)?;
+            if histories.is_listed(*repository, sha) {
+                return None;
+            }
             let (it, base) = (history.find(sha)?, history.find(&base.sha)?);
             // What descends from the baseline is newer, wherever the history is cut.
             let is_later = it != base && history.reach(base, it) == Reach::Yes;

@@ -230,7 +230,7 @@ async fn write(
     };
     let clock = repositories.clock();
     note(tx, clock, project.id, issue.id, change, &fix.by).await?;
-    tx.raise_gates_of(project.id, issue.id).await?;
+    tx.raise_gates_of(project.id, &[issue.id]).await?;
     Ok(true)
 }
 
@@ -289,7 +289,7 @@ pub async fn learn(
     let mut tx = repositories.store().write().await?;
     tx.lock_issue(project.id, issue).await?;
     // Gates come before fixes in every transaction.
-    tx.raise_gates_of(project.id, issue).await?;
+    tx.raise_gates_of(project.id, &[issue]).await?;
     tx.update_fix(project.id, &fix).await?;
     let change = Change::FixProblem { problem: fix.problem };
     note(&mut tx, repositories.clock(), project.id, issue, change, ACTOR).await?;

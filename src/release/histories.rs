@@ -147,6 +147,12 @@ impl Histories {
         self.history(repository)?.find(sha)
     }
 
+    /// Whether a commit was only listed with a release: nobody knows what it descends from.
+    #[must_use]
+    pub fn is_listed(&self, repository: RepositoryId, sha: &Sha) -> bool {
+        self.snapshots.get(&repository).is_some_and(|snapshot| snapshot.listed.contains(sha))
+    }
+
     /// Whether every commit of a build is known.
     #[must_use]
     pub fn knows(&self, build: &Build) -> bool {

@@ -147,7 +147,7 @@ pub async fn release_all_of(
     by: &str,
 ) -> Result<(), StoreError> {
     let reason = "the issue was resolved";
-    tx.raise_gates_of(project, issue).await?;
+    tx.raise_gates_of(project, &[issue]).await?;
     for lock in tx.list_locks_of(project, issue).await? {
         let at = clock.now();
         let released = Released { at, by: by.to_owned(), reason: reason.to_owned(), fix: None };

@@ -44,7 +44,8 @@ pub async fn read(
 
 /// Reads what a branch that counts has new when it moves to `tip`, in a repository whose commits are
 /// submitted. What any branch had before never names a fix, also if it was submitted only now; nor does
-/// what the first branch has.
+/// what the first branch has, nor what was committed before there was the repository on a branch that
+/// is told for the first time.
 ///
 /// # Errors
 /// [`RepositoryError::Store`].
@@ -59,8 +60,12 @@ pub async fn read_submitted(
     let tips = repository.submitted_branches.values();
     let tips: Vec<Place> = tips.filter_map(|tip| history.find(tip)).collect();
     let before = history.ancestors(&tips);
-    let is_old =
-        |sha: &Sha| tips.is_empty() || history.find(sha).is_some_and(|place| before.has(place));
+    let is_first = !repository.submitted_branches.contains_key(branch);
+    let began = repository.created_at.as_micros().div_euclid(1_000_000);
+    let is_old = |sha: &Sha| {
+        let was_there = |place| before.has(place) || (is_first && history.time(place) < began);
+        tips.is_empty() || history.find(sha).is_some_and(was_there)
+    };
     let saying = unread(repositories, &histories, &project, repository).await?;
     let (old, fresh): (Vec<Saying>, Vec<Saying>) =
         saying.into_iter().partition(|(sha, _)| is_old(sha));

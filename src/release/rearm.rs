@@ -24,7 +24,7 @@ pub async fn came_back(
     if rearms_locks {
         return locks(tx, clock, project, issue, None).await;
     }
-    tx.raise_gates_of(project, issue).await
+    tx.raise_gates_of(project, &[issue]).await
 }
 
 /// Makes the locks of an issue active again that deploys of its fixes released, on one environment
@@ -40,7 +40,7 @@ pub async fn locks(
     environment: Option<&str>,
 ) -> Result<(), StoreError> {
     // Gates come before locks in every transaction.
-    tx.raise_gates_of(project, issue).await?;
+    tx.raise_gates_of(project, &[issue]).await?;
     let all = tx.list_locks_of(project, issue).await?;
     let mut environments = Vec::new();
     for lock in &all {

@@ -189,7 +189,9 @@ async fn settle_one(
             let mut tx = repositories.store().read().await?;
             let issue = tx.find_issue_by_id(project, one.issue).await?;
             let page = (last.as_ref(), MOST_EVENTS);
-            (issue, tx.list_undetermined(project.id, one, page).await?)
+            // Where nothing is asked of a build, everything can be told.
+            let is_all = issue.as_ref().is_none_or(|issue| issue.state.question().is_none());
+            (issue, tx.list_undetermined(project.id, one, page, is_all).await?)
         };
         let Some(issue) = issue else {
             return Ok(forget(repositories, project.id, one).await?);
@@ -204,7 +206,8 @@ async fn settle_one(
             if is_left {
                 return Ok(());
             }
-            if forget_if_done(repositories, project.id, one).await? {
+            let is_all = issue.state.question().is_none();
+            if forget_if_done(repositories, project.id, one).await? || !is_all {
                 return Ok(());
             }
             // One came meanwhile.
@@ -215,6 +218,10 @@ async fn settle_one(
         let is_open = |fact: &Option<Fact>| matches!(fact, Some(Fact::Unknown(_)));
         let is_all_open = facts.iter().all(is_open);
         is_left |= facts.iter().any(is_open);
+        if is_all_open && !one.release.is_empty() {
+            // Of one release all is known, or nothing.
+            return Ok(());
+        }
         if !is_all_open {
             match write(repositories, project, issue, events, &facts).await {
                 Ok(()) => {}
@@ -384,7 +391,7 @@ async fn forget_if_done(
     let mut tx = repositories.store().write().await?;
     // Digest adds events under this lock.
     tx.lock_issue(project, one.issue).await?;
-    if !tx.list_undetermined(project, one, (None, 1)).await?.is_empty() {
+    if !tx.list_undetermined(project, one, (None, 1), true).await?.is_empty() {
         return Ok(false);
     }
     tx.delete_unsettled(project, one).await?;

@@ -99,29 +99,33 @@ async fn list_since(
     repositories: &Repositories,
     repository: &Repository,
     n_known: u64,
-) -> Result<Vec<Commit>, RepositoryError> {
-    let mut commits: Vec<Commit> = Vec::new();
+) -> Result<Vec<Submitted>, RepositoryError> {
+    let mut commits: Vec<Submitted> = Vec::new();
     let mut after = (n_known, Sha::NULL);
     let mut tx = repositories.store().read().await?;
     loop {
         let page = tx.list_submitted(repository, after).await?;
         let Some((n_before, last)) = page.last() else { return Ok(commits) };
         after = (*n_before, last.sha);
-        commits.extend(page.into_iter().map(|(_, submitted)| submitted.commit()));
+        commits.extend(page.into_iter().map(|(_, submitted)| submitted));
     }
 }
 
 impl Read {
     /// With more commits, of which none is a missing parent.
-    fn with(self, fresh: Vec<Commit>) -> Self {
+    fn with(self, fresh: Vec<Submitted>) -> Self {
         let n_submitted = self.n_submitted + fresh.len() as u64;
         let mut history = self.snapshot.commits.history.clone();
+        let mut listed = (*self.snapshot.listed).clone();
+        listed.extend(fresh.iter().filter(|one| one.is_listed).map(|one| one.sha));
+        let fresh: Vec<Commit> = fresh.into_iter().map(Submitted::commit).collect();
         let parents: BTreeSet<Sha> =
             fresh.iter().flat_map(|commit| &commit.parents).copied().collect();
         history.extend(parents_first(fresh));
         let mut missing = (*self.missing).clone();
         missing.extend(parents.into_iter().filter(|parent| history.find(parent).is_none()));
-        Self { n_submitted, snapshot: Snapshot::of(history), missing: Arc::new(missing) }
+        let snapshot = Snapshot { listed: Arc::new(listed), ..Snapshot::of(history) };
+        Self { n_submitted, snapshot, missing: Arc::new(missing) }
     }
 }
 

@@ -29,6 +29,8 @@ const RENAME_IN_FREEZES: &str = rename!("freezes");
 const RENAME_IN_GATES: &str = rename!("gates");
 const RENAME_IN_DEPLOYS: &str = rename!("deploys");
 const RENAME_IN_LANDINGS: &str = rename!("fix_landings");
+const FORGET_GATE: &str = "DELETE FROM gates WHERE project_id = $1 AND environment = $2";
+const FORGET_LANDINGS: &str = "DELETE FROM fix_landings WHERE project_id = $1 AND environment = $2";
 
 statements!(
     FIND_GATE,
@@ -39,7 +41,9 @@ statements!(
     RENAME_IN_FREEZES,
     RENAME_IN_GATES,
     RENAME_IN_DEPLOYS,
-    RENAME_IN_LANDINGS
+    RENAME_IN_LANDINGS,
+    FORGET_GATE,
+    FORGET_LANDINGS
 );
 
 impl Tx {
@@ -76,16 +80,16 @@ impl Tx {
         Ok(version)
     }
 
-    /// Raises the versions of the gates of all environments that an issue locks or locked.
+    /// Raises the versions of the gates of all environments that issues lock or locked.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn raise_gates_of(
         &mut self,
         project: ProjectId,
-        issue: IssueId,
+        issues: &[IssueId],
     ) -> Result<(), StoreError> {
-        for environment in self.list_locked_by(project, issue).await? {
+        for environment in self.list_locked_by(project, issues).await? {
             self.raise_gate(project, &environment).await?;
         }
         Ok(())
@@ -102,7 +106,7 @@ impl Tx {
         issue: IssueId,
         environment: &str,
     ) -> Result<(), StoreError> {
-        let locked = self.list_locked_by(project, issue).await?;
+        let locked = self.list_locked_by(project, &[issue]).await?;
         let mut names = locked.clone();
         names.insert(environment.to_owned());
         for name in names {
@@ -115,17 +119,21 @@ impl Tx {
         Ok(())
     }
 
-    /// The environments that an issue locks or locked, in the order in which everybody takes gates.
+    /// The environments that issues lock or locked, in the order in which everybody takes gates.
     async fn list_locked_by(
         &mut self,
         project: ProjectId,
-        issue: IssueId,
+        issues: &[IssueId],
     ) -> Result<BTreeSet<String>, StoreError> {
-        let rows: Vec<(String,)> = on!(self, |c| sqlx::query_as(LIST_LOCKED_BY)
-            .bind(project.0)
-            .bind(issue.0)
-            .fetch_all(c))?;
-        Ok(rows.into_iter().map(|(environment,)| environment).collect())
+        let mut names = BTreeSet::new();
+        for issue in issues {
+            let rows: Vec<(String,)> = on!(self, |c| sqlx::query_as(LIST_LOCKED_BY)
+                .bind(project.0)
+                .bind(issue.0)
+                .fetch_all(c))?;
+            names.extend(rows.into_iter().map(|(environment,)| environment));
+        }
+        Ok(names)
     }
 
     /// Lets locks, freezes, deploys and gates of environments go on under their new names.
@@ -145,11 +153,18 @@ impl Tx {
         let away = renamed.iter().map(|(old, _)| (old.clone(), aside(old)));
         let back = renamed.iter().map(|(old, new)| (aside(old), new.clone()));
         let steps: Vec<(String, String)> = away.chain(back).collect();
-        for (old, new) in &steps {
+        for (index, (old, new)) in steps.iter().enumerate() {
+            if index >= renamed.len() {
+                // An environment that is gone was called so: what was deployed there is not here.
+                for text in [FORGET_GATE, FORGET_LANDINGS] {
+                    execute!(self, sqlx::query(text).bind(project.0).bind(new))?;
+                }
+            }
+            // Gates come before locks in every transaction.
             for text in [
+                RENAME_IN_GATES,
                 RENAME_IN_LOCKS,
                 RENAME_IN_FREEZES,
-                RENAME_IN_GATES,
                 RENAME_IN_DEPLOYS,
                 RENAME_IN_LANDINGS,
             ] {

@@ -21,6 +21,7 @@ struct NewRow<'a> {
     author: &'a str,
     committed_at: i64,
     message: &'a str,
+    is_listed: bool,
 }
 
 #[derive(FromRow)]
@@ -31,6 +32,7 @@ struct SubmittedRow {
     author: String,
     committed_at: i64,
     message: String,
+    is_listed: bool,
 }
 
 impl SubmittedRow {
@@ -44,6 +46,7 @@ impl SubmittedRow {
             author: self.author,
             at: Timestamp::from_micros(self.committed_at.saturating_mul(1_000_000)),
             message: self.message,
+            is_listed: self.is_listed,
         };
         Ok((self.n_before.unsigned_abs(), submitted))
     }
@@ -58,15 +61,16 @@ macro_rules! insert {
     ($engine:ident) => {
         concat!(
             "INSERT INTO submitted_commits (project_id, repository_id, sha, parents, author,
-                committed_at, message, n_before)
-            SELECT $1, $3, sha, parents, author, committed_at, message, $4 FROM ",
+                committed_at, message, is_listed, n_before)
+            SELECT $1, $3, sha, parents, author, committed_at, message, is_listed, $4 FROM ",
             new_rows!(
                 $engine,
                 bytes sha,
                 bytes parents,
                 text author,
                 int committed_at,
-                text message
+                text message,
+                bool is_listed
             ),
             " WHERE TRUE ORDER BY sha ON CONFLICT (project_id, repository_id, sha) DO NOTHING"
         )
@@ -74,7 +78,7 @@ macro_rules! insert {
 }
 const INSERT_SQLITE: &str = insert!(sqlite);
 const INSERT_POSTGRES: &str = insert!(postgres);
-const LIST: &str = "SELECT n_before, sha, parents, author, committed_at, message
+const LIST: &str = "SELECT n_before, sha, parents, author, committed_at, message, is_listed
     FROM submitted_commits
     WHERE project_id = $1 AND repository_id = $2 AND (n_before, sha) > ($3, $4)
     ORDER BY n_before, sha LIMIT $5";
@@ -115,6 +119,7 @@ impl Tx {
             author: &commit.author,
             committed_at: commit.at.as_micros().div_euclid(1_000_000),
             message: &commit.message,
+            is_listed: commit.is_listed,
         }));
         let text = dialect!(self, INSERT_SQLITE, INSERT_POSTGRES);
         let (project, id) = (repository.project_id.0, repository.id.0);

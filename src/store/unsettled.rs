@@ -136,22 +136,29 @@ const ANEW_IS_DONE: &str = "UPDATE unsettled SET is_anew = FALSE
 const LIST_OF_ISSUE: &str = "SELECT release, created_at FROM unsettled
     WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, release LIMIT 100";
 /// Hashes come first, whatever a planner believes: of a project there are very many events.
-const LIST_EVENTS: &str = "SELECT events.id, events.occurred_at, events.release,
-        events.environment, events.is_trusted, events.is_client
-    FROM issue_hashes CROSS JOIN events
-    WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
-        AND events.project_id = $1 AND events.hash = issue_hashes.hash
-        AND events.verdict = 'undetermined' AND COALESCE(events.release, '') = $3
-        AND (events.occurred_at, events.id) > ($4, $5)
-    ORDER BY events.occurred_at, events.id LIMIT $6";
-const LIST_SUPPRESSED: &str = "SELECT events.id, events.occurred_at, events.release,
-        events.environment, events.is_trusted, events.is_client
-    FROM issue_hashes CROSS JOIN events
-    WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
-        AND events.project_id = $1 AND events.hash = issue_hashes.hash
-        AND events.verdict = 'suppressed' AND events.release = $3
-        AND (events.occurred_at, events.id) > ($4, $5)
-    ORDER BY events.occurred_at, events.id LIMIT $6";
+macro_rules! list_events {
+    ($condition:literal) => {
+        concat!(
+            "SELECT events.id, events.occurred_at, events.release, events.environment,
+                events.is_trusted, events.is_client
+            FROM issue_hashes CROSS JOIN events
+            WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
+                AND events.project_id = $1 AND events.hash = issue_hashes.hash
+                AND ",
+            $condition,
+            " AND (events.occurred_at, events.id) > ($4, $5)
+            ORDER BY events.occurred_at, events.id LIMIT $6"
+        )
+    };
+}
+const LIST_EVENTS: &str =
+    list_events!("events.verdict = 'undetermined' AND COALESCE(events.release, '') = $3");
+/// Without those of which nothing will ever tell what reported them.
+const LIST_TELLABLE: &str = list_events!(
+    "events.verdict = 'undetermined' AND COALESCE(events.release, '') = $3
+                AND NOT (events.is_client AND events.release IS NULL)"
+);
+const LIST_SUPPRESSED: &str = list_events!("events.verdict = 'suppressed' AND events.release = $3");
 /// By the rows' own addresses, so that no planner can think of reading all events of the project.
 const SET_VERDICTS_SQLITE: &str = concat!(
     "WITH found AS MATERIALIZED (SELECT old.rowid AS place, new.verdict AS verdict,
@@ -199,6 +206,7 @@ statements!(
     ANEW_IS_DONE,
     LIST_OF_ISSUE,
     LIST_EVENTS,
+    LIST_TELLABLE,
     LIST_SUPPRESSED,
     FIND_COUNT,
     SET_VERDICTS_SQLITE,
@@ -352,7 +360,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Undetermined events of an issue and a release, empty for none, the oldest first, after one.
+    /// Undetermined events of an issue and a release, empty for none, the oldest first, after one: all,
+    /// or those of which something may tell what reported them.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -361,8 +370,10 @@ impl Tx {
         project: ProjectId,
         one: &Unsettled,
         (after, limit): (Option<&UndeterminedEvent>, i64),
+        is_all: bool,
     ) -> Result<Vec<UndeterminedEvent>, StoreError> {
-        self.list_judged(LIST_EVENTS, project, one, (after, limit)).await
+        let text = if is_all { LIST_EVENTS } else { LIST_TELLABLE };
+        self.list_judged(text, project, one, (after, limit)).await
     }
 
     async fn list_judged(

@@ -260,8 +260,7 @@ impl Split<'_> {
             let open = Issue { state: State::OPEN, revision: split.revision + 1, ..split.clone() };
             self.tx.update_issue_state(&open).await?;
         }
-        self.tx.raise_gates_of(project, survivor.id).await?;
-        self.tx.raise_gates_of(project, split.id).await?;
+        self.tx.raise_gates_of(project, &[survivor.id, split.id]).await?;
         let hashes: Vec<String> = gone.iter().map(Hash::to_string).collect();
         let into = split.short_id.to_string();
         let unmerged = Change::Unmerged { issue: into, hashes: hashes.clone() };

@@ -77,6 +77,7 @@ fn sets_of(commits: Vec<CommitOfSet>, now: Timestamp) -> BTreeMap<String, Vec<Su
             author: author(&text(commit.author_name), &text(commit.author_email)),
             at: commit.timestamp.unwrap_or(now),
             message: text(commit.message),
+            is_listed: false,
         });
     }
     sets

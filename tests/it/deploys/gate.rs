@@ -327,6 +327,23 @@ both!(freezes_close_an_environment, |engine: Engine| async move {
     shop.stop().await;
 });
 
+both!(an_environment_gets_the_name_of_one_that_is_gone, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    let base = shop.sha("base");
+    shop.crash_at("KeyError", "base").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    for environment in ["beta", "production"] {
+        shop.deploy(environment, "fix").await;
+    }
+    let lock = shop.lock("production", &json!({"reason": "no"})).await;
+    let environments = json!({"environments": [{"name": "beta", "was": "production"}]});
+    shop.app.patch("/api/v1/projects/shop", &environments).await.ok();
+    let gate = shop.gate("beta", &base).await;
+    assert_eq!(kinds(&gate), ["manual_lock"], "{gate}");
+    assert_eq!(super::active(&shop.app, "beta").await, [lock["id"].as_str().expect("an id")]);
+    shop.stop().await;
+});
+
 both!(who_waits_hears_of_another_verdict, |engine: Engine| async move {
     let shop = Shop::start(engine, "c base").await;
     let base = shop.sha("base");

@@ -200,6 +200,25 @@ async fn a_set_after_a_single_commit_is_linked() {
     shop.stop().await;
 }
 
+/// A set says what a release has, not what its commits descend from.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_within_a_set_proves_nothing() {
+    let script = "c base; on topic; c side; on main; c fix; merge all topic";
+    let shop = Shop::start_without_access(Engine::Sqlite, script).await;
+    shop.announce(SentryCli::Three, "1.0", &["--local", "--initial-depth", "9"]).await;
+    shop.crash_in("KeyError", "0.9").await;
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    assert_eq!(shop.gate("production", &shop.sha("all")).await["verdict"], "clear");
+    for within in ["side", "fix", "base"] {
+        let gate = shop.gate("production", &shop.sha(within)).await;
+        assert_ne!(gate["verdict"], "clear", "{within}: {gate}");
+        let said = gate["blockers"].to_string();
+        assert!(said.contains("only listed with a release"), "{within}: {said}");
+    }
+    shop.stop().await;
+}
+
 async fn what_cannot_be_done_is_said(cli: SentryCli) {
     let shop = Shop::start(Engine::Sqlite, "c base; git tag v3.0").await;
     shop.app.create_project("blog").await;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Shop, kinds};
-use crate::support::{Answer, Engine, TestApp, both, until};
+use crate::support::{Answer, Engine, TestApp, both, until, with};
 
 const REPOSITORIES: &str = "/api/v1/projects/shop/repositories";
 const COMMITS: &str = "/api/v1/projects/shop/repositories/web/commits";
@@ -277,6 +277,17 @@ both!(messages_of_a_submitted_branch_name_fixes, |engine: Engine| async move {
     shop.submit_on("main", 9, &[saying(9, &[8], "SHOP-4")]).await.ok();
     assert_eq!(shop.fixed_by("SHOP-3").await, Value::Null);
     assert_eq!(shop.fixed_by("SHOP-4").await, sha(9));
+
+    // Another branch that counts: its past names nothing, what is young does.
+    shop.app
+        .patch("/api/v1/projects/shop/repositories/web", &json!({"branches": ["main", "release"]}))
+        .await
+        .ok();
+    let young =
+        with(saying(21, &[20], "SHOP-2"), &json!({"time": shop.app.clock.now().to_string()}));
+    shop.submit_on("release", 21, &[saying(20, &[1], "SHOP-3"), young]).await.ok();
+    assert_eq!(shop.fixed_by("SHOP-3").await, Value::Null);
+    assert_eq!(shop.fixed_by("SHOP-2").await, sha(21));
 
     for (query, refused) in [
         (format!("?branch=main&tip={}", sha(77)), "nobody has submitted"),
