@@ -374,10 +374,12 @@ async fn ended_again(
     project: &Project,
     deploy: Deploy,
 ) -> Result<Deploy, DeployError> {
-    // What is noted may be only the beginning.
-    if repositories.store().read().await?.is_deploy_settled(deploy.id).await? {
-        return Ok(deploy);
+    // What is noted may be only the beginning; once it is all, that is the answer, not what was read.
+    let mut tx = repositories.store().read().await?;
+    if tx.is_deploy_settled(deploy.id).await? {
+        return Ok(tx.find_deploy(deploy.id).await?.unwrap_or(deploy));
     }
+    drop(tx);
     ended(repositories, project, deploy).await
 }
 
