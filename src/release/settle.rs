@@ -260,7 +260,7 @@ async fn list_rest(
     let mut tx = repositories.store().write().await?;
     // Whoever adds an event waits, or has added it.
     tx.lock_issue(project, one.issue).await?;
-    if tx.list_unlisted(project, one.issue, repositories.now()).await? {
+    if tx.insert_unlisted(project, one.issue, repositories.now()).await? {
         tx.delete_unsettled(project, one).await?;
     }
     tx.commit().await

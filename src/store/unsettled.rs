@@ -271,7 +271,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_unlisted(
+    pub async fn insert_unlisted(
         &mut self,
         project: ProjectId,
         issue: IssueId,
