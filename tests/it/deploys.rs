@@ -51,6 +51,12 @@ impl Shop {
         Self { app, project, git }
     }
 
+    /// As after a stop and a start.
+    async fn restart(self) -> Self {
+        let Self { app, project, git } = self;
+        Self { app: app.restart().await, project, git }
+    }
+
     async fn stop(self) {
         self.app.stop().await;
     }

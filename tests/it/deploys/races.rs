@@ -74,10 +74,8 @@ both!(what_a_stop_cut_off_is_seen_to_after_the_start, |engine: Engine| async mov
     let sql = format!(
         "UPDATE deploys SET status = 'succeeded', finished_at = started_at, settle_at = 0, sha = $1 WHERE number = {number}"
     );
-    let Shop { app, project, git } = shop;
-    app.change_store(&sql, &git.names()["fix"].0).await;
-    let app = app.restart().await;
-    let shop = Shop { app, project, git };
+    shop.app.change_store(&sql, &shop.git.names()["fix"].0).await;
+    let shop = shop.restart().await;
     crate::support::until("the issue is resolved", async || {
         shop.state("SHOP-1").await.0 == "resolved"
     })
@@ -174,13 +172,11 @@ both!(
         shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
         assert_eq!(shop.state("SHOP-1").await.0, "fix_pending");
         // As if it had been deployed before, and the process had stopped between naming and looking.
-        let Shop { app, project, git } = shop;
         let deployed = "UPDATE deploys SET status = 'succeeded', finished_at = started_at,
         lease_until = NULL WHERE sha = $1";
-        app.change_store(deployed, &git.names()["fix"].0).await;
-        app.change_store("UPDATE fixes SET look_at = 0 WHERE $1 IS NOT NULL", b"any").await;
-        let app = app.restart().await;
-        let shop = Shop { app, project, git };
+        shop.app.change_store(deployed, &shop.git.names()["fix"].0).await;
+        shop.app.change_store("UPDATE fixes SET look_at = 0 WHERE $1 IS NOT NULL", b"any").await;
+        let shop = shop.restart().await;
         crate::support::until("the issue is resolved", async || {
             shop.state("SHOP-1").await.0 == "resolved"
         })

@@ -498,10 +498,8 @@ both!(what_fixes_and_deploys_name_stays_whatever_its_branch_does, |engine: Engin
     shop.push(forget).await;
     assert_eq!(shop.gate("production", &shop.sha("more")).await["verdict"], "clear");
     // A node that never had it, or has lost it, asks for what the others know.
-    let Shop { app, project, git } = shop;
-    let mirrors = app.config.data.join("git");
-    std::fs::remove_dir_all(&mirrors).expect("removed");
-    let shop = Shop { app: app.restart().await, project, git };
+    std::fs::remove_dir_all(shop.app.config.data.join("git")).expect("removed");
+    let shop = shop.restart().await;
     shop.fetch().await;
     assert_eq!(shop.gate("production", &shop.sha("more")).await["verdict"], "clear");
     assert_eq!(shop.gate("production", &shop.sha("base")).await["verdict"], "blocked");
