@@ -155,7 +155,8 @@ CREATE INDEX events_project_hash_occurred_idx ON events (project_id, hash, occur
 CREATE INDEX events_project_received_idx ON events (project_id, received_at);
 CREATE INDEX events_project_hash_body_idx ON events (project_id, hash, occurred_at)
     WHERE body IS NOT NULL;
-CREATE INDEX events_project_undetermined_idx ON events (project_id, hash, occurred_at, id)
+CREATE INDEX events_project_undetermined_idx
+    ON events (project_id, hash, is_client, COALESCE(release, ''), occurred_at, id)
     WHERE verdict = 'undetermined';
 
 -- What bodies of a project are compressed with.
@@ -335,7 +336,7 @@ CREATE TABLE unsettled (
     release TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     try_at INTEGER NOT NULL,
-    is_anew INTEGER NOT NULL,
+    anew_at INTEGER,
     PRIMARY KEY (project_id, issue_id, release)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX unsettled_try_idx ON unsettled (try_at);

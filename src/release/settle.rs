@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::journal::note;
 use crate::store::StoreError;
 use crate::store::fix::ToLookAt;
-use crate::store::unsettled::{Due, UndeterminedEvent, Unsettled};
+use crate::store::unsettled::{Due, JudgedEvent, Unsettled};
 
 /// So many events are settled in one transaction.
 const MOST_EVENTS: i64 = 500;
@@ -172,8 +172,8 @@ async fn settle_one(
     let Some((project, histories)) = load(repositories, loaded, due.project).await? else {
         return Ok(());
     };
-    if due.is_anew {
-        unsettle(repositories, project, one).await?;
+    if let Some(since) = due.anew_at {
+        unsettle(repositories, project, one, since).await?;
     }
     if !one.release.is_empty() && one.release != OTHER {
         let known = releases::bound(repositories, histories, project.id, &one.release).await?;
@@ -182,7 +182,7 @@ async fn settle_one(
             histories.wish_for_fetch(repositories);
         }
     }
-    let mut last: Option<UndeterminedEvent> = None;
+    let mut last: Option<JudgedEvent> = None;
     let mut is_left = false;
     loop {
         let (issue, events) = {
@@ -200,7 +200,7 @@ async fn settle_one(
             return Ok(move_to(repositories, survivor, due).await?);
         }
         if one.release == OTHER {
-            return Ok(list_rest(repositories, project.id, one).await?);
+            return Ok(list_rest(repositories, project, one).await?);
         }
         let Some(end) = events.last().cloned() else {
             if is_left {
@@ -238,11 +238,11 @@ async fn settle_one(
 async fn move_to(
     repositories: &Repositories,
     survivor: IssueId,
-    Due { project, unsettled, is_anew, .. }: &Due,
+    Due { project, unsettled, anew_at, .. }: &Due,
 ) -> Result<(), StoreError> {
     let moved = [Unsettled { issue: survivor, release: unsettled.release.clone() }].into();
     let mut tx = repositories.store().write().await?;
-    if *is_anew {
+    if anew_at.is_some() {
         tx.unsettle(*project, &moved, repositories.now()).await?;
     } else {
         tx.insert_unsettled(*project, &moved, repositories.now()).await?;
@@ -254,14 +254,23 @@ async fn move_to(
 /// Looks at releases one by one for which there was no room.
 async fn list_rest(
     repositories: &Repositories,
-    project: ProjectId,
+    project: &Project,
     one: &Unsettled,
 ) -> Result<(), StoreError> {
+    let (issue, found, is_all) = {
+        let mut tx = repositories.store().read().await?;
+        let issue = tx.find_issue_by_id(project, one.issue).await?;
+        let (found, is_all) = tx.list_unlisted(project.id, one.issue).await?;
+        (issue, found, is_all)
+    };
     let mut tx = repositories.store().write().await?;
     // Whoever adds an event waits, or has added it.
-    tx.lock_issue(project, one.issue).await?;
-    if tx.insert_unlisted(project, one.issue, repositories.now()).await? {
-        tx.delete_unsettled(project, one).await?;
+    tx.lock_issue(project.id, one.issue).await?;
+    let now = tx.find_issue_by_id(project, one.issue).await?;
+    tx.insert_unsettled(project.id, &found, repositories.now()).await?;
+    let revision = |issue: Option<Issue>| issue.map(|issue| issue.revision);
+    if is_all && revision(issue) == revision(now) {
+        tx.delete_unsettled(project.id, one).await?;
     }
     tx.commit().await
 }
@@ -271,16 +280,32 @@ async fn unsettle(
     repositories: &Repositories,
     project: &Project,
     one: &Unsettled,
-) -> Result<(), RepositoryError> {
+    since: Timestamp,
+) -> Result<(), StoreError> {
     let reason = "the release was registered anew";
+    let mut last: Option<JudgedEvent> = None;
     loop {
+        let (issue, events) = {
+            let mut tx = repositories.store().read().await?;
+            let issue = tx.find_issue_by_id(project, one.issue).await?;
+            let page = (last.as_ref(), MOST_EVENTS);
+            (issue, tx.list_suppressed(project.id, one, page).await?)
+        };
+        let end = events.last().cloned();
         let mut tx = repositories.store().write().await?;
-        tx.lock_issue(project.id, one.issue).await?;
-        let n_events = tx.unsettle_events(project.id, one, reason, MOST_EVENTS).await?;
-        tx.commit().await?;
-        if n_events == 0 {
-            return Ok(());
+        let (Some(issue), Some(end)) = (issue, end) else {
+            tx.anew_is_done(project.id, one, since).await?;
+            return tx.commit().await;
+        };
+        // Nobody else took these on meanwhile.
+        match tx.update_issue_state(&issue).await {
+            Ok(()) => {}
+            Err(StoreError::Raced) => continue,
+            Err(error) => return Err(error),
         }
+        tx.unsettle_events(project.id, issue.id, events, reason).await?;
+        tx.commit().await?;
+        last = Some(end);
     }
 }
 
@@ -290,7 +315,7 @@ async fn facts_of(
     histories: &Histories,
     project: &Project,
     issue: &Issue,
-    events: &[UndeterminedEvent],
+    events: &[JudgedEvent],
 ) -> Result<Vec<Option<Fact>>, RepositoryError> {
     let Some(question) = issue.state.question() else {
         return Ok(events.iter().map(|_| None).collect());
@@ -332,7 +357,7 @@ async fn write(
     repositories: &Repositories,
     project: &Project,
     mut issue: Issue,
-    events: Vec<UndeterminedEvent>,
+    events: Vec<JudgedEvent>,
     facts: &[Option<Fact>],
 ) -> Result<(), StoreError> {
     let (clock, now) = (repositories.clock(), repositories.now());

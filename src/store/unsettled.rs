@@ -33,13 +33,13 @@ pub struct Due {
     pub unsettled: Unsettled,
     /// Since when it waits.
     pub since: Timestamp,
-    /// Whether suppressed events are to be judged anew as well.
-    pub is_anew: bool,
+    /// Since when suppressed events are to be judged anew as well, if they are.
+    pub anew_at: Option<Timestamp>,
 }
 
 /// An event that is to be judged anew.
 #[derive(Debug, Clone)]
-pub struct UndeterminedEvent {
+pub struct JudgedEvent {
     /// Its id.
     pub id: EventId,
     /// When it happened.
@@ -81,8 +81,8 @@ struct VerdictRow<'a> {
 macro_rules! insert {
     ($engine:ident) => {
         concat!(
-            "INSERT INTO unsettled (project_id, issue_id, release, created_at, try_at, is_anew)
-            SELECT $1, issue_id, release, $3, $3, FALSE FROM (SELECT DISTINCT new.issue_id,
+            "INSERT INTO unsettled (project_id, issue_id, release, created_at, try_at)
+            SELECT $1, issue_id, release, $3, $3 FROM (SELECT DISTINCT new.issue_id,
                 CASE WHEN new.release = ''
                     OR EXISTS (SELECT 1 FROM unsettled AS same WHERE same.project_id = $1
                         AND same.issue_id = new.issue_id AND same.release = new.release)
@@ -101,12 +101,12 @@ const INSERT_POSTGRES: &str = insert!(postgres);
 macro_rules! insert_anew {
     ($engine:ident) => {
         concat!(
-            "INSERT INTO unsettled (project_id, issue_id, release, created_at, try_at, is_anew)
-            SELECT $1, issue_id, release, $3, $3, TRUE FROM ",
+            "INSERT INTO unsettled (project_id, issue_id, release, created_at, try_at, anew_at)
+            SELECT $1, issue_id, release, $3, $3, $3 FROM ",
             new_rows!($engine, uuid issue_id, text release),
             " WHERE TRUE ORDER BY issue_id, release
             ON CONFLICT (project_id, issue_id, release) DO UPDATE SET
-            is_anew = TRUE, try_at = EXCLUDED.try_at"
+            anew_at = EXCLUDED.anew_at, try_at = EXCLUDED.try_at"
         )
     };
 }
@@ -122,7 +122,7 @@ const LIST_UNLISTED: &str = "SELECT DISTINCT events.release FROM issue_hashes CR
         AND NOT EXISTS (SELECT 1 FROM unsettled WHERE unsettled.project_id = $1
             AND unsettled.issue_id = $2 AND unsettled.release = events.release)
     LIMIT $3";
-const LIST_DUE: &str = "SELECT project_id, issue_id, release, created_at, is_anew FROM unsettled
+const LIST_DUE: &str = "SELECT project_id, issue_id, release, created_at, anew_at FROM unsettled
     WHERE try_at <= $1 ORDER BY try_at, project_id, issue_id, release LIMIT 200";
 const DELETE: &str = "DELETE FROM unsettled
     WHERE project_id = $1 AND issue_id = $2 AND release = $3";
@@ -131,34 +131,52 @@ const LATER: &str = "UPDATE unsettled SET try_at = $4
 const SOONER: &str = "UPDATE unsettled SET try_at = $2 WHERE project_id = $1 AND try_at > $2";
 const LOOK_SOONER: &str = "UPDATE fixes SET look_at = $2
     WHERE project_id = $1 AND problem = 'unknown-commit' AND look_at > $2";
-const ANEW_IS_DONE: &str = "UPDATE unsettled SET is_anew = FALSE
-    WHERE project_id = $1 AND issue_id = $2 AND release = $3";
+const ANEW_IS_DONE: &str = "UPDATE unsettled SET anew_at = NULL
+    WHERE project_id = $1 AND issue_id = $2 AND release = $3 AND anew_at = $4";
 const LIST_OF_ISSUE: &str = "SELECT release, created_at FROM unsettled
     WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, release LIMIT 100";
-/// Hashes come first, whatever a planner believes: of a project there are very many events.
+/// A page of each hash, so that no more is read and sorted than is shown; hashes come first, whatever a
+/// planner believes: of a project there are very many events.
 macro_rules! list_events {
-    ($condition:literal) => {
+    (sqlite, $condition:literal) => {
+        list_events!("JOIN events ON events.rowid IN (SELECT one.rowid", $condition, ")")
+    };
+    (postgres, $condition:literal) => {
+        list_events!("CROSS JOIN LATERAL (SELECT one.*", $condition, ") AS events")
+    };
+    ($begin:literal, $condition:literal, $end:literal) => {
         concat!(
             "SELECT events.id, events.occurred_at, events.release, events.environment,
                 events.is_trusted, events.is_client
-            FROM issue_hashes CROSS JOIN events
-            WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
-                AND events.project_id = $1 AND events.hash = issue_hashes.hash
-                AND ",
+            FROM issue_hashes
+            CROSS JOIN (SELECT FALSE AS is_client UNION ALL SELECT TRUE WHERE $7) AS runs ",
+            $begin,
+            " FROM events AS one
+                WHERE one.project_id = $1 AND one.hash = issue_hashes.hash
+                    AND one.is_client = runs.is_client AND ",
             $condition,
-            " AND (events.occurred_at, events.id) > ($4, $5)
+            " AND (one.occurred_at, one.id) > ($4, $5)
+                ORDER BY one.occurred_at, one.id LIMIT $6",
+            $end,
+            " WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $2
             ORDER BY events.occurred_at, events.id LIMIT $6"
         )
     };
 }
-const LIST_EVENTS: &str =
-    list_events!("events.verdict = 'undetermined' AND COALESCE(events.release, '') = $3");
-/// Without those of which nothing will ever tell what reported them.
-const LIST_TELLABLE: &str = list_events!(
-    "events.verdict = 'undetermined' AND COALESCE(events.release, '') = $3
-                AND NOT (events.is_client AND events.release IS NULL)"
-);
-const LIST_SUPPRESSED: &str = list_events!("events.verdict = 'suppressed' AND events.release = $3");
+macro_rules! list_undetermined {
+    ($engine:ident) => {
+        list_events!($engine, "one.verdict = 'undetermined' AND COALESCE(one.release, '') = $3")
+    };
+}
+macro_rules! list_suppressed {
+    ($engine:ident) => {
+        list_events!($engine, "one.verdict = 'suppressed' AND one.release = $3")
+    };
+}
+const LIST_UNDETERMINED_SQLITE: &str = list_undetermined!(sqlite);
+const LIST_UNDETERMINED_POSTGRES: &str = list_undetermined!(postgres);
+const LIST_SUPPRESSED_SQLITE: &str = list_suppressed!(sqlite);
+const LIST_SUPPRESSED_POSTGRES: &str = list_suppressed!(postgres);
 /// By the rows' own addresses, so that no planner can think of reading all events of the project.
 const SET_VERDICTS_SQLITE: &str = concat!(
     "WITH found AS MATERIALIZED (SELECT old.rowid AS place, new.verdict AS verdict,
@@ -205,9 +223,10 @@ statements!(
     LOOK_SOONER,
     ANEW_IS_DONE,
     LIST_OF_ISSUE,
-    LIST_EVENTS,
-    LIST_TELLABLE,
-    LIST_SUPPRESSED,
+    LIST_UNDETERMINED_SQLITE,
+    LIST_UNDETERMINED_POSTGRES,
+    LIST_SUPPRESSED_SQLITE,
+    LIST_SUPPRESSED_POSTGRES,
     FIND_COUNT,
     SET_VERDICTS_SQLITE,
     SET_VERDICTS_POSTGRES,
@@ -266,24 +285,23 @@ impl Tx {
         Ok(())
     }
 
-    /// Gives releases of an issue's undetermined events rows of their own that have none yet, as far as
-    /// there is room; false when there may be more.
+    /// Releases of an issue's undetermined events that have no row of their own yet, as far as there is
+    /// room for them; and whether these are all.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn insert_unlisted(
+    pub async fn list_unlisted(
         &mut self,
         project: ProjectId,
         issue: IssueId,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(BTreeSet<Unsettled>, bool), StoreError> {
         let (n_listed,): (i64,) = on!(self, |c| sqlx::query_as(COUNT_OF_ISSUE)
             .bind(project.0)
             .bind(issue.0)
             .fetch_one(c))?;
         let room = i64::from(MOST_UNSETTLED) - n_listed;
         if room <= 0 {
-            return Ok(false);
+            return Ok((BTreeSet::new(), false));
         }
         let found: Vec<(String,)> = on!(self, |c| sqlx::query_as(LIST_UNLISTED)
             .bind(project.0)
@@ -291,9 +309,7 @@ impl Tx {
             .bind(room)
             .fetch_all(c))?;
         let is_all = i64::try_from(found.len()).unwrap_or(i64::MAX) < room;
-        let found = found.into_iter().map(|(release,)| Unsettled { issue, release }).collect();
-        self.insert_unsettled(project, &found, now).await?;
-        Ok(is_all)
+        Ok((found.into_iter().map(|(release,)| Unsettled { issue, release }).collect(), is_all))
     }
 
     /// What is to be tried, of all projects. At most 200.
@@ -301,13 +317,13 @@ impl Tx {
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn list_unsettled(&mut self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
-        let rows: Vec<(i64, Uuid, String, i64, bool)> =
+        let rows: Vec<(i64, Uuid, String, i64, Option<i64>)> =
             on!(self, |c| sqlx::query_as(LIST_DUE).bind(now.as_micros()).fetch_all(c))?;
-        let due = |(project, issue, release, at, is_anew)| Due {
+        let due = |(project, issue, release, at, anew_at): (_, _, _, _, Option<i64>)| Due {
             project: ProjectId(project),
             unsettled: Unsettled { issue: IssueId(issue), release },
             since: Timestamp::from_micros(at),
-            is_anew,
+            anew_at: anew_at.map(Timestamp::from_micros),
         };
         Ok(rows.into_iter().map(due).collect())
     }
@@ -369,20 +385,36 @@ impl Tx {
         &mut self,
         project: ProjectId,
         one: &Unsettled,
-        (after, limit): (Option<&UndeterminedEvent>, i64),
+        page: (Option<&JudgedEvent>, i64),
         is_all: bool,
-    ) -> Result<Vec<UndeterminedEvent>, StoreError> {
-        let text = if is_all { LIST_EVENTS } else { LIST_TELLABLE };
-        self.list_judged(text, project, one, (after, limit)).await
+    ) -> Result<Vec<JudgedEvent>, StoreError> {
+        let text = dialect!(self, LIST_UNDETERMINED_SQLITE, LIST_UNDETERMINED_POSTGRES);
+        // Nothing will ever tell which build runs at users' if that does not say so itself.
+        let is_all = is_all || !one.release.is_empty();
+        self.list_judged(text, (project, one), page, is_all).await
+    }
+
+    /// Suppressed events of an issue and a release, the oldest first, after one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_suppressed(
+        &mut self,
+        project: ProjectId,
+        one: &Unsettled,
+        page: (Option<&JudgedEvent>, i64),
+    ) -> Result<Vec<JudgedEvent>, StoreError> {
+        let text = dialect!(self, LIST_SUPPRESSED_SQLITE, LIST_SUPPRESSED_POSTGRES);
+        self.list_judged(text, (project, one), page, true).await
     }
 
     async fn list_judged(
         &mut self,
         text: &'static str,
-        project: ProjectId,
-        one: &Unsettled,
-        (after, limit): (Option<&UndeterminedEvent>, i64),
-    ) -> Result<Vec<UndeterminedEvent>, StoreError> {
+        (project, one): (ProjectId, &Unsettled),
+        (after, limit): (Option<&JudgedEvent>, i64),
+        with_clients: bool,
+    ) -> Result<Vec<JudgedEvent>, StoreError> {
         let at = after.map_or(i64::MIN, |event| event.occurred_at.as_micros());
         let id = after.map_or(Uuid::nil(), |event| event.id.0);
         let rows: Vec<EventRow> = on!(self, |c| sqlx::query_as(text)
@@ -392,8 +424,9 @@ impl Tx {
             .bind(at)
             .bind(id)
             .bind(limit)
+            .bind(with_clients)
             .fetch_all(c))?;
-        let event = |row: EventRow| UndeterminedEvent {
+        let event = |row: EventRow| JudgedEvent {
             id: EventId(row.id),
             occurred_at: Timestamp::from_micros(row.occurred_at),
             release: row.release,
@@ -412,7 +445,7 @@ impl Tx {
         &mut self,
         project: ProjectId,
         issue: IssueId,
-        settled: &[(UndeterminedEvent, Judged)],
+        settled: &[(JudgedEvent, Judged)],
     ) -> Result<(), StoreError> {
         let of = |verdict| settled.iter().filter(|(_, one)| one.verdict == verdict).count();
         let n_suppressed = i64::try_from(of(Verdict::Suppressed)).unwrap_or(i64::MAX);
@@ -421,32 +454,43 @@ impl Tx {
         self.move_totals(project, issue, (n_suppressed, -n_settled)).await
     }
 
-    /// Makes some suppressed events of an issue and a release undetermined again: the release is another
-    /// build. Says how many; when none are left the note that they are to be judged anew is gone.
+    /// Makes suppressed events of an issue undetermined again.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn unsettle_events(
         &mut self,
         project: ProjectId,
-        one: &Unsettled,
+        issue: IssueId,
+        events: Vec<JudgedEvent>,
         reason: &str,
-        limit: i64,
-    ) -> Result<usize, StoreError> {
-        let events = self.list_judged(LIST_SUPPRESSED, project, one, (None, limit)).await?;
-        if events.is_empty() {
-            execute!(
-                self,
-                sqlx::query(ANEW_IS_DONE).bind(project.0).bind(one.issue.0).bind(&one.release)
-            )?;
-            return Ok(0);
-        }
+    ) -> Result<(), StoreError> {
         let judged = Judged { verdict: Verdict::Undetermined, reason: reason.to_owned() };
         let doubtful: Vec<_> = events.into_iter().map(|event| (event, judged.clone())).collect();
-        self.rewrite(project, one.issue, &doubtful, Verdict::Suppressed).await?;
+        self.rewrite(project, issue, &doubtful, Verdict::Suppressed).await?;
         let n_events = i64::try_from(doubtful.len()).unwrap_or(i64::MAX);
-        self.move_totals(project, one.issue, (-n_events, n_events)).await?;
-        Ok(doubtful.len())
+        self.move_totals(project, issue, (-n_events, n_events)).await
+    }
+
+    /// No suppressed events are left that were to be judged anew since then.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn anew_is_done(
+        &mut self,
+        project: ProjectId,
+        one: &Unsettled,
+        since: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self,
+            sqlx::query(ANEW_IS_DONE)
+                .bind(project.0)
+                .bind(one.issue.0)
+                .bind(&one.release)
+                .bind(since.as_micros())
+        )?;
+        Ok(())
     }
 
     /// Writes verdicts of events that had another one, and moves their counts.
@@ -454,7 +498,7 @@ impl Tx {
         &mut self,
         project: ProjectId,
         issue: IssueId,
-        judged: &[(UndeterminedEvent, Judged)],
+        judged: &[(JudgedEvent, Judged)],
         before: Verdict,
     ) -> Result<(), StoreError> {
         if judged.is_empty() {
