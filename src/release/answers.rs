@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
-use crate::domain::build::Build;
+use crate::domain::build::{Build, BuildKey};
 use crate::domain::commit::Sha;
 use crate::domain::containment::{Containment, Deployed, Rule, SamePatch};
 use crate::domain::fix::{Answer, Fix, FixCommit, FixId, Unknown};
@@ -16,6 +16,7 @@ use crate::domain::repository::RepositoryId;
 use crate::git::patches::Looked;
 use crate::store::fix::Kind;
 use crate::store::patch::LookedThrough;
+use crate::store::{Store, StoreError};
 
 /// A fix or a baseline that is asked about.
 #[derive(Debug, Clone)]
@@ -36,6 +37,9 @@ impl Question {
     }
 }
 
+/// What builds say of fixes.
+type Said = BTreeMap<(FixId, BuildKey), Answer>;
+
 /// What a build says of fixes, as known by these histories. What stays so is kept for ever.
 ///
 /// # Errors
@@ -47,6 +51,51 @@ pub async fn answers(
     build: &Build,
     questions: &[Question],
 ) -> Result<BTreeMap<FixId, Answer>, RepositoryError> {
+    let (answers, lasting) = find(repositories, histories, project, build, questions).await?;
+    keep(repositories.store(), project, &lasting).await?;
+    Ok(answers)
+}
+
+/// The same for somebody who waits: what stays so is kept after it was said.
+///
+/// # Errors
+/// As [`answers`].
+pub async fn answers_at_once(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: ProjectId,
+    build: &Build,
+    questions: &[Question],
+) -> Result<BTreeMap<FixId, Answer>, RepositoryError> {
+    let (answers, lasting) = find(repositories, histories, project, build, questions).await?;
+    if !lasting.is_empty() {
+        let store = repositories.store().clone();
+        tokio::spawn(async move {
+            if let Err(cause) = keep(&store, project, &lasting).await {
+                tracing::debug!(%cause, "answers were not kept, and are found again");
+            }
+        });
+    }
+    Ok(answers)
+}
+
+async fn keep(store: &Store, project: ProjectId, lasting: &Said) -> Result<(), StoreError> {
+    if lasting.is_empty() {
+        return Ok(());
+    }
+    let mut tx = store.write().await?;
+    tx.insert_answers(project, lasting).await?;
+    tx.commit().await
+}
+
+/// Answers, and those of them that are new and stay so.
+async fn find(
+    repositories: &Repositories,
+    histories: &Histories,
+    project: ProjectId,
+    build: &Build,
+    questions: &[Question],
+) -> Result<(BTreeMap<FixId, Answer>, Said), RepositoryError> {
     let key = build.key();
     let wanted = questions.iter().map(|question| (question.id, key)).collect();
     let (known, failed) = {
@@ -61,7 +110,7 @@ pub async fn answers(
     let open: Vec<Question> =
         questions.iter().filter(|one| !answers.contains_key(&one.id)).cloned().collect();
     if open.is_empty() {
-        return Ok(answers);
+        return Ok((answers, Said::new()));
     }
     let patches = same_patches(repositories, histories, project, &open).await?;
     let fresh = {
@@ -69,18 +118,13 @@ pub async fn answers(
         let asked = spawn_blocking(move || ask(&histories, &build, &open, &patches, &failed)).await;
         asked.map_err(|panic| RepositoryError::Fetch(damaged(panic)))?
     };
-    let keep: BTreeMap<_, _> = fresh
+    let lasting = fresh
         .iter()
         .filter(|(_, answer)| answer.is_final())
         .map(|(fix, answer)| ((*fix, key), answer.clone()))
         .collect();
-    if !keep.is_empty() {
-        let mut tx = repositories.store().write().await?;
-        tx.insert_answers(project, &keep).await?;
-        tx.commit().await?;
-    }
     answers.extend(fresh);
-    Ok(answers)
+    Ok((answers, lasting))
 }
 
 fn damaged(panic: tokio::task::JoinError) -> crate::git::mirror::FetchError {

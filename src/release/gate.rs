@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::answers::{Question, answers};
+use super::answers::{Question, answers_at_once};
 use super::fixes::{FixError, NamedCommit, locate};
 use super::histories::Histories;
 use super::landing::deployed;
@@ -248,7 +248,8 @@ async fn lock_facts(
         rows.fixes.values().map(|current| (current.fix.id, current)).collect();
     let questions: Vec<Question> =
         fixes.values().map(|current| Question::of(&current.fix, Kind::Fix)).collect();
-    let said = answers(repositories, histories, asked.project.id, build, &questions).await?;
+    let said =
+        answers_at_once(repositories, histories, asked.project.id, build, &questions).await?;
     let is_first = asked.project.environments.first() == Some(asked.environment);
     let mut n_hints = 0;
     let mut facts = Vec::new();
@@ -321,7 +322,7 @@ async fn taken_back(
     };
     let questions: Vec<Question> =
         fixes.iter().map(|one| Question::of(&one.fix, Kind::Fix)).collect();
-    let said = answers(repositories, histories, project.id, build, &questions).await?;
+    let said = answers_at_once(repositories, histories, project.id, build, &questions).await?;
     let is_gone = |one: &&Current| {
         said.get(&one.fix.id).is_some_and(|answer| match answer.containment {
             Containment::Absent | Containment::Reverted { .. } | Containment::Conflicted { .. } => {
