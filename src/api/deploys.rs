@@ -13,13 +13,13 @@ use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError, Code};
 use crate::domain::commit::Sha;
 use crate::domain::deploy::{
-    Deploy, DeployStatus, InvalidDeploy, MOST_CHUNK_BYTES, MOST_OUTPUT_BYTES, Wish,
+    Deploy, DeployStatus, InvalidDeploy, MOST_CHUNK_BYTES, MOST_OUTPUT_BYTES, Over, Wish,
 };
 use crate::domain::gate::{BlockerKind, Judgement, Kind};
 use crate::domain::project::{Environment, Project};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
-use crate::release::deploys::{self, DeployError, Over};
+use crate::release::deploys::{self, DeployError};
 use crate::release::fixes::NamedCommit;
 
 /// A deploy that starts, or one that is over.
@@ -245,7 +245,7 @@ fn succeeded(status: DeployStatus) -> Result<bool, ApiError> {
 async fn refused(
     api: &Api,
     there: (&Project, &Environment),
-    answered: crate::release::gate::Answered,
+    answered: crate::domain::gate::Answered,
     named: &NamedCommit,
 ) -> Result<ApiError, ApiError> {
     let judgement = &answered.judgement;

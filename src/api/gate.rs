@@ -12,12 +12,13 @@ use super::environments::environment_of;
 use super::extract::Query;
 use super::{Api, ApiError};
 use crate::domain::commit::Sha;
+use crate::domain::gate::Answered;
 use crate::domain::gate::Judgement;
 use crate::domain::project::{Environment, Project};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::release::fixes::NamedCommit;
-use crate::release::gate::{Answered, Asked, ask};
+use crate::release::gate::{Asked, ask};
 
 /// The longest wait for another verdict, in seconds.
 const MOST_WAIT_SECONDS: u64 = 55;

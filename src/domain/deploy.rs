@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::commit::Sha;
-use super::gate::Judgement;
+use super::gate::{Judgement, Pass};
 use super::id::ProjectItemId;
 use super::release::{InvalidVersion, checked_version};
 use super::repository::RepositoryId;
@@ -184,6 +184,122 @@ impl Wish {
             return Err(InvalidDeploy::Override);
         }
         Ok(())
+    }
+}
+
+/// A deploy that is over, as its client says.
+#[derive(Debug, Clone, Copy)]
+pub struct Over {
+    /// Whether its commit is what is deployed.
+    pub has_succeeded: bool,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What its command said.
+    pub exit_code: Option<i32>,
+}
+
+/// What is known of a deploy however it came about.
+#[derive(Debug)]
+pub struct Origin<'a> {
+    /// Its id.
+    pub id: ProjectItemId,
+    /// Its number within the project.
+    pub number: i64,
+    /// Where to.
+    pub environment: &'a str,
+    /// What its client says of it.
+    pub wish: &'a Wish,
+    /// Who sent that: who runs it, unless its client names somebody.
+    pub actor: &'a str,
+}
+
+impl Origin<'_> {
+    fn deploy(
+        &self,
+        (repository, sha): (Option<RepositoryId>, Sha),
+        status: DeployStatus,
+        started_at: Timestamp,
+    ) -> Deploy {
+        Deploy {
+            id: self.id,
+            number: self.number,
+            environment: self.environment.to_owned(),
+            repository,
+            sha,
+            version: self.wish.version.clone(),
+            url: self.wish.url.clone(),
+            by: self.wish.by.clone().unwrap_or_else(|| self.actor.to_owned()),
+            status,
+            is_gated: false,
+            override_reason: None,
+            gate: None,
+            lease_seconds: 0,
+            lease_until: None,
+            started_at,
+            finished_at: None,
+            exit_code: None,
+            n_output: 0,
+            outcome: None,
+        }
+    }
+}
+
+/// A deploy that comes about: it starts, or is recorded when it is over. There is no other way.
+#[derive(Debug)]
+pub struct NewDeploy(Deploy);
+
+impl NewDeploy {
+    /// One that starts now: only the gate's pass lets it.
+    #[must_use]
+    pub fn start(pass: Pass, origin: &Origin<'_>, last: Option<&Deploy>, now: Timestamp) -> Self {
+        let started_at = starts_at(last.and_then(|last| last.finished_at), now);
+        let lease_seconds = origin.wish.lease_seconds.unwrap_or(LEASE_SECONDS);
+        Self(Deploy {
+            is_gated: true,
+            override_reason: pass.override_reason,
+            gate: Some(pass.judgement),
+            lease_seconds,
+            lease_until: Some(now.plus(Duration::from_secs(lease_seconds.into()))),
+            ..origin.deploy((pass.repository, pass.sha), DeployStatus::Running, started_at)
+        })
+    }
+
+    /// One that is over, whatever the gate says. Without a time it ended just now, however the clock
+    /// was set back since the last one.
+    ///
+    /// # Errors
+    /// [`InvalidDeploy::Times`].
+    pub fn record(
+        commit: (Option<RepositoryId>, Sha),
+        origin: &Origin<'_>,
+        over: Over,
+        last: Option<&Deploy>,
+        now: Timestamp,
+    ) -> Result<Self, InvalidDeploy> {
+        let last = last.and_then(|last| last.finished_at).filter(|_| over.finished_at.is_none());
+        let now = starts_at(last, now);
+        let (started_at, finished_at) = times(over.started_at, over.finished_at, now)?;
+        let status =
+            if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
+        Ok(Self(Deploy {
+            finished_at: Some(finished_at),
+            exit_code: over.exit_code,
+            ..origin.deploy(commit, status, started_at)
+        }))
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn deploy(&self) -> &Deploy {
+        &self.0
+    }
+
+    /// The deploy, now that it is there.
+    #[must_use]
+    pub fn into_deploy(self) -> Deploy {
+        self.0
     }
 }
 

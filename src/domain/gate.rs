@@ -3,6 +3,8 @@
 //! One certain blocker makes it [`Kind::Blocked`]; otherwise one uncertainty makes it
 //! [`Kind::Unknown`]; otherwise it is [`Kind::Clear`]. What nobody can tell never clears.
 
+mod pass;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ use super::id::ShortId;
 use super::lock::{Lock, Subject};
 use super::time::Timestamp;
 use crate::domain::commit::Sha;
+
+pub use pass::{Answered, Pass};
 
 /// Reports that wait longer than this are not yet part of what is known.
 pub const REPORTS_PATIENCE: Duration = Duration::from_mins(1);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::deploys::{DeployError, Over, record};
+use super::deploys::{DeployError, record};
 use super::fixes::{FixError, NamedCommit, locate};
 use super::histories::Histories;
 use super::releases;
@@ -11,7 +11,7 @@ use super::repositories::{Repositories, RepositoryError, Wish as RepositoryWish}
 use super::submissions::submit;
 use crate::domain::build::Build;
 use crate::domain::commit::Sha;
-use crate::domain::deploy::{Deploy, Wish};
+use crate::domain::deploy::{Deploy, Over, Wish};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{Environment, Project};
 use crate::domain::release::resolve;

@@ -4,20 +4,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::fixes::{FixError, NamedCommit, locate};
-use super::gate::{Answered, Asked, Pass, ask};
+use super::gate::{Asked, ask};
 use super::histories::Histories;
 use super::landing;
 use super::repositories::{Repositories, RepositoryError};
 use crate::domain::commit::ShaPrefix;
 use crate::domain::deploy::{
-    Deploy, DeployStatus, InvalidDeploy, LEASE_SECONDS, MOST_OUTPUT_BYTES, Outcome, Wish, ended_at,
-    starts_at, times,
+    Deploy, DeployStatus, InvalidDeploy, MOST_OUTPUT_BYTES, NewDeploy, Origin, Outcome, Over, Wish,
+    ended_at, times,
 };
-use crate::domain::gate::Kind;
+use crate::domain::gate::{Answered, Pass};
 use crate::domain::id::{ProjectId, ProjectItemId};
 use crate::domain::project::{Environment, Project};
 use crate::domain::scrub::Scrubber;
-use crate::domain::time::Timestamp;
 use crate::store::lock::LockComment;
 use crate::store::{StoreError, Tx};
 
@@ -27,19 +26,6 @@ const MOST_JUDGEMENTS: usize = 3;
 /// Whoever ends a deploy sees to what it means; if that is cut off, it is done after this.
 const SETTLE_AFTER: Duration = Duration::from_secs(30);
 
-/// A deploy that is over.
-#[derive(Debug, Clone, Copy)]
-pub struct Over {
-    /// Whether its commit is what is deployed.
-    pub has_succeeded: bool,
-    /// When it started.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// What its command said.
-    pub exit_code: Option<i32>,
-}
-
 /// Why there is no deploy.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
@@ -47,7 +33,7 @@ pub enum DeployError {
     #[error(transparent)]
     Invalid(#[from] InvalidDeploy),
     /// The gate says no, or cannot tell.
-    #[error("{}", refusal(.0))]
+    #[error("{}", .0.refusal())]
     Refused(Box<Answered>),
     /// It ended otherwise.
     #[error("the deploy has ended as {}", .0.as_str())]
@@ -70,19 +56,6 @@ impl From<RepositoryError> for DeployError {
     fn from(error: RepositoryError) -> Self {
         Self::Commit(error.into())
     }
-}
-
-fn refusal(answered: &Answered) -> String {
-    let judgement = &answered.judgement;
-    let reasons: Vec<&str> =
-        judgement.blockers.iter().take(3).map(|blocker| blocker.reason.as_str()).collect();
-    let more = judgement.blockers.len().saturating_sub(reasons.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let verdict = match judgement.verdict {
-        Kind::Unknown => "nobody can tell whether it may go",
-        Kind::Clear | Kind::Blocked => "it may not go",
-    };
-    format!("{verdict}: {}{more}", reasons.join("; "))
 }
 
 /// The environments whose gates change with a deploy: its own, and those with freezes that wait for
@@ -143,12 +116,8 @@ pub async fn start(
             Err(error) => return Err(error.into()),
         }
     }
-    let Some(mut answered) = last else { return Err(StoreError::Raced.into()) };
-    let reason = "locks, freezes and deploys of the environment keep changing; try again";
-    let blocker = crate::domain::gate::Blocker::locks_unreadable(reason.to_owned());
-    answered.judgement.blockers.push(blocker);
-    answered.judgement.verdict = Kind::Unknown;
-    Err(DeployError::Refused(Box::new(answered)))
+    let answered = last.ok_or(StoreError::Raced)?;
+    Err(DeployError::Refused(Box::new(answered.unsettled())))
 }
 
 /// The deploy that was asked for with the same key: an answer may have been lost.
@@ -196,30 +165,17 @@ pub async fn take(
         tx.lose_deploy(running.id, now).await?;
     }
     let last = tx.find_last_deploy(project, environment).await?;
-    let lease_seconds = wish.lease_seconds.unwrap_or(LEASE_SECONDS);
-    let deploy = Deploy {
+    let origin = Origin {
         id: ProjectItemId { project, id: repositories.clock().id() },
         number: tx.take_deploy_number(project).await?,
-        environment: environment.to_owned(),
-        repository: pass.repository,
-        sha: pass.sha,
-        version: wish.version.clone(),
-        url: wish.url.clone(),
-        by: wish.by.clone().unwrap_or_else(|| actor.to_owned()),
-        status: DeployStatus::Running,
-        is_gated: true,
-        override_reason: pass.override_reason.clone(),
-        gate: Some(pass.judgement.clone()),
-        lease_seconds,
-        lease_until: Some(now.plus(Duration::from_secs(lease_seconds.into()))),
-        started_at: starts_at(last.and_then(|last| last.finished_at), now),
-        finished_at: None,
-        exit_code: None,
-        n_output: 0,
-        outcome: None,
+        environment,
+        wish,
+        actor,
     };
-    tx.insert_deploy(&deploy, wish.key.as_deref(), None).await?;
-    if let Some(reason) = &pass.override_reason {
+    let new = NewDeploy::start(pass, &origin, last.as_ref(), now);
+    tx.insert_deploy(&new, wish.key.as_deref(), None).await?;
+    let deploy = new.into_deploy();
+    if let Some(reason) = &deploy.override_reason {
         let text =
             format!("{} overrode the gate for deploy {}: {reason}", deploy.by, deploy.number);
         tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
@@ -266,36 +222,19 @@ pub async fn record(
     if repository.is_none() && histories.repositories.len() > 1 {
         return Err(FixError::Unplaced(commit.commit.clone()).into());
     }
-    let status = if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
     let mut tx = repositories.store().write().await?;
     raise(&mut tx, project.id, &environment.name).await?;
-    // Without a time it ended just now, whatever the clock says.
     let last = tx.find_last_deploy(project.id, &environment.name).await?;
-    let last = last.and_then(|last| last.finished_at).filter(|_| over.finished_at.is_none());
-    let (started_at, finished_at) = times(over.started_at, over.finished_at, starts_at(last, now))?;
-    let deploy = Deploy {
+    let origin = Origin {
         id: ProjectItemId { project: project.id, id: repositories.clock().id() },
         number: tx.take_deploy_number(project.id).await?,
-        environment: environment.name.clone(),
-        repository,
-        sha,
-        version: wish.version.clone(),
-        url: wish.url.clone(),
-        by: wish.by.clone().unwrap_or_else(|| actor.to_owned()),
-        status,
-        is_gated: false,
-        override_reason: None,
-        gate: None,
-        lease_seconds: 0,
-        lease_until: None,
-        started_at,
-        finished_at: Some(finished_at),
-        exit_code: over.exit_code,
-        n_output: 0,
-        outcome: None,
+        environment: &environment.name,
+        wish: &wish,
+        actor,
     };
+    let new = NewDeploy::record((repository, sha), &origin, over, last.as_ref(), now)?;
     let settle_at = over.has_succeeded.then(|| now.plus(SETTLE_AFTER));
-    match tx.insert_deploy(&deploy, wish.key.as_deref(), settle_at).await {
+    match tx.insert_deploy(&new, wish.key.as_deref(), settle_at).await {
         Err(StoreError::Raced) => {
             drop(tx);
             let known = asked_before(repositories, same, &wish).await?;
@@ -304,6 +243,7 @@ pub async fn record(
         }
         inserted => inserted?,
     }
+    let deploy = new.into_deploy();
     let text = format!("deploy {} was recorded without asking the gate", deploy.number);
     tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
     tx.settle_soon(project.id, now).await?;

@@ -14,8 +14,7 @@ use crate::domain::containment::Containment;
 use crate::domain::fix::{Answer, FixId, FixState};
 use crate::domain::freeze::next_change_at;
 use crate::domain::gate::{
-    Candidate, Facts, FixFacts, Frozen, Judgement, Kind as Verdict, LockFacts, LockedIssue,
-    Running, judge,
+    Answered, Candidate, Facts, FixFacts, Frozen, LockFacts, LockedIssue, Running,
 };
 use crate::domain::history::Reach;
 use crate::domain::id::{IssueId, ShortId};
@@ -50,64 +49,6 @@ pub struct Asked<'a> {
     pub reports_wait: Option<Duration>,
     /// The address of the service, for links.
     pub public_url: &'a str,
-}
-
-/// What the gate says of a commit.
-#[derive(Debug, Clone)]
-pub struct Answered {
-    /// With every reason.
-    pub judgement: Judgement,
-    /// The commit; `None` when no repository knows the beginning of its name.
-    pub commit: Option<Sha>,
-    /// Where it is.
-    pub repository: Option<RepositoryId>,
-    /// The version of the gate this was judged at.
-    gate_version: i64,
-}
-
-/// That a deploy may start: only the gate gives it.
-#[derive(Debug)]
-pub struct Pass {
-    /// The commit.
-    pub sha: Sha,
-    /// Where it is.
-    pub repository: Option<RepositoryId>,
-    /// What the gate said.
-    pub judgement: Judgement,
-    /// Why it was overridden.
-    pub override_reason: Option<String>,
-    gate_version: i64,
-}
-
-impl Pass {
-    /// The version of the gate it was given at: at another one it is worth nothing.
-    #[must_use]
-    pub fn gate_version(&self) -> i64 {
-        self.gate_version
-    }
-}
-
-impl Answered {
-    /// Lets a deploy start, if the gate is clear or somebody who may overrides it; gives the verdict
-    /// back if not.
-    ///
-    /// # Errors
-    /// What the gate says against it.
-    pub fn pass(self, override_reason: Option<String>) -> Result<Pass, Box<Self>> {
-        let is_forced = override_reason.is_some()
-            && self.judgement.blockers.iter().all(|one| one.kind.can_be_overridden());
-        let is_clear = self.judgement.verdict == Verdict::Clear;
-        let Some(sha) = self.commit.filter(|_| is_clear || is_forced) else {
-            return Err(Box::new(self));
-        };
-        Ok(Pass {
-            sha,
-            repository: self.repository,
-            override_reason: override_reason.filter(|_| !is_clear),
-            judgement: self.judgement,
-            gate_version: self.gate_version,
-        })
-    }
 }
 
 /// Rows that a verdict depends on.
@@ -195,8 +136,7 @@ pub async fn ask(repositories: &Repositories, asked: &Asked<'_>) -> Result<Answe
         are_locks_cut: rows.locks.len() as u64 > MOST_LOCKS,
         next_change_at: next,
     };
-    let judgement = judge(&facts);
-    Ok(Answered { judgement, commit: sha, repository, gate_version: rows.gate_version })
+    Ok(Answered::judged(&facts, (sha, repository), rows.gate_version))
 }
 
 async fn rows(

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::fix::sha_of;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::build::Build;
-use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
+use crate::domain::deploy::{Deploy, DeployStatus, NewDeploy, Outcome};
 use crate::domain::freeze::DeployTimes;
 use crate::domain::id::{ProjectId, ProjectItemId};
 use crate::domain::repository::RepositoryId;
@@ -402,10 +402,11 @@ impl Tx {
     /// [`StoreError::Raced`] when another has the slot, or its key.
     pub async fn insert_deploy(
         &mut self,
-        deploy: &Deploy,
+        new: &NewDeploy,
         key: Option<&str>,
         settle_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
+        let deploy = new.deploy();
         let gate = deploy.gate.as_ref().map(super::rows::to_json);
         let inserted = execute!(
             self,

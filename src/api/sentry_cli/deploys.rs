@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Body, Call, Refused};
 use crate::api::environments::environment_in;
+use crate::domain::deploy::Over;
 use crate::domain::deploy::{Deploy, DeployStatus, Wish};
 use crate::domain::time::Timestamp;
 use crate::release::announced::deployed;
-use crate::release::deploys::Over;
 
 /// So many deploys are listed, the latest first.
 const MOST_LISTED: i64 = 100;
