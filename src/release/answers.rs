@@ -1,6 +1,7 @@
 //! What builds say of fixes: rows where it was asked before, else the history.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
 
@@ -37,6 +38,9 @@ impl Question {
     }
 }
 
+/// So many answers of a project wait to be kept; what comes then is found again.
+const MOST_UNKEPT: usize = 20_000;
+
 /// What builds say of fixes.
 type Said = BTreeMap<(FixId, BuildKey), Answer>;
 
@@ -56,7 +60,7 @@ pub async fn answers(
     Ok(answers)
 }
 
-/// The same for somebody who waits: what stays so is kept after it was said.
+/// The same for somebody who waits: what stays so is kept in the next round of settling.
 ///
 /// # Errors
 /// As [`answers`].
@@ -68,15 +72,44 @@ pub async fn answers_at_once(
     questions: &[Question],
 ) -> Result<BTreeMap<FixId, Answer>, RepositoryError> {
     let (answers, lasting) = find(repositories, histories, project, build, questions).await?;
-    if !lasting.is_empty() {
-        let store = repositories.store().clone();
-        tokio::spawn(async move {
-            if let Err(cause) = keep(&store, project, &lasting).await {
-                tracing::debug!(%cause, "answers were not kept, and are found again");
-            }
-        });
+    if repositories.unkept().add(project, lasting) {
+        repositories.hint();
     }
     Ok(answers)
+}
+
+/// Answers that were given and are to be kept. What is lost of them is found again.
+#[derive(Debug, Default)]
+pub struct Unkept(Mutex<BTreeMap<ProjectId, Said>>);
+
+impl Unkept {
+    /// Adds some, as far as there is room for them in a project; false when there are none.
+    fn add(&self, project: ProjectId, lasting: Said) -> bool {
+        if lasting.is_empty() {
+            return false;
+        }
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = all.entry(project).or_default();
+        if waiting.len() < MOST_UNKEPT {
+            waiting.extend(lasting);
+        }
+        true
+    }
+}
+
+/// Keeps what was said to those who waited.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn keep_unkept(repositories: &Repositories) -> Result<(), StoreError> {
+    let all = {
+        let mut all = repositories.unkept().0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *all)
+    };
+    for (project, lasting) in all {
+        keep(repositories.store(), project, &lasting).await?;
+    }
+    Ok(())
 }
 
 async fn keep(store: &Store, project: ProjectId, lasting: &Said) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::answers::Unkept;
 use super::messages;
 use super::submissions::{self, Submissions, Taken};
 use crate::auth::secrets::{Secrets, Unreadable};
@@ -37,6 +38,7 @@ pub struct Repositories {
     pushed: Arc<Pushed>,
     /// What was asked for lately and nobody knew.
     missed: Arc<Mutex<HashMap<(ProjectId, String), Timestamp>>>,
+    unkept: Arc<Unkept>,
 }
 
 /// So much that nobody knew is remembered before what is old is forgotten.
@@ -104,12 +106,18 @@ impl Repositories {
             hint: Arc::default(),
             pushed: Arc::default(),
             missed: Arc::default(),
+            unkept: Arc::default(),
         }
     }
 
     /// Where everything is.
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Answers that are to be kept.
+    pub(super) fn unkept(&self) -> &Unkept {
+        &self.unkept
     }
 
     /// The time and new ids.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answers::{Question, answers};
+use super::answers::{Question, answers, keep_unkept};
 use super::facts::{DEPLOYS_OF_SETTLING, Facts};
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
@@ -49,6 +49,7 @@ pub enum Round {
 /// # Errors
 /// [`StoreError`]: the store does not answer.
 pub async fn settle_due(repositories: &Repositories) -> Result<Round, StoreError> {
+    keep_unkept(repositories).await?;
     let now = repositories.now();
     let (deploys, fixes, unsettled) = {
         let mut tx = repositories.store().read().await?;
