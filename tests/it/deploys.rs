@@ -5,6 +5,7 @@ mod checkout;
 mod clock;
 mod flags;
 mod gate;
+mod histories;
 mod hooks;
 mod hostile;
 mod kills;
