@@ -12,6 +12,7 @@ mod kills;
 mod nodes;
 mod races;
 mod releases;
+mod repositories;
 mod sentry_cli;
 mod slot;
 mod story;
