@@ -17,6 +17,7 @@ mod sentry_cli;
 mod slot;
 mod story;
 mod submitted;
+mod twins;
 
 use serde_json::{Value, json};
 
