@@ -18,6 +18,7 @@ mod slot;
 mod story;
 mod submitted;
 mod twins;
+mod unsure;
 
 use serde_json::{Value, json};
 
