@@ -5,16 +5,20 @@ mod checkout;
 mod clock;
 mod flags;
 mod gate;
+mod histories;
 mod hooks;
 mod hostile;
 mod kills;
 mod nodes;
 mod races;
 mod releases;
+mod repositories;
 mod sentry_cli;
 mod slot;
 mod story;
 mod submitted;
+mod twins;
+mod unsure;
 
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 mod api;
 mod faults;
-mod histories;
+pub(crate) mod histories;
 mod large;
 mod pairs;
 mod settings;
