@@ -222,24 +222,23 @@ pub async fn take(
     if let Some(reason) = &pass.override_reason {
         let text =
             format!("{} overrode the gate for deploy {}: {reason}", deploy.by, deploy.number);
-        tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
+        tell_locks(&mut tx, repositories, (&deploy, None), text, actor).await?;
     }
     tx.commit().await?;
     Ok(deploy)
 }
 
-/// Notes something on every lock that a deploy passed.
+/// Notes something on every lock that a deploy passed: those that stand, or stood when it started.
 async fn tell_locks(
     tx: &mut Tx,
     repositories: &Repositories,
-    deploy: &Deploy,
-    text: &str,
+    (deploy, stood_at): (&Deploy, Option<Timestamp>),
+    text: String,
     actor: &str,
 ) -> Result<(), StoreError> {
-    let comment =
-        LockComment { at: repositories.now(), actor: actor.to_owned(), text: text.to_owned() };
+    let comment = LockComment { at: repositories.now(), actor: actor.to_owned(), text };
     let place = (deploy.id.project, deploy.environment.as_str());
-    tx.insert_lock_comments(place, repositories.clock().id(), &comment).await
+    tx.insert_lock_comments(place, repositories.clock().id(), &comment, stood_at).await
 }
 
 /// Records a deploy that is over, without asking the gate.
@@ -305,7 +304,9 @@ pub async fn record(
         inserted => inserted?,
     }
     let text = format!("deploy {} was recorded without asking the gate", deploy.number);
-    tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
+    // Without a time it ran just now, past the locks that stand, whatever the clock says.
+    let stood_at = over.started_at.or(over.finished_at).map(|_| deploy.started_at);
+    tell_locks(&mut tx, repositories, (&deploy, stood_at), text, actor).await?;
     tx.settle_soon(project.id, now).await?;
     tx.commit().await?;
     ended(repositories, project, deploy).await
