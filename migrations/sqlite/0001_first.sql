@@ -233,13 +233,15 @@ CREATE TABLE repositories (
     failed_at INTEGER,
     failure TEXT,
     n_submitted INTEGER NOT NULL,
+    n_replaced INTEGER NOT NULL,
     submitted_branches TEXT NOT NULL,
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
 
 -- Commits of repositories that are not fetched, as clients submitted them: names of parents one after the
--- other; the time in seconds; how many there were before those that came together.
+-- other, made up where they are assumed; the time in seconds; how many there were before those that came
+-- together.
 CREATE TABLE submitted_commits (
     project_id INTEGER NOT NULL,
     repository_id BLOB NOT NULL,
@@ -250,6 +252,7 @@ CREATE TABLE submitted_commits (
     message TEXT NOT NULL,
     n_before INTEGER NOT NULL,
     is_listed INTEGER NOT NULL,
+    is_assumed INTEGER NOT NULL,
     PRIMARY KEY (project_id, repository_id, sha)
 ) STRICT;
 CREATE INDEX submitted_commits_order_idx

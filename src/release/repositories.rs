@@ -240,6 +240,7 @@ impl Repositories {
             fetched: None,
             failure: None,
             n_submitted: 0,
+            n_replaced: 0,
             submitted_branches: BTreeMap::new(),
         };
         let new = self.fulfilled(new, wish)?;
