@@ -220,12 +220,23 @@ pub async fn move_branch(
     repository: &Repository,
     (branch, tip): (&str, Sha),
 ) -> Result<(), RepositoryError> {
+    // Whoever moves it meanwhile has moved it on: then it is looked at anew.
+    while !try_move(repositories, repository, (branch, tip)).await? {}
+    Ok(())
+}
+
+/// False when the branches moved between the look and the move.
+async fn try_move(
+    repositories: &Repositories,
+    repository: &Repository,
+    (branch, tip): (&str, Sha),
+) -> Result<bool, RepositoryError> {
     let project = repository.project_id;
     // As it is now, with what was submitted just now.
     let mut tx = repositories.store().read().await?;
     let found = tx.find_repository(project, &repository.name).await?;
     drop(tx);
-    let Some(repository) = found else { return Ok(()) };
+    let Some(repository) = found else { return Ok(true) };
     let commits = read(repositories, &repository).await?.snapshot.commits;
     let place = commits.history.find(&tip).ok_or(InvalidSubmission::Tip(tip))?;
     let branches = &repository.submitted_branches;
@@ -233,17 +244,20 @@ pub async fn move_branch(
     let is_ahead = last.is_none_or(|last| commits.history.reach(place, last) != Reach::Yes);
     let has_room = last.is_some() || branches.len() < MOST_BRANCHES;
     if !repository.branches.track(branch) || !is_ahead || !has_room {
-        return Ok(());
+        return Ok(true);
     }
     // First: what a branch has is not new once it is noted.
     messages::read_submitted(repositories, &repository, (branch, tip)).await?;
     let mut tx = repositories.store().write().await?;
     let found = tx.find_repository_to_change(project, &repository.name).await?;
-    let Some(mut repository) = found else { return Ok(()) };
-    repository.submitted_branches.insert(branch.to_owned(), tip);
-    tx.move_submitted_branches(&repository).await?;
+    let Some(mut found) = found else { return Ok(true) };
+    if found.id != repository.id || found.submitted_branches != repository.submitted_branches {
+        return Ok(false);
+    }
+    found.submitted_branches.insert(branch.to_owned(), tip);
+    tx.move_submitted_branches(&found).await?;
     tx.settle_soon(project, repositories.now()).await?;
     tx.commit().await?;
     repositories.hint();
-    Ok(())
+    Ok(true)
 }
