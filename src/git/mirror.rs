@@ -124,7 +124,8 @@ impl Mirror {
         Ok(repository)
     }
 
-    /// Takes the mirror for changing. Several processes may share the folder.
+    /// Takes the mirror for changing, whole again if a kill left it half renewed. Several processes may
+    /// share the folder.
     ///
     /// # Errors
     /// [`FetchError::Busy`] when somebody has it.
@@ -136,6 +137,7 @@ impl Mirror {
             Ok(()) => {
                 // Of one that was killed.
                 remove_file(&self.dir.join(KEY))?;
+                self.end_renewal()?;
                 Ok(Writing(file))
             }
             Err(fs::TryLockError::WouldBlock) => Err(FetchError::Busy),
