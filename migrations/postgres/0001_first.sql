@@ -374,6 +374,7 @@ CREATE TABLE deploys (
     finished_at BIGINT,
     exit_code BIGINT,
     n_output BIGINT NOT NULL,
+    output_gone_at BIGINT,
     outcome TEXT,
     settle_at BIGINT,
     key TEXT,
@@ -391,6 +392,8 @@ CREATE INDEX deploys_project_ended_idx
     ON deploys (project_id, environment, finished_at, number)
     WHERE status = 'succeeded';
 CREATE INDEX deploys_project_started_idx ON deploys (project_id, environment, started_at);
+CREATE INDEX deploys_project_output_idx ON deploys (project_id, finished_at)
+    WHERE n_output > 0 AND output_gone_at IS NULL;
 CREATE INDEX deploys_settle_idx ON deploys (settle_at) WHERE settle_at IS NOT NULL;
 CREATE INDEX deploys_lease_idx ON deploys (lease_until) WHERE status = 'running';
 

@@ -132,6 +132,8 @@ pub struct Deploy {
     pub exit_code: Option<i32>,
     /// How many bytes it put out.
     pub n_output: u64,
+    /// Since when that is not kept any more.
+    pub output_gone_at: Option<Timestamp>,
     /// What it did, once that is done.
     pub outcome: Option<Outcome>,
 }

@@ -216,6 +216,7 @@ pub async fn take(
         finished_at: None,
         exit_code: None,
         n_output: 0,
+        output_gone_at: None,
         outcome: None,
     };
     tx.insert_deploy(&deploy, wish.key.as_deref(), None).await?;
@@ -291,6 +292,7 @@ pub async fn record(
         finished_at: Some(finished_at),
         exit_code: over.exit_code,
         n_output: 0,
+        output_gone_at: None,
         outcome: None,
     };
     let settle_at = over.has_succeeded.then(|| now.plus(SETTLE_AFTER));
@@ -474,6 +476,10 @@ pub async fn output(
     let mut tx = repositories.store().write().await?;
     // Held: the same output may be sent again while it is written.
     let Some(deploy) = tx.hold_deploy(id).await? else { return Ok(None) };
+    if deploy.output_gone_at.is_some() {
+        // Nobody would see the rest of it.
+        return Ok(Some(deploy));
+    }
     let there = deploy.n_output;
     let offset = offset.unwrap_or(there);
     if offset > there {

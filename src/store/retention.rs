@@ -1,4 +1,5 @@
-//! What is given up after its time: events, their bodies, counts, dictionaries; and their space.
+//! What is given up after its time: events, their bodies, counts, dictionaries, output of deploys; and
+//! their space.
 //!
 //! Every function takes a small step and says how far it got, so that nobody waits for long.
 
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use super::body::DICTIONARY_SERVES;
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
-use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::id::{IssueId, ProjectId, ProjectItemId};
 use crate::domain::sampling::Kept;
 use crate::domain::time::Timestamp;
 
@@ -46,6 +47,14 @@ const DELETE_RELEASES: &str = "DELETE FROM releases WHERE project_id = $1
         AND last_event < $2 AND announced_at IS NULL ORDER BY last_event LIMIT $3)";
 const FIND_ISSUE_OF_HASH: &str =
     "SELECT issue_id FROM issue_hashes WHERE project_id = $1 AND hash = $2";
+const FIND_OLD_OUTPUT: &str = "SELECT id FROM deploys WHERE project_id = $1 AND n_output > 0
+    AND output_gone_at IS NULL AND finished_at < $2 ORDER BY finished_at LIMIT 1";
+/// The last first: what is left then is whole up to its end.
+const DELETE_OUTPUT: &str = "DELETE FROM deploy_output WHERE project_id = $1 AND deploy_id = $2
+    AND start IN (SELECT start FROM deploy_output WHERE project_id = $1 AND deploy_id = $2
+        ORDER BY start DESC LIMIT $3)";
+const OUTPUT_IS_GONE: &str =
+    "UPDATE deploys SET output_gone_at = $3 WHERE project_id = $1 AND id = $2";
 const DELETE_DICTIONARIES: &str = "DELETE FROM dictionaries WHERE project_id = $1
     AND EXISTS (SELECT 1 FROM (SELECT $2 + MIN(ends.at) AS at FROM (
             SELECT next.created_at AS at FROM dictionaries AS next
@@ -64,6 +73,9 @@ statements!(
     COUNT_BODIES,
     DELETE_RELEASES,
     FIND_ISSUE_OF_HASH,
+    FIND_OLD_OUTPUT,
+    DELETE_OUTPUT,
+    OUTPUT_IS_GONE,
     DELETE_DICTIONARIES,
 );
 
@@ -157,7 +169,35 @@ impl Tx {
         )?)
     }
 
-    /// Counts the bodies of an issue anew: whatever went wrong before is right again.
+    /// Deletes output of the deploy of a project that ended first of those that ended before a time, at
+    /// most `limit` pieces, and notes that it is gone when nothing is left. False when no such deploy
+    /// has any.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_output_before(
+        &mut self,
+        project: ProjectId,
+        (before, now): (Timestamp, Timestamp),
+        limit: i64,
+    ) -> Result<bool, StoreError> {
+        let found: Option<(Uuid,)> = on!(self, |c| sqlx::query_as(FIND_OLD_OUTPUT)
+            .bind(project.0)
+            .bind(before.as_micros())
+            .fetch_optional(c))?;
+        let Some((id,)) = found else { return Ok(false) };
+        // Whoever adds some has committed before, or finds that it is gone.
+        self.hold_deploy(ProjectItemId { project, id }).await?;
+        let n_deleted =
+            execute!(self, sqlx::query(DELETE_OUTPUT).bind(project.0).bind(id).bind(limit))?;
+        if n_deleted < limit.unsigned_abs() {
+            let now = now.as_micros();
+            execute!(self, sqlx::query(OUTPUT_IS_GONE).bind(project.0).bind(id).bind(now))?;
+        }
+        Ok(true)
+    }
+
+    /// Counts the bodies of an issue anew, which is held: whatever went wrong before is right again.
     async fn count_bodies(&mut self, project: ProjectId, issue: IssueId) -> Result<(), StoreError> {
         // Whoever added some has committed before they are counted.
         self.lock_issue(project, issue).await?;
