@@ -6,6 +6,7 @@ use airlock::retention::{Given, give_up_old};
 use airlock::store::Tx;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::support::{
     Answer, Engine, TOKEN, TestApp, TestProject, airlock, both, crash, until, with,
@@ -261,6 +262,49 @@ async fn the_space_of_what_was_given_up_goes_back_to_the_disk() {
     assert!(left + 1_500 < most, "{left} of {most}");
     app.stop().await;
 }
+
+/// Waits until somebody waits for a row, then changes events and gives all rows back: whoever has
+/// events by then, and waits for an issue, waits for ever.
+async fn takes_events_of_a_held_issue(app: &TestApp) {
+    let address = app.config.database.clone().expect("an address");
+    let mut settler = PgConnection::connect(&address).await.expect("the database");
+    settler.execute("BEGIN; SELECT id FROM issues FOR UPDATE").await.expect("the issue");
+    let meanwhile = async {
+        let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        until("it waits for the issue", async || app.stored_number(waiting).await > 0).await;
+        settler.execute("UPDATE events SET reason = 'settled'; COMMIT").await.expect("no deadlock");
+    };
+    let given = give_up_old(app.running.store(), app.clock.now());
+    let (given, ()) = tokio::join!(given, meanwhile);
+    given.expect("no deadlock");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn giving_up_events_and_settling_them_take_the_issue_first() {
+    let (app, shop) = shop(Engine::Postgres).await;
+    send(&app, &shop, 3, "shop@1").await;
+    app.clock.advance(DAY * 91);
+    takes_events_of_a_held_issue(&app).await;
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM events").await, 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn giving_up_bodies_and_settling_events_take_the_issue_first() {
+    let (app, shop) = shop(Engine::Postgres).await;
+    set(&app, json!({"most_bodies_per_issue": 20})).await;
+    send(&app, &shop, 20, "shop@1").await;
+    for _ in 0..5 {
+        app.clock.advance(Duration::from_mins(2));
+        send(&app, &shop, 1, "shop@1").await;
+    }
+    takes_events_of_a_held_issue(&app).await;
+    let kept = "SELECT COUNT(*) FROM events WHERE body IS NOT NULL";
+    assert!(app.stored_number(kept).await <= 20);
+    app.stop().await;
+}
+
 both!(output_of_deploys_is_given_up_after_the_retention_time, |engine: Engine| async move {
     let (app, _) = shop(engine).await;
     let (environments, sha) = ("/api/v1/projects/shop/environments", "5".repeat(40));
