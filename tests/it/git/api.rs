@@ -296,3 +296,17 @@ both!(nodes_with_one_key_share_credentials, |engine: Engine| async move {
     assert!(answer.json()["detail"].as_str().expect("a detail").contains("--secret-key-file"));
     app.stop().await;
 });
+
+both!(a_repository_that_is_too_large_says_which_setting_allows_more, |engine: Engine| async move {
+    let app = TestApp::start_with(engine, |config| config.git_most_bytes = 10).await;
+    app.create_project("shop").await;
+    let git = Repository::new();
+    git.run("c base");
+    add(&app, &git).await;
+    let answer = app.post(&format!("{REPOSITORIES}/web/fetch"), &json!({})).await;
+    assert_eq!(answer.problem(), (502, "fetch-failed".to_owned()));
+    let failure = app.get(REPOSITORIES).await.ok()["items"][0]["failure"]["reason"].clone();
+    let said = failure.as_str().expect("a reason");
+    assert!(said.contains("10 bytes") && said.contains("AIRLOCK_GIT_MOST_BYTES"), "{said}");
+    app.stop().await;
+});

@@ -447,3 +447,17 @@ fn a_key_that_a_kill_left_behind_is_removed() {
     drop(repository.writing());
     assert!(!key.exists());
 }
+
+#[test]
+fn why_a_repository_cannot_be_fetched_says_what_to_do() {
+    let minute = Duration::from_mins(1);
+    for (error, what_to_do) in [
+        (FetchError::TimedOut(minute), "AIRLOCK_GIT_FETCH_TIMEOUT"),
+        (FetchError::TooLarge(1_000), "AIRLOCK_GIT_MOST_BYTES"),
+        (FetchError::Shallow, "git fetch --unshallow"),
+        (FetchError::Sha256, "--object-format=sha1"),
+    ] {
+        let said = error.to_string();
+        assert!(said.contains(what_to_do), "{said}");
+    }
+}
