@@ -71,6 +71,9 @@ pub enum StartError {
     /// The database's address makes no sense.
     #[error(transparent)]
     Database(#[from] crate::store::InvalidLocation),
+    /// Another process has the database.
+    #[error(transparent)]
+    DatabaseInUse(#[from] crate::store::InUse),
     /// The public address makes no sense.
     #[error("--public-url must be an address like https://errors.example")]
     PublicUrl,
@@ -373,7 +376,9 @@ fn find_store(config: &Config) -> Result<Store, StartError> {
         Some(address) => address.parse()?,
         None => Location::Sqlite(config.data.join("airlock.db")),
     };
-    Ok(Store::new(&location)?)
+    let store = Store::new(&location)?;
+    store.claim()?;
+    Ok(store)
 }
 
 fn make_folder(path: &Path) -> Result<(), StartError> {

@@ -3,7 +3,8 @@
 //! Rows of events stay for the project's retention time, and never less than
 //! [`LEAST_RETENTION_DAYS`], so that a report sent twice is
 //! known and verdicts can be settled later; a project that has more events than it may keeps that
-//! much and no more of the older ones. Bodies are thinned out to what an issue may have. Everything
+//! much and no more of the older ones. Bodies are thinned out to what an issue may have. Output of deploys
+//! stays for the project's retention time, their rows for ever. Everything
 //! happens in small transactions with room for others in between.
 
 use std::time::Duration;
@@ -23,6 +24,9 @@ const STEP_ROWS: i64 = 500;
 
 /// Bodies that one transaction gives up, at most.
 const STEP_BODIES: usize = 100;
+
+/// Pieces of output that one transaction deletes, at most: each has up to a megabyte.
+const STEP_OUTPUT: i64 = 20;
 
 /// Issues that are looked at together.
 const STEP_ISSUES: i64 = 100;
@@ -101,6 +105,7 @@ async fn give_up_of(
     let before = oldest_kept(store, project, settings, now).await?;
     given.n_events += delete_events(store, project, before).await?;
     delete_releases(store, project, before).await?;
+    delete_output(store, project, (now.minus(days(settings.retention_days)), now)).await?;
     given.n_bodies += look_at_issues(store, project, settings, before).await?;
     let mut tx = store.write().await?;
     tx.delete_unused_dictionaries(project, now).await?;
@@ -174,6 +179,23 @@ async fn delete_releases(
         let n_deleted = tx.delete_releases_before(project, before, STEP_ROWS).await?;
         tx.commit().await?;
         if n_deleted == 0 {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Output of a deploy goes when the deploy ended that long ago.
+async fn delete_output(
+    store: &Store,
+    project: ProjectId,
+    times: (Timestamp, Timestamp),
+) -> Result<(), StoreError> {
+    loop {
+        let mut tx = store.write().await?;
+        let has_more = tx.delete_output_before(project, times, STEP_OUTPUT).await?;
+        tx.commit().await?;
+        if !has_more {
             return Ok(());
         }
         tokio::task::yield_now().await;

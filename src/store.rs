@@ -14,6 +14,7 @@
 //! the text in the file's `statements!`: a test prepares every such text on both engines.
 
 pub mod activity;
+mod alone;
 pub mod batch;
 mod batch_events;
 mod batch_issues;
@@ -49,6 +50,7 @@ pub mod unmerge;
 pub mod unsettled;
 pub mod users;
 
+pub use alone::InUse;
 pub use connect::{InvalidLocation, Location, Store};
 pub use error::StoreError;
 pub use tx::Tx;

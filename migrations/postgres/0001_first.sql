@@ -234,13 +234,15 @@ CREATE TABLE repositories (
     failed_at BIGINT,
     failure TEXT,
     n_submitted BIGINT NOT NULL,
+    n_replaced BIGINT NOT NULL,
     submitted_branches TEXT NOT NULL,
     PRIMARY KEY (project_id, id)
 );
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
 
 -- Commits of repositories that are not fetched, as clients submitted them: names of parents one after the
--- other; the time in seconds; how many there were before those that came together.
+-- other, made up where they are assumed; the time in seconds; how many there were before those that came
+-- together.
 CREATE TABLE submitted_commits (
     project_id BIGINT NOT NULL,
     repository_id UUID NOT NULL,
@@ -251,6 +253,7 @@ CREATE TABLE submitted_commits (
     message TEXT NOT NULL,
     n_before BIGINT NOT NULL,
     is_listed BOOLEAN NOT NULL,
+    is_assumed BOOLEAN NOT NULL,
     PRIMARY KEY (project_id, repository_id, sha)
 );
 CREATE INDEX submitted_commits_order_idx
@@ -372,6 +375,7 @@ CREATE TABLE deploys (
     finished_at BIGINT,
     exit_code BIGINT,
     n_output BIGINT NOT NULL,
+    output_gone_at BIGINT,
     outcome TEXT,
     settle_at BIGINT,
     key TEXT,
@@ -389,6 +393,8 @@ CREATE INDEX deploys_project_ended_idx
     ON deploys (project_id, environment, finished_at, number)
     WHERE status = 'succeeded';
 CREATE INDEX deploys_project_started_idx ON deploys (project_id, environment, started_at);
+CREATE INDEX deploys_project_output_idx ON deploys (project_id, finished_at)
+    WHERE n_output > 0 AND output_gone_at IS NULL;
 CREATE INDEX deploys_settle_idx ON deploys (settle_at) WHERE settle_at IS NOT NULL;
 CREATE INDEX deploys_lease_idx ON deploys (lease_until) WHERE status = 'running';
 

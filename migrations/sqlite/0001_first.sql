@@ -234,13 +234,15 @@ CREATE TABLE repositories (
     failed_at INTEGER,
     failure TEXT,
     n_submitted INTEGER NOT NULL,
+    n_replaced INTEGER NOT NULL,
     submitted_branches TEXT NOT NULL,
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX repositories_project_name_idx ON repositories (project_id, name);
 
 -- Commits of repositories that are not fetched, as clients submitted them: names of parents one after the
--- other; the time in seconds; how many there were before those that came together.
+-- other, made up where they are assumed; the time in seconds; how many there were before those that came
+-- together.
 CREATE TABLE submitted_commits (
     project_id INTEGER NOT NULL,
     repository_id BLOB NOT NULL,
@@ -251,6 +253,7 @@ CREATE TABLE submitted_commits (
     message TEXT NOT NULL,
     n_before INTEGER NOT NULL,
     is_listed INTEGER NOT NULL,
+    is_assumed INTEGER NOT NULL,
     PRIMARY KEY (project_id, repository_id, sha)
 ) STRICT;
 CREATE INDEX submitted_commits_order_idx
@@ -372,6 +375,7 @@ CREATE TABLE deploys (
     finished_at INTEGER,
     exit_code INTEGER,
     n_output INTEGER NOT NULL,
+    output_gone_at INTEGER,
     outcome TEXT,
     settle_at INTEGER,
     key TEXT,
@@ -389,6 +393,8 @@ CREATE INDEX deploys_project_ended_idx
     ON deploys (project_id, environment, finished_at, number)
     WHERE status = 'succeeded';
 CREATE INDEX deploys_project_started_idx ON deploys (project_id, environment, started_at);
+CREATE INDEX deploys_project_output_idx ON deploys (project_id, finished_at)
+    WHERE n_output > 0 AND output_gone_at IS NULL;
 CREATE INDEX deploys_settle_idx ON deploys (settle_at) WHERE settle_at IS NOT NULL;
 CREATE INDEX deploys_lease_idx ON deploys (lease_until) WHERE status = 'running';
 

@@ -126,6 +126,9 @@ pub(super) struct DeployResponse {
     lease_until: Option<Timestamp>,
     /// How many bytes it put out.
     output_bytes: u64,
+    /// Since when that is not kept any more.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    output_gone_at: Option<Timestamp>,
     /// Issues it resolved.
     resolved: Vec<String>,
     /// Locks it released.
@@ -165,6 +168,7 @@ async fn response(
             lease_seconds: deploy.lease_seconds,
             lease_until: deploy.lease_until,
             output_bytes: deploy.n_output,
+            output_gone_at: deploy.output_gone_at,
             resolved: outcome.resolved,
             released_locks: outcome.released_locks,
             taken_back: outcome.taken_back,
@@ -321,7 +325,8 @@ fn missing(id: &str) -> ApiError {
 /// What a deploy put out, from an offset on. What is long comes in parts: the header `Next-Offset` says
 /// where to go on.
 #[utoipa::path(tag = "deploys", params(OffsetQuery),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 404)))]
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 404),
+        (status = 410)))]
 #[get("/api/v1/deploys/{id}/output")]
 pub(super) async fn output(
     api: Data<Api>,
@@ -333,8 +338,13 @@ pub(super) async fn output(
     let (_, item) = item_of(&api, &bearer, "deploy", &id).await?;
     let from = query.0.offset.unwrap_or_default();
     let mut tx = api.store.read().await?;
-    if tx.find_deploy(item).await?.is_none() {
-        return Err(missing(&id));
+    let deploy = tx.find_deploy(item).await?.ok_or_else(|| missing(&id))?;
+    if let Some(at) = deploy.output_gone_at {
+        let detail = format!(
+            "the output of deploy {} was given up at {at}, after the project's retention_days",
+            deploy.number
+        );
+        return Err(ApiError::new(Code::OutputGone, detail));
     }
     let mut text = String::new();
     let mut next = from;

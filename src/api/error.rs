@@ -55,6 +55,8 @@ pub enum Code {
     DeployEnded,
     /// Output before this is missing.
     OutputGap,
+    /// Output was kept for its time.
+    OutputGone,
     /// The store does not answer.
     StoreAway,
     /// A defect.
@@ -63,7 +65,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, for the docs.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::Unauthorized,
         Self::Forbidden,
@@ -80,6 +82,7 @@ impl Code {
         Self::DeployRunning,
         Self::DeployEnded,
         Self::OutputGap,
+        Self::OutputGone,
         Self::StoreAway,
         Self::Internal,
     ];
@@ -104,6 +107,7 @@ impl Code {
             Self::DeployRunning => "deploy-running",
             Self::DeployEnded => "deploy-ended",
             Self::OutputGap => "output-gap",
+            Self::OutputGone => "output-gone",
             Self::StoreAway => "store-away",
             Self::Internal => "internal",
         }
@@ -126,6 +130,7 @@ impl Code {
             | Self::DeployRunning
             | Self::DeployEnded
             | Self::OutputGap => StatusCode::CONFLICT,
+            Self::OutputGone => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::FetchFailed => StatusCode::BAD_GATEWAY,
@@ -152,6 +157,7 @@ impl Code {
             Self::DeployRunning => "Another deploy is running",
             Self::DeployEnded => "The deploy has ended",
             Self::OutputGap => "Output is missing",
+            Self::OutputGone => "The output is not kept any more",
             Self::StoreAway => "The store does not answer",
             Self::Internal => "Something went wrong here",
         }

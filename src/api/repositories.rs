@@ -98,6 +98,7 @@ impl From<SubmitCommit> for Submitted {
             at: commit.time,
             message: commit.message,
             is_listed: false,
+            is_assumed: false,
         }
     }
 }
@@ -107,7 +108,7 @@ impl From<SubmitCommit> for Submitted {
 pub(super) struct SubmittedResponse {
     /// How many commits the repository has now.
     commits: u64,
-    /// How many of those that were sent it had already.
+    /// How many of those that were sent it had already, as they are.
     known: u64,
 }
 

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::domain::repository::{Repository, RepositoryId};
 use crate::domain::time::Timestamp;
 use crate::health::{Health, PartState};
-use crate::release::repositories::{Repositories, RepositoryError};
+use crate::release::repositories::{Reason, Repositories, RepositoryError};
 
 /// How often it is looked what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -31,6 +31,17 @@ struct Plan {
     at: Timestamp,
     n_failures: u32,
     failure: Option<String>,
+}
+
+impl Plan {
+    /// Brings the next fetch forward. One that fails is tried early only if its host says that it has
+    /// something new: those who wait would have it fetched again and again.
+    fn bring_forward(&mut self, reason: Reason, now: Timestamp) {
+        match reason {
+            Reason::Wished if self.n_failures > 0 => {}
+            Reason::Wished | Reason::Pushed => self.at = self.at.min(now),
+        }
+    }
 }
 
 /// The clock was set back: what was planned by it would wait until it is there again.
@@ -98,8 +109,8 @@ impl Fetcher {
                 let first = || Plan { at: now.plus(self.jittered(LOOK_EVERY)), ..Plan::default() };
                 let plan = plans.entry(repository.id).or_insert_with(first);
                 // One that is being fetched is fetched once more afterwards.
-                if pushed.contains(&repository.id) {
-                    plan.at = now;
+                if let Some(reason) = pushed.get(&repository.id) {
+                    plan.bring_forward(*reason, now);
                 }
                 if plan.at <= now {
                     due.push((plan.at, repository));
@@ -152,6 +163,25 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn one_that_fails_is_not_fetched_before_its_time_because_somebody_waits() {
+        let at = Timestamp::from_micros;
+        for (n_failures, reason, expected) in [
+            (0, Reason::Wished, at(50)),
+            (0, Reason::Pushed, at(50)),
+            (1, Reason::Wished, at(90)),
+            (7, Reason::Wished, at(90)),
+            (7, Reason::Pushed, at(50)),
+        ] {
+            let mut plan = Plan { at: at(90), n_failures, ..Plan::default() };
+            plan.bring_forward(reason, at(50));
+            assert_eq!(plan.at, expected, "{n_failures} {reason:?}");
+        }
+        let mut overdue = Plan { at: at(10), ..Plan::default() };
+        overdue.bring_forward(Reason::Wished, at(50));
+        assert_eq!(overdue.at, at(10));
+    }
 
     #[test]
     fn a_clock_that_is_set_back_holds_up_no_fetch() {

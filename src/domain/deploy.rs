@@ -132,6 +132,8 @@ pub struct Deploy {
     pub exit_code: Option<i32>,
     /// How many bytes it put out.
     pub n_output: u64,
+    /// Since when that is not kept any more.
+    pub output_gone_at: Option<Timestamp>,
     /// What it did, once that is done.
     pub outcome: Option<Outcome>,
 }
@@ -241,6 +243,7 @@ impl Origin<'_> {
             finished_at: None,
             exit_code: None,
             n_output: 0,
+            output_gone_at: None,
             outcome: None,
         }
     }

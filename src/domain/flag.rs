@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::fix::{Fix, FixState, Problem};
 use super::issue::Issue;
+use super::sighting::REST;
 use super::time::Timestamp;
 
 /// A fix that is nowhere deployed is flagged after this.
@@ -109,8 +110,9 @@ pub fn flags(issue: &Issue, facts: &Facts<'_>, now: Timestamp) -> Vec<Flag> {
             add(FlagKind::FixVanished, detail);
         }
     }
+    let is_name = |release: &str| !release.is_empty() && release != REST;
     let named: Vec<&(String, Timestamp)> =
-        facts.unsettled.iter().filter(|(release, _)| !release.is_empty()).collect();
+        facts.unsettled.iter().filter(|(release, _)| is_name(release)).collect();
     let since = |all: &[&(String, Timestamp)]| all.iter().map(|(_, since)| *since).min();
     if let Some(since) = since(&named) {
         let shown: Vec<&str> = named.iter().take(3).map(|(release, _)| release.as_str()).collect();

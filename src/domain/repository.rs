@@ -52,6 +52,8 @@ pub struct Repository {
     pub failure: Option<Failure>,
     /// How many commits were submitted to it.
     pub n_submitted: u64,
+    /// How often commits of these were replaced, because somebody knows their true parents.
+    pub n_replaced: u64,
     /// Where its branches are, as far as clients say of which branch the commits are that they submit.
     pub submitted_branches: BTreeMap<String, Sha>,
 }

@@ -16,6 +16,10 @@ pub const GRACE: Duration = Duration::from_mins(10);
 /// known that there are some, until others are settled.
 pub const MOST_UNSETTLED: u32 = 1_000;
 
+/// Stands for all releases beyond. No release is called so: a name has no control characters, and no
+/// white space around it.
+pub const REST: &str = "\n";
+
 /// An event whose build is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Sighting<'a> {

@@ -6,6 +6,7 @@
 //! Some clients send *sets*: the commits of a release without their parents. They are chained, the
 //! newest first, down to the first that is known, so that a release has all of its set and of those
 //! before; what is older is beyond the cut. Of a commit within a set nobody knows what it descends from.
+//! Whoever names the true parents later is believed.
 
 use std::collections::BTreeSet;
 
@@ -43,8 +44,10 @@ pub struct Submitted {
     pub at: Timestamp,
     /// What it says.
     pub message: String,
-    /// Whether it was only listed as a part of a release: its parents are made up.
+    /// Whether it was only listed as a part of a release: nobody knows what it descends from.
     pub is_listed: bool,
+    /// Whether its parents are made up, until somebody names them.
+    pub is_assumed: bool,
 }
 
 /// What is wrong with what is submitted.
@@ -145,6 +148,7 @@ pub fn chained(set: Vec<Submitted>, known: &BTreeSet<Sha>) -> Vec<Submitted> {
         if !known.contains(&commit.sha) {
             // What stands between is known: it is an older parent of the one before.
             commit.parents = Vec::new();
+            commit.is_assumed = true;
             // The first is the release itself, which has all of them.
             commit.is_listed = seen.len() > 1;
             chain.push(commit);
@@ -180,6 +184,7 @@ mod tests {
             at: Timestamp::from_micros(0),
             message: format!("commit {number}"),
             is_listed: false,
+            is_assumed: false,
         };
         numbers.iter().map(commit).collect()
     }

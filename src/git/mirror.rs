@@ -38,18 +38,29 @@ pub enum FetchError {
     #[error("{0}")]
     Refused(String),
     /// It took too long.
-    #[error("git took longer than {} s and was ended", .0.as_secs())]
+    #[error(
+        "git took longer than {} s and was ended; where the host is only slow, \
+         AIRLOCK_GIT_FETCH_TIMEOUT allows more seconds",
+        .0.as_secs()
+    )]
     TimedOut(Duration),
     /// It is too large.
-    #[error("the repository takes more than {0} bytes, which is the limit of a mirror")]
+    #[error(
+        "the repository takes more than {0} bytes, which is the limit of a mirror; \
+         AIRLOCK_GIT_MOST_BYTES allows more"
+    )]
     TooLarge(u64),
     /// Its history is cut, so what it says would be wrong.
     #[error(
-        "the repository is shallow; its whole history is needed to tell what a commit contains"
+        "the repository is shallow; its whole history is needed to tell what a commit contains: name \
+         the url of a whole one, or run `git fetch --unshallow` in it"
     )]
     Shallow,
     /// Its object names are of another kind.
-    #[error("the repository has SHA-256 object names, which are not supported")]
+    #[error(
+        "the repository has SHA-256 object names, which are not supported: name the url of one that was \
+         made with `git init --object-format=sha1`"
+    )]
     Sha256,
     /// The host is in a network that must not be called.
     #[error(
@@ -124,7 +135,8 @@ impl Mirror {
         Ok(repository)
     }
 
-    /// Takes the mirror for changing. Several processes may share the folder.
+    /// Takes the mirror for changing, whole again if a kill left it half renewed. Several processes may
+    /// share the folder.
     ///
     /// # Errors
     /// [`FetchError::Busy`] when somebody has it.
@@ -136,6 +148,7 @@ impl Mirror {
             Ok(()) => {
                 // Of one that was killed.
                 remove_file(&self.dir.join(KEY))?;
+                self.end_renewal()?;
                 Ok(Writing(file))
             }
             Err(fs::TryLockError::WouldBlock) => Err(FetchError::Busy),

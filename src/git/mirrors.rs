@@ -243,6 +243,10 @@ impl Opened {
         if let Some(known) = self.known() {
             return Ok(known);
         }
+        if self.mirror.is_between_copies() {
+            // Whoever has it ends that.
+            drop(self.mirror.lock());
+        }
         let mut commits = Commits::default();
         commits.catch_up(&self.mirror)?;
         self.show(Arc::new(commits))

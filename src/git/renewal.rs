@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::command::Credential;
@@ -26,7 +27,7 @@ impl Mirror {
         credential: &Credential,
         pins: &BTreeSet<Sha>,
     ) -> Result<BTreeSet<Sha>, FetchError> {
-        let fresh = Self::new(&self.dir.join("fresh"), self.limits.clone());
+        let fresh = Self::new(&self.fresh(), self.limits.clone());
         remove_all(&fresh.dir)?;
         let writing = fresh.lock()?;
         fresh.fetch(&writing, url, credential)?;
@@ -34,10 +35,43 @@ impl Mirror {
         let missing = fresh.lacking(pins)?;
         fresh.rescue(&writing, (url, credential), &missing, Some(self))?;
         let lost = fresh.lacking(&missing)?;
-        remove_all(&self.repository())?;
+        if self.repository().exists() {
+            fs::rename(self.repository(), self.old())?;
+        }
         fs::rename(fresh.repository(), self.repository())?;
+        remove_all(&self.old())?;
         fresh.remove(writing)?;
         Ok(lost)
+    }
+
+    /// The old copy while the new one takes its place.
+    fn old(&self) -> PathBuf {
+        self.dir.join("old.git")
+    }
+
+    fn fresh(&self) -> PathBuf {
+        self.dir.join("fresh")
+    }
+
+    /// Whether a kill may have left the new copy beside its place.
+    #[must_use]
+    pub fn is_between_copies(&self) -> bool {
+        self.old().exists()
+    }
+
+    /// Ends what a kill cut off while a new copy took the place of the old one: one of them is whole.
+    /// Nobody else is at work.
+    pub(super) fn end_renewal(&self) -> Result<(), FetchError> {
+        if self.old().exists() {
+            if !self.repository().exists() {
+                // The old one is put aside only when the new one is whole.
+                let fresh = Self::new(&self.fresh(), self.limits.clone()).repository();
+                let whole = if fresh.exists() { fresh } else { self.old() };
+                fs::rename(whole, self.repository())?;
+            }
+            remove_all(&self.old())?;
+        }
+        remove_all(&self.fresh())
     }
 
     /// Those of these commits that are not kept.

@@ -94,7 +94,13 @@ impl Mirror {
             command.arg("-c").arg(setting);
         }
         command.args(arguments);
-        self.run(writing, command, &Credential::default(), UPKEEP_TIME)
+        let done = self.run(writing, command, &Credential::default(), UPKEEP_TIME);
+        if let Err(FetchError::TimedOut(time)) = done {
+            let said =
+                format!("git took longer than {} s to join them and was ended", time.as_secs());
+            return Err(FetchError::Refused(said));
+        }
+        done
     }
 }
 

@@ -17,6 +17,7 @@ use crate::domain::gate::{Answered, Pass};
 use crate::domain::id::{ProjectId, ProjectItemId};
 use crate::domain::project::{Environment, Project};
 use crate::domain::scrub::Scrubber;
+use crate::domain::time::Timestamp;
 use crate::store::lock::LockComment;
 use crate::store::{StoreError, Tx};
 
@@ -178,24 +179,23 @@ pub async fn take(
     if let Some(reason) = &deploy.override_reason {
         let text =
             format!("{} overrode the gate for deploy {}: {reason}", deploy.by, deploy.number);
-        tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
+        tell_locks(&mut tx, repositories, (&deploy, None), text, actor).await?;
     }
     tx.commit().await?;
     Ok(deploy)
 }
 
-/// Notes something on every lock that a deploy passed.
+/// Notes something on every lock that a deploy passed: those that stand, or stood when it started.
 async fn tell_locks(
     tx: &mut Tx,
     repositories: &Repositories,
-    deploy: &Deploy,
-    text: &str,
+    (deploy, stood_at): (&Deploy, Option<Timestamp>),
+    text: String,
     actor: &str,
 ) -> Result<(), StoreError> {
-    let comment =
-        LockComment { at: repositories.now(), actor: actor.to_owned(), text: text.to_owned() };
+    let comment = LockComment { at: repositories.now(), actor: actor.to_owned(), text };
     let place = (deploy.id.project, deploy.environment.as_str());
-    tx.insert_lock_comments(place, repositories.clock().id(), &comment).await
+    tx.insert_lock_comments(place, repositories.clock().id(), &comment, stood_at).await
 }
 
 /// Records a deploy that is over, without asking the gate.
@@ -245,7 +245,9 @@ pub async fn record(
     }
     let deploy = new.into_deploy();
     let text = format!("deploy {} was recorded without asking the gate", deploy.number);
-    tell_locks(&mut tx, repositories, &deploy, &text, actor).await?;
+    // Without a time it ran just now, past the locks that stand, whatever the clock says.
+    let stood_at = over.started_at.or(over.finished_at).map(|_| deploy.started_at);
+    tell_locks(&mut tx, repositories, (&deploy, stood_at), text, actor).await?;
     tx.settle_soon(project.id, now).await?;
     tx.commit().await?;
     ended(repositories, project, deploy).await
@@ -413,6 +415,10 @@ pub async fn output(
     let mut tx = repositories.store().write().await?;
     // Held: the same output may be sent again while it is written.
     let Some(deploy) = tx.hold_deploy(id).await? else { return Ok(None) };
+    if deploy.output_gone_at.is_some() {
+        // Nobody would see the rest of it.
+        return Ok(Some(deploy));
+    }
     let there = deploy.n_output;
     let offset = offset.unwrap_or(there);
     if offset > there {

@@ -85,14 +85,14 @@ impl Histories {
         Ok(true)
     }
 
-    /// Lets be fetched soon what was not fetched just now; nobody waits for it.
+    /// Lets be fetched soon what was not fetched just now, and can be fetched; nobody waits for it.
     pub fn wish_for_fetch(&self, repositories: &Repositories) {
         let now = repositories.now();
         for repository in self.repositories.iter().filter(|one| one.url.is_some()) {
             let failed = repository.failure.as_ref().map(|it| it.at);
             let last = repository.fetched.map(|it| it.at).max(failed);
             if last.is_none_or(|last| !last.is_within(FETCH_PAUSE, now)) {
-                repositories.was_pushed(repository.id);
+                repositories.is_wished(repository.id);
             }
         }
     }

@@ -44,11 +44,20 @@ pub struct Repositories {
 /// So much that nobody knew is remembered before what is old is forgotten.
 const MOST_MISSED: usize = 1_000;
 
-/// Repositories that somebody says have something new.
+/// Repositories that are to be fetched soon.
 #[derive(Debug, Default)]
 struct Pushed {
-    repositories: Mutex<BTreeSet<RepositoryId>>,
+    repositories: Mutex<BTreeMap<RepositoryId, Reason>>,
     news: Notify,
+}
+
+/// Why a repository is to be fetched before it is due; the stronger reason comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Something waits for what it may have by now.
+    Wished,
+    /// Its host says that it has something new.
+    Pushed,
 }
 
 /// Why it was not done.
@@ -165,19 +174,30 @@ impl Repositories {
 
     /// Somebody says that a repository has something new: it is fetched soon.
     pub fn was_pushed(&self, repository: RepositoryId) {
+        self.fetch_soon(repository, Reason::Pushed);
+    }
+
+    /// Lets a repository be fetched soon, unless it cannot be fetched: it may have by now what something
+    /// waits for.
+    pub(super) fn is_wished(&self, repository: RepositoryId) {
+        self.fetch_soon(repository, Reason::Wished);
+    }
+
+    fn fetch_soon(&self, repository: RepositoryId, reason: Reason) {
         let mut all = self.pushed.repositories.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(repository);
+        let known = all.entry(repository).or_insert(reason);
+        *known = reason.max(*known);
         self.pushed.news.notify_one();
     }
 
-    /// The repositories that were said to have something new since this was asked last.
+    /// The repositories that are to be fetched soon, of those that were named since this was asked last.
     #[must_use]
-    pub fn take_pushed(&self) -> BTreeSet<RepositoryId> {
+    pub fn take_pushed(&self) -> BTreeMap<RepositoryId, Reason> {
         let mut all = self.pushed.repositories.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut all)
     }
 
-    /// Waits until a repository is said to have something new.
+    /// Waits until a repository is to be fetched soon.
     pub async fn pushed(&self) {
         self.pushed.news.notified().await;
     }
@@ -248,6 +268,7 @@ impl Repositories {
             fetched: None,
             failure: None,
             n_submitted: 0,
+            n_replaced: 0,
             submitted_branches: BTreeMap::new(),
         };
         let new = self.fulfilled(new, wish)?;

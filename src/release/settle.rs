@@ -7,13 +7,12 @@ use super::facts::{DEPLOYS_OF_SETTLING, Facts};
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
 use super::{fixes, landing, rearm, releases};
-use crate::domain::event_counts::OTHER;
 use crate::domain::fix::Problem;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{ACTOR, Change, Fact, Occurrence, Verdict, settle};
 use crate::domain::project::Project;
-use crate::domain::sighting::Sighting;
+use crate::domain::sighting::{REST, Sighting};
 use crate::domain::time::Timestamp;
 use crate::journal::note;
 use crate::store::StoreError;
@@ -176,7 +175,7 @@ async fn settle_one(
     if let Some(since) = due.anew_at {
         unsettle(repositories, project, one, since).await?;
     }
-    if !one.release.is_empty() && one.release != OTHER {
+    if !one.release.is_empty() && one.release != REST {
         let known = releases::bound(repositories, histories, project.id, &one.release).await?;
         let is_bound = known.is_some_and(|release| release.bound.is_some());
         if !is_bound && now.since(due.since) < FETCHES_FOR {
@@ -200,7 +199,7 @@ async fn settle_one(
         if let Some(survivor) = issue.merged_into {
             return Ok(move_to(repositories, survivor, due).await?);
         }
-        if one.release == OTHER {
+        if one.release == REST {
             return Ok(list_rest(repositories, project, one).await?);
         }
         let Some(end) = events.last().cloned() else {

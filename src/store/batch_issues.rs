@@ -1,6 +1,6 @@
 //! Writing what a batch makes of issues.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -226,6 +226,21 @@ impl Tx {
         let query = sqlx::query_as(LOCK_POSTGRES).bind(project.0).bind(ids);
         let held: Vec<(Uuid, i64)> = query.fetch_all(&mut **tx).await?;
         if held == wanted { Ok(()) } else { Err(StoreError::Raced) }
+    }
+
+    /// Holds issues that exist, sorted by id, whatever they are like. SQLite has one writer.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn hold_issues(
+        &mut self,
+        project: ProjectId,
+        issues: &BTreeSet<IssueId>,
+    ) -> Result<(), StoreError> {
+        let Self::Postgres(tx) = self else { return Ok(()) };
+        let ids: Vec<Uuid> = issues.iter().map(|issue| issue.0).collect();
+        sqlx::query(LOCK_POSTGRES).bind(project.0).bind(ids).execute(&mut **tx).await?;
+        Ok(())
     }
 
     /// Gives new issues their numbers, in the order given. The last step of a batch: the counter is

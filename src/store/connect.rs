@@ -13,6 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, PgPool, SqlitePool};
 
+use super::alone::{Alone, InUse};
 use super::error::StoreError;
 use super::tx::{Tx, statements};
 
@@ -124,6 +125,7 @@ pub struct Store {
 struct Inner {
     db: Db,
     is_open: AtomicBool,
+    alone: Alone,
 }
 
 impl Store {
@@ -136,7 +138,17 @@ impl Store {
             Location::Sqlite(path) => sqlite(path),
             Location::Postgres(address) => postgres(address)?,
         };
-        Ok(Self { inner: Arc::new(Inner { db, is_open: AtomicBool::new(false) }) })
+        let alone = Alone::of(location);
+        Ok(Self { inner: Arc::new(Inner { db, is_open: AtomicBool::new(false), alone }) })
+    }
+
+    /// Keeps other processes from the same SQLite file until this one is closed. Where the file cannot
+    /// be locked, because its folder is not there yet, it is tried again when it is opened.
+    ///
+    /// # Errors
+    /// [`InUse`].
+    pub fn claim(&self) -> Result<(), InUse> {
+        self.inner.alone.claim()
     }
 
     /// Connects, and brings the schema up to date. Does nothing once it has succeeded.
@@ -147,6 +159,7 @@ impl Store {
         if self.is_open() {
             return Ok(());
         }
+        self.claim().map_err(|in_use| StoreError::Away(in_use.to_string()))?;
         let migrated = match &self.inner.db {
             Db::Sqlite { writer, .. } => SQLITE_MIGRATIONS.run(writer).await,
             Db::Postgres(pool) => POSTGRES_MIGRATIONS.run(pool).await,
@@ -244,6 +257,7 @@ impl Store {
             }
             Db::Postgres(pool) => pool.close().await,
         }
+        self.inner.alone.release();
     }
 }
 

@@ -34,6 +34,7 @@ struct DeployRow {
     finished_at: Option<i64>,
     exit_code: Option<i64>,
     n_output: i64,
+    output_gone_at: Option<i64>,
     outcome: Option<String>,
 }
 
@@ -63,6 +64,7 @@ impl DeployRow {
             finished_at: self.finished_at.map(Timestamp::from_micros),
             exit_code: self.exit_code.and_then(|code| i32::try_from(code).ok()),
             n_output: self.n_output.unsigned_abs(),
+            output_gone_at: self.output_gone_at.map(Timestamp::from_micros),
             outcome: outcome.map_err(|_| corrupt("outcome"))?,
         })
     }
@@ -81,7 +83,7 @@ macro_rules! columns {
     () => {
         "project_id, id, number, environment, repository_id, sha, version, url, run_by, status,
         is_gated, override_reason, gate, lease_seconds, lease_until, started_at, finished_at,
-        exit_code, n_output, outcome"
+        exit_code, n_output, output_gone_at, outcome"
     };
 }
 macro_rules! select {
@@ -101,7 +103,7 @@ macro_rules! select_brief {
         concat!(
             "SELECT project_id, id, number, environment, repository_id, sha, version, url, run_by,
                 status, is_gated, override_reason, CAST(NULL AS TEXT) AS gate, lease_seconds,
-                lease_until, started_at, finished_at, exit_code, n_output, outcome
+                lease_until, started_at, finished_at, exit_code, n_output, output_gone_at, outcome
             FROM deploys WHERE project_id = $1 AND ",
             $condition
         )

@@ -178,6 +178,7 @@ const INSERT_ANSWERS_POSTGRES: &str = concat!(
     new_rows!(postgres, uuid fix_id, bytes build, text answer),
     " ORDER BY fix_id, build ON CONFLICT DO NOTHING"
 );
+const DELETE_ANSWERS: &str = "DELETE FROM fix_answers WHERE project_id = $1";
 const LIST_ANSWERS_SQLITE: &str = concat!(
     "SELECT known.fix_id, known.build, known.answer FROM ",
     new_rows!(sqlite, uuid fix_id, bytes build),
@@ -220,6 +221,7 @@ statements!(
     LIST_FAILED,
     INSERT_ANSWERS_SQLITE,
     INSERT_ANSWERS_POSTGRES,
+    DELETE_ANSWERS,
     LIST_ANSWERS_SQLITE,
     LIST_ANSWERS_POSTGRES,
     LIST_LANDINGS,
@@ -463,6 +465,15 @@ impl Tx {
             Ok(((FixId(fix), BuildKey(build)), answer))
         };
         rows.into_iter().map(answer).collect()
+    }
+
+    /// Forgets what builds of a project say of fixes: the history is not what it was taken for.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_answers(&mut self, project: ProjectId) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(DELETE_ANSWERS).bind(project.0))?;
+        Ok(())
     }
 
     /// Keeps what builds say of fixes.

@@ -114,6 +114,13 @@ const INSERT_COMMENTS: &str = "INSERT INTO lock_comments
     SELECT project_id, id, $3, CAST($4 AS BIGINT), $5, $6 FROM locks
     WHERE project_id = $1 AND environment = $2 AND released_at IS NULL
         AND (expires_at IS NULL OR expires_at > $4)";
+/// One comment on every lock of an environment that stood at a time that is over.
+const INSERT_LATE_COMMENTS: &str = "INSERT INTO lock_comments
+    (project_id, lock_id, id, at, actor, text)
+    SELECT project_id, id, $3, CAST($4 AS BIGINT), $5, $6 FROM locks
+    WHERE project_id = $1 AND environment = $2 AND created_at <= $7
+        AND (released_at IS NULL OR released_at > $7)
+        AND (expires_at IS NULL OR expires_at > $7)";
 const LIST_COMMENTS: &str = "SELECT at, actor, text FROM lock_comments
     WHERE project_id = $1 AND lock_id = $2 ORDER BY id LIMIT 100";
 
@@ -132,6 +139,7 @@ statements!(
     REARM,
     INSERT_COMMENT,
     INSERT_COMMENTS,
+    INSERT_LATE_COMMENTS,
     LIST_COMMENTS,
 );
 
@@ -335,7 +343,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Adds what was said about all locks of an environment that block.
+    /// Adds what was said about all locks of an environment that block, or that stood at a time that
+    /// is over.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -344,17 +353,33 @@ impl Tx {
         (project, environment): (ProjectId, &str),
         id: Uuid,
         comment: &LockComment,
+        stood_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        execute!(
-            self,
-            sqlx::query(INSERT_COMMENTS)
-                .bind(project.0)
-                .bind(environment)
-                .bind(id)
-                .bind(comment.at.as_micros())
-                .bind(&comment.actor)
-                .bind(&comment.text)
-        )?;
+        let (project, at) = (project.0, comment.at.as_micros());
+        let said = (&comment.actor, &comment.text);
+        match stood_at {
+            None => execute!(
+                self,
+                sqlx::query(INSERT_COMMENTS)
+                    .bind(project)
+                    .bind(environment)
+                    .bind(id)
+                    .bind(at)
+                    .bind(said.0)
+                    .bind(said.1)
+            ),
+            Some(stood_at) => execute!(
+                self,
+                sqlx::query(INSERT_LATE_COMMENTS)
+                    .bind(project)
+                    .bind(environment)
+                    .bind(id)
+                    .bind(at)
+                    .bind(said.0)
+                    .bind(said.1)
+                    .bind(stood_at.as_micros())
+            ),
+        }?;
         Ok(())
     }
 

@@ -30,6 +30,7 @@ struct RepositoryRow {
     failed_at: Option<i64>,
     failure: Option<String>,
     n_submitted: i64,
+    n_replaced: i64,
     submitted_branches: String,
 }
 
@@ -60,6 +61,7 @@ impl RepositoryRow {
             fetched: fetched.map(|at| Fetched { at, head, n_commits }),
             failure: failed.zip(self.failure).map(|(at, reason)| Failure { at, reason }),
             n_submitted: self.n_submitted.unsigned_abs(),
+            n_replaced: self.n_replaced.unsigned_abs(),
             submitted_branches: submitted,
         })
     }
@@ -67,22 +69,22 @@ impl RepositoryRow {
 
 const FIND: &str = "SELECT project_id, id, name, url, branches, credential, created_at, fetched_at,
         head, n_commits, failed_at, failure,
-        n_submitted, submitted_branches
+        n_submitted, n_replaced, submitted_branches
     FROM repositories WHERE project_id = $1 AND name = $2";
 const LIST: &str = "SELECT project_id, id, name, url, branches, credential, created_at, fetched_at,
         head, n_commits, failed_at, failure,
-        n_submitted, submitted_branches
+        n_submitted, n_replaced, submitted_branches
     FROM repositories WHERE project_id = $1 ORDER BY name";
 const LIST_ALL: &str = "SELECT project_id, id, name, url, branches, credential, created_at,
         fetched_at, head, n_commits, failed_at, failure, n_submitted,
-        submitted_branches
+        n_replaced, submitted_branches
     FROM repositories WHERE url IS NOT NULL ORDER BY project_id, id";
 const LOCK: &str = "UPDATE repositories SET n_submitted = n_submitted
     WHERE project_id = $1 AND name = $2";
 const INSERT: &str = "INSERT INTO repositories
     (project_id, id, name, url, branches, credential, created_at, n_commits, n_submitted,
-        submitted_branches)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '{}')";
+        n_replaced, submitted_branches)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, '{}')";
 const UPDATE: &str = "UPDATE repositories SET name = $3, branches = $5, credential = $6, url = $4,
         fetched_at = CASE WHEN url = $4 THEN fetched_at END,
         head = CASE WHEN url = $4 THEN head END,

@@ -1,25 +1,37 @@
-//! What is given up after its time: events, their bodies, counts, dictionaries; and their space.
+//! What is given up after its time: events, their bodies, counts, dictionaries, output of deploys; and
+//! their space.
 //!
 //! Every function takes a small step and says how far it got, so that nobody waits for long.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
+use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::body::DICTIONARY_SERVES;
 use super::error::StoreError;
+use super::rows::{dialect, new_rows, rows_json};
 use super::tx::{Tx, execute, on, statements};
-use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::id::{IssueId, ProjectId, ProjectItemId};
 use crate::domain::sampling::Kept;
 use crate::domain::time::Timestamp;
 
 const FIND_RECEIVED_AT: &str = "SELECT received_at FROM events WHERE project_id = $1
     ORDER BY received_at DESC LIMIT 1 OFFSET $2";
-const DELETE_EVENTS: &str = "DELETE FROM events WHERE project_id = $1
-    AND id IN (SELECT id FROM events WHERE project_id = $1 AND received_at < $2
-        ORDER BY received_at LIMIT $3)
-    RETURNING hash, body IS NOT NULL";
+const LIST_OLD_EVENTS: &str = "SELECT id, hash, body IS NOT NULL FROM events
+    WHERE project_id = $1 AND received_at < $2 ORDER BY received_at LIMIT $3";
+macro_rules! delete_events {
+    ($engine:ident) => {
+        concat!(
+            "DELETE FROM events WHERE project_id = $1 AND id IN (SELECT id FROM ",
+            new_rows!($engine, uuid id),
+            ")"
+        )
+    };
+}
+const DELETE_EVENTS_SQLITE: &str = delete_events!(sqlite);
+const DELETE_EVENTS_POSTGRES: &str = delete_events!(postgres);
 const DELETE_COUNTS: &str = "DELETE FROM issue_counts WHERE project_id = $1 AND issue_id = $2
     AND hour < $3";
 const LIST_ISSUES: &str = "SELECT id, n_bodies, EXISTS (SELECT 1 FROM issue_counts
@@ -46,6 +58,14 @@ const DELETE_RELEASES: &str = "DELETE FROM releases WHERE project_id = $1
         AND last_event < $2 AND announced_at IS NULL ORDER BY last_event LIMIT $3)";
 const FIND_ISSUE_OF_HASH: &str =
     "SELECT issue_id FROM issue_hashes WHERE project_id = $1 AND hash = $2";
+const FIND_OLD_OUTPUT: &str = "SELECT id FROM deploys WHERE project_id = $1 AND n_output > 0
+    AND output_gone_at IS NULL AND finished_at < $2 ORDER BY finished_at LIMIT 1";
+/// The last first: what is left then is whole up to its end.
+const DELETE_OUTPUT: &str = "DELETE FROM deploy_output WHERE project_id = $1 AND deploy_id = $2
+    AND start IN (SELECT start FROM deploy_output WHERE project_id = $1 AND deploy_id = $2
+        ORDER BY start DESC LIMIT $3)";
+const OUTPUT_IS_GONE: &str =
+    "UPDATE deploys SET output_gone_at = $3 WHERE project_id = $1 AND id = $2";
 const DELETE_DICTIONARIES: &str = "DELETE FROM dictionaries WHERE project_id = $1
     AND EXISTS (SELECT 1 FROM (SELECT $2 + MIN(ends.at) AS at FROM (
             SELECT next.created_at AS at FROM dictionaries AS next
@@ -56,7 +76,9 @@ const DELETE_DICTIONARIES: &str = "DELETE FROM dictionaries WHERE project_id = $
 
 statements!(
     FIND_RECEIVED_AT,
-    DELETE_EVENTS,
+    LIST_OLD_EVENTS,
+    DELETE_EVENTS_SQLITE,
+    DELETE_EVENTS_POSTGRES,
     DELETE_COUNTS,
     LIST_ISSUES,
     LIST_BODIES,
@@ -64,6 +86,9 @@ statements!(
     COUNT_BODIES,
     DELETE_RELEASES,
     FIND_ISSUE_OF_HASH,
+    FIND_OLD_OUTPUT,
+    DELETE_OUTPUT,
+    OUTPUT_IS_GONE,
     DELETE_DICTIONARIES,
 );
 
@@ -76,6 +101,11 @@ pub struct OldOfIssue {
     pub n_bodies: u64,
     /// Whether it has counts of hours that are over.
     pub has_old_counts: bool,
+}
+
+#[derive(Serialize)]
+struct OldRow {
+    id: Uuid,
 }
 
 #[derive(FromRow)]
@@ -119,25 +149,35 @@ impl Tx {
         before: Timestamp,
         limit: i64,
     ) -> Result<usize, StoreError> {
-        let rows: Vec<(Vec<u8>, bool)> = on!(self, |c| sqlx::query_as(DELETE_EVENTS)
+        let old: Vec<(Uuid, Vec<u8>, bool)> = on!(self, |c| sqlx::query_as(LIST_OLD_EVENTS)
             .bind(project.0)
             .bind(before.as_micros())
             .bind(limit)
             .fetch_all(c))?;
-        let lost: BTreeSet<&[u8]> =
-            rows.iter().filter(|(_, has_body)| *has_body).map(|(hash, _)| &hash[..]).collect();
-        let mut issues = BTreeSet::new();
-        for hash in lost {
+        let mut hashes: BTreeMap<&[u8], bool> = BTreeMap::new();
+        for (_, hash, has_body) in &old {
+            *hashes.entry(hash).or_default() |= has_body;
+        }
+        let mut issues: BTreeMap<IssueId, bool> = BTreeMap::new();
+        for (hash, has_body) in hashes {
             let issue: Option<(Uuid,)> = on!(self, |c| sqlx::query_as(FIND_ISSUE_OF_HASH)
                 .bind(project.0)
                 .bind(hash)
                 .fetch_optional(c))?;
-            issues.extend(issue.map(|(id,)| IssueId(id)));
+            if let Some((id,)) = issue {
+                *issues.entry(IssueId(id)).or_default() |= has_body;
+            }
         }
-        for issue in issues {
+        // Whoever settles events has their issue first; whoever added some has committed before their
+        // bodies are counted.
+        self.hold_issues(project, &issues.keys().copied().collect()).await?;
+        let rows = rows_json(old.iter().map(|(id, ..)| OldRow { id: *id }));
+        let text = dialect!(self, DELETE_EVENTS_SQLITE, DELETE_EVENTS_POSTGRES);
+        execute!(self, sqlx::query(text).bind(project.0).bind(&rows))?;
+        for (issue, _) in issues.into_iter().filter(|(_, has_body)| *has_body) {
             self.count_bodies(project, issue).await?;
         }
-        Ok(rows.len())
+        Ok(old.len())
     }
 
     /// Deletes releases of a project of which nobody knows more than their name, and whose last event
@@ -157,10 +197,36 @@ impl Tx {
         )?)
     }
 
-    /// Counts the bodies of an issue anew: whatever went wrong before is right again.
+    /// Deletes output of the deploy of a project that ended first of those that ended before a time, at
+    /// most `limit` pieces, and notes that it is gone when nothing is left. False when no such deploy
+    /// has any.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn delete_output_before(
+        &mut self,
+        project: ProjectId,
+        (before, now): (Timestamp, Timestamp),
+        limit: i64,
+    ) -> Result<bool, StoreError> {
+        let found: Option<(Uuid,)> = on!(self, |c| sqlx::query_as(FIND_OLD_OUTPUT)
+            .bind(project.0)
+            .bind(before.as_micros())
+            .fetch_optional(c))?;
+        let Some((id,)) = found else { return Ok(false) };
+        // Whoever adds some has committed before, or finds that it is gone.
+        self.hold_deploy(ProjectItemId { project, id }).await?;
+        let n_deleted =
+            execute!(self, sqlx::query(DELETE_OUTPUT).bind(project.0).bind(id).bind(limit))?;
+        if n_deleted < limit.unsigned_abs() {
+            let now = now.as_micros();
+            execute!(self, sqlx::query(OUTPUT_IS_GONE).bind(project.0).bind(id).bind(now))?;
+        }
+        Ok(true)
+    }
+
+    /// Counts the bodies of an issue anew, which is held: whatever went wrong before is right again.
     async fn count_bodies(&mut self, project: ProjectId, issue: IssueId) -> Result<(), StoreError> {
-        // Whoever added some has committed before they are counted.
-        self.lock_issue(project, issue).await?;
         execute!(self, sqlx::query(COUNT_BODIES).bind(project.0).bind(issue.0))?;
         Ok(())
     }
@@ -175,6 +241,8 @@ impl Tx {
         issue: IssueId,
         hour: i64,
     ) -> Result<(), StoreError> {
+        // As whoever settles events and counts them.
+        self.lock_issue(project, issue).await?;
         execute!(self, sqlx::query(DELETE_COUNTS).bind(project.0).bind(issue.0).bind(hour))?;
         Ok(())
     }
@@ -233,6 +301,8 @@ impl Tx {
         issue: IssueId,
         events: &[Uuid],
     ) -> Result<(), StoreError> {
+        // First, as whoever settles events; whoever added some has committed before they are counted.
+        self.lock_issue(project, issue).await?;
         for event in events {
             execute!(self, sqlx::query(DROP_BODY).bind(project.0).bind(event))?;
         }

@@ -12,7 +12,7 @@ use super::tx::{Tx, execute, on, statements};
 use crate::domain::event_counts::{CountKey, EventCounts, OTHER};
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::lifecycle::{Judged, Verdict};
-use crate::domain::sighting::MOST_UNSETTLED;
+use crate::domain::sighting::{MOST_UNSETTLED, REST};
 use crate::domain::time::Timestamp;
 
 /// Undetermined events of an issue, by what must be known.
@@ -20,7 +20,7 @@ use crate::domain::time::Timestamp;
 pub struct Unsettled {
     /// The issue.
     pub issue: IssueId,
-    /// Their release; empty for those that name none, [`OTHER`] for all that have no row.
+    /// Their release; empty for those that name none, [`REST`] for all that have no row.
     pub release: String,
 }
 
@@ -89,7 +89,7 @@ macro_rules! insert {
                     OR (SELECT COUNT(*) FROM (SELECT 1 FROM unsettled AS one
                         WHERE one.project_id = $1 AND one.issue_id = new.issue_id
                         LIMIT $4) AS few) < $4
-                THEN new.release ELSE '(other)' END AS release FROM ",
+                THEN new.release ELSE $5 END AS release FROM ",
             new_rows!($engine, uuid issue_id, text release),
             ") AS placed WHERE TRUE ORDER BY issue_id, release
             ON CONFLICT (project_id, issue_id, release) DO NOTHING"
@@ -261,7 +261,12 @@ impl Tx {
         let most = i64::from(MOST_UNSETTLED);
         execute!(
             self,
-            sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()).bind(most)
+            sqlx::query(text)
+                .bind(project.0)
+                .bind(&rows)
+                .bind(now.as_micros())
+                .bind(most)
+                .bind(REST)
         )?;
         Ok(())
     }

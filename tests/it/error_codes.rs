@@ -24,6 +24,7 @@ fn codes_keep_their_status() {
     409 deploy-running
     409 deploy-ended
     409 output-gap
+    410 output-gone
     503 store-away
     500 internal
     ");

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use airlock::retention::{Given, give_up_old};
 use airlock::store::Tx;
+use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::support::{Engine, TestApp, TestProject, both, crash, until, with};
+use crate::support::{
+    Answer, Engine, TOKEN, TestApp, TestProject, airlock, both, crash, until, with,
+};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -258,3 +262,100 @@ async fn the_space_of_what_was_given_up_goes_back_to_the_disk() {
     assert!(left + 1_500 < most, "{left} of {most}");
     app.stop().await;
 }
+
+/// Waits until somebody waits for a row, then changes events and gives all rows back: whoever has
+/// events by then, and waits for an issue, waits for ever.
+async fn takes_events_of_a_held_issue(app: &TestApp) {
+    let address = app.config.database.clone().expect("an address");
+    let mut settler = PgConnection::connect(&address).await.expect("the database");
+    settler.execute("BEGIN; SELECT id FROM issues FOR UPDATE").await.expect("the issue");
+    let meanwhile = async {
+        let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        until("it waits for the issue", async || app.stored_number(waiting).await > 0).await;
+        settler.execute("UPDATE events SET reason = 'settled'; COMMIT").await.expect("no deadlock");
+    };
+    let given = give_up_old(app.running.store(), app.clock.now());
+    let (given, ()) = tokio::join!(given, meanwhile);
+    given.expect("no deadlock");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn giving_up_events_and_settling_them_take_the_issue_first() {
+    let (app, shop) = shop(Engine::Postgres).await;
+    send(&app, &shop, 3, "shop@1").await;
+    app.clock.advance(DAY * 91);
+    takes_events_of_a_held_issue(&app).await;
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM events").await, 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn giving_up_bodies_and_settling_events_take_the_issue_first() {
+    let (app, shop) = shop(Engine::Postgres).await;
+    set(&app, json!({"most_bodies_per_issue": 20})).await;
+    send(&app, &shop, 20, "shop@1").await;
+    for _ in 0..5 {
+        app.clock.advance(Duration::from_mins(2));
+        send(&app, &shop, 1, "shop@1").await;
+    }
+    takes_events_of_a_held_issue(&app).await;
+    let kept = "SELECT COUNT(*) FROM events WHERE body IS NOT NULL";
+    assert!(app.stored_number(kept).await <= 20);
+    app.stop().await;
+}
+
+both!(output_of_deploys_is_given_up_after_the_retention_time, |engine: Engine| async move {
+    let (app, _) = shop(engine).await;
+    let (environments, sha) = ("/api/v1/projects/shop/environments", "5".repeat(40));
+    let start = async |environment: &str| {
+        let path = format!("{environments}/{environment}/deploys");
+        let wish = json!({"commit": sha, "override": "a test", "lease_seconds": 86_400});
+        let deploy = app.post(&path, &wish).await.ok();
+        format!("/api/v1/deploys/{}", deploy["id"].as_str().expect("an id"))
+    };
+    let put_out = async |deploy: &str, n_pieces: usize| {
+        for _ in 0..n_pieces {
+            let path = format!("{deploy}/output");
+            Answer::of(app.api(Method::POST, &path).body("pushing\n")).await.ok();
+        }
+    };
+    let end = json!({"status": "failed"});
+    let old = start("beta").await;
+    // More than one step gives up.
+    put_out(&old, 45).await;
+    app.post(&format!("{old}/finish"), &end).await.ok();
+    app.clock.advance(DAY * 50);
+    let young = start("beta").await;
+    put_out(&young, 1).await;
+    app.post(&format!("{young}/finish"), &end).await.ok();
+    give_up(&app).await;
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM deploy_output").await, 46);
+    app.clock.advance(DAY * 41);
+    give_up(&app).await;
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM deploy_output").await, 1);
+
+    let shown = app.get(&old).await.ok();
+    assert_eq!((&shown["status"], &shown["output_bytes"]), (&json!("failed"), &json!(45 * 8)));
+    assert_eq!(shown["output_gone_at"], app.clock.now().to_string());
+    let gone = app.get(&format!("{old}/output")).await;
+    assert_eq!(gone.problem(), (410, "output-gone".to_owned()));
+    let id = old.rsplit('/').next().expect("an id");
+    let url = app.url("");
+    let shown = airlock()
+        .args(["--url", &url, "deploy", "show", id, "--follow"])
+        .env("AIRLOCK_TOKEN", TOKEN)
+        .output()
+        .await
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.status.success() && said.contains("given up"), "{shown:?}");
+    // What comes now comes too late.
+    put_out(&old, 1).await;
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM deploy_output").await, 1);
+    let shown = app.get(&young).await.ok();
+    assert_eq!(shown["output_gone_at"], Value::Null);
+    assert_eq!(app.get(&format!("{young}/output")).await.text, "pushing\n");
+    give_up(&app).await;
+    app.stop().await;
+});

@@ -78,6 +78,28 @@ async fn settings_that_make_no_sense_refuse_to_start_and_say_why() {
     assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_on_one_sqlite_file_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("airlock.db");
+    let database = format!("sqlite:{}", file.display());
+    let first = Process::serve(&folder.path().join("one"), &database).await;
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    let data = folder.path().join("other").display().to_string();
+    for address in [database.clone(), format!("sqlite:{}", link.display())] {
+        let arguments = ["--listen", "127.0.0.1:0", "--data", &data, "--database", &address];
+        let (status, said) = refused(&arguments, "a-token-that-is-long-enough").await;
+        assert_eq!(status, Some(1), "{said}");
+        let says = ["airlock.db is in use by another process", "PostgreSQL"];
+        assert!(says.iter().all(|part| said.contains(part)), "{said}");
+    }
+    // One that was killed keeps nobody out.
+    first.kill().await;
+    let second = Process::serve(&folder.path().join("other"), &database).await;
+    assert!(second.terminate().await.success());
+}
+
 /// Binds a socket, makes it descriptor 3 and becomes the service, as a service manager does.
 const HAND_OVER: &str = r#"
 import os, socket, sys

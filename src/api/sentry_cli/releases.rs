@@ -78,6 +78,7 @@ fn sets_of(commits: Vec<CommitOfSet>, now: Timestamp) -> BTreeMap<String, Vec<Su
             at: commit.timestamp.unwrap_or(now),
             message: text(commit.message),
             is_listed: false,
+            is_assumed: false,
         });
     }
     sets

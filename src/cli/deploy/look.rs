@@ -67,8 +67,9 @@ pub(super) async fn show(context: &Context, args: ShowArgs) -> Result<(), Failur
     let mut found = api.get(&["deploys", &args.id]).await?;
     let deploy: Deploy = answer::read(&found)?;
     let now = context.clock.now();
-    if !args.follow {
-        let said = whole_output(&api, &args.id).await?;
+    let is_gone = deploy.output_gone_at.is_some();
+    if is_gone || !args.follow {
+        let said = if is_gone { Vec::new() } else { whole_output(&api, &args.id).await? };
         let said = String::from_utf8_lossy(&said);
         if let Some(found) = found.as_object_mut() {
             found.insert("output".to_owned(), json!(said));

@@ -40,6 +40,8 @@ pub(in crate::cli) struct Deploy {
     resolved: Option<Vec<String>>,
     released_locks: Option<Vec<String>>,
     url: Option<String>,
+    /// Since when its output is not kept any more.
+    pub(super) output_gone_at: Option<Timestamp>,
 }
 
 impl Deploy {
@@ -105,6 +107,7 @@ impl Deploy {
             ("took", took.map(|span| length(span.as_secs()))),
             ("gate", Some(gate)),
             ("resolved", self.resolved.as_ref().map(|issues| one_line(&issues.join(", ")))),
+            ("output", self.output_gone_at.map(|since| format!("given up {}", at(since)))),
             ("address", self.url.as_deref().map(one_line)),
         ];
         let known = known.into_iter().filter_map(|(label, value)| Some((label, value?)));

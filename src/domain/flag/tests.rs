@@ -140,7 +140,7 @@ fn releases_that_nobody_knows_are_named_the_oldest_says_since_when() {
         (named(&[]), None),
         // An event without a release asks for no registration.
         (named(&[("", 3)]), None),
-        (named(&[("", 1), ("1.4", 5)]), Some(("1.4", 5))),
+        (named(&[("", 1), (REST, 2), ("1.4", 5)]), Some(("1.4", 5))),
         (named(&[("a", 9), ("b", 4), ("c", 8)]), Some(("a, b, c", 4))),
         (
             named(&[("a", 9), ("b", 4), ("c", 8), ("d", 2), ("e", 6)]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Shop, active, kinds};
-use crate::support::{Answer, Engine, both};
+use crate::support::{Answer, Engine, both, with};
 
 both!(locks_of_people_and_scripts, |engine: Engine| async move {
     let shop = Shop::start(engine, "c base").await;
@@ -238,6 +238,42 @@ both!(an_override_passes_locks_and_is_written_on_them, |engine: Engine| async mo
     let shown =
         shop.app.get(&format!("/api/v1/locks/{}", lock["id"].as_str().expect("an id"))).await.ok();
     assert_eq!(shown["comments"][1]["text"], "deploy 2 was recorded without asking the gate");
+    shop.stop().await;
+});
+
+both!(a_record_speaks_only_to_locks_that_stood_when_it_ran, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base").await;
+    let began = shop.app.clock.now();
+    let after = |minutes| began.plus(Duration::from_mins(minutes)).to_string();
+    let lock = async |more: Value| {
+        let lock = shop.lock("beta", &with(json!({"reason": "no"}), &more)).await;
+        format!("/api/v1/locks/{}", lock["id"].as_str().expect("an id"))
+    };
+    let over_since = lock(json!({"expires_at": after(60)})).await;
+    let over_before = lock(json!({"expires_at": after(20)})).await;
+    let released_since = lock(json!({})).await;
+    let released_before = lock(json!({})).await;
+    shop.app.clock.advance(Duration::from_mins(10));
+    shop.app.delete(&released_before).await.ok();
+    shop.app.clock.advance(Duration::from_mins(80));
+    shop.app.delete(&released_since).await.ok();
+    let made_since = lock(json!({})).await;
+    shop.app.clock.advance(Duration::from_mins(30));
+    let n_said =
+        async |lock: &String| shop.app.get(lock).await.ok()["comments"].as_array().map(Vec::len);
+    let path = Shop::environment("beta", "deploys");
+    for (times, expected) in [
+        (json!({"started_at": after(30), "finished_at": after(31)}), [1, 1, 0, 0, 0]),
+        (json!({"finished_at": after(30)}), [2, 2, 0, 0, 0]),
+        (json!({}), [2, 2, 0, 0, 1]),
+    ] {
+        let over = json!({"commit": shop.sha("base"), "status": "failed"});
+        shop.app.post(&path, &with(over, &times)).await.ok();
+        let all = [&over_since, &released_since, &over_before, &released_before, &made_since];
+        for (lock, expected) in all.into_iter().zip(expected) {
+            assert_eq!(n_said(lock).await, Some(expected), "{lock} {times}");
+        }
+    }
     shop.stop().await;
 });
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::{Shop, active};
@@ -246,5 +246,53 @@ async fn what_a_deploy_did_is_noted_with_each_issue() {
     let (finished, ()) = tokio::join!(shop.finish(&deploy, "succeeded"), meanwhile);
     assert_eq!(finished["resolved"], json!(["SHOP-1", "SHOP-2"]));
     assert_eq!(shop.app.get(&path).await.ok()["resolved"], finished["resolved"]);
+    shop.stop().await;
+}
+
+/// A checkout tells where a branch is, and is held up by what the commit fixes; meanwhile another one
+/// tells of a later commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_branch_that_has_moved_on_is_not_moved_back() {
+    let shop = Shop::start_without_access(Engine::Postgres, "true").await;
+    let repositories = "/api/v1/projects/shop/repositories";
+    shop.app.post(repositories, &json!({"name": "web"})).await.ok();
+    let sha = |number: u8| format!("{number:02x}").repeat(20);
+    let commit = |number: u8, message: &str| {
+        json!({"sha": sha(number), "parents": [sha(number - 1)], "message": message,
+            "time": "2026-11-20T12:00:00Z"})
+    };
+    let tell = async |tip: u8, commits: &Value| {
+        let path = format!("{repositories}/web/commits?branch=main&tip={}", sha(tip));
+        shop.app.post(&path, commits).await.ok();
+    };
+    shop.crash_in("KeyError", "0").await;
+    tell(1, &json!([commit(1, "one")])).await;
+    shop.app
+        .post(
+            &format!("{repositories}/web/commits"),
+            &json!([commit(2, "two\n\nFixes: SHOP-1"), commit(3, "three")]),
+        )
+        .await
+        .ok();
+    let mut holder = shop.holding("SELECT id FROM issues FOR UPDATE").await;
+    let moved_on = format!("{{\"main\": \"{}\"}}", sha(3));
+    let meanwhile = async {
+        let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        crate::support::until("it waits for the issue", async || {
+            shop.app.stored_number(waiting).await > 0
+        })
+        .await;
+        let change = format!(
+            "UPDATE repositories SET submitted_branches = '{moved_on}' WHERE $1 IS NOT NULL"
+        );
+        shop.app.change_store(&change, b"any").await;
+        holder.execute("ROLLBACK").await.expect("the end of the lock");
+    };
+    let none = json!([]);
+    tokio::join!(tell(2, &none), meanwhile);
+    let is_there =
+        format!("SELECT COUNT(*) FROM repositories WHERE submitted_branches LIKE '%{}%'", sha(3));
+    assert_eq!(shop.app.stored_number(&is_there).await, 1);
     shop.stop().await;
 }

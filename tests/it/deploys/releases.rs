@@ -211,3 +211,16 @@ both!(what_somebody_says_of_a_release_stands_against_its_deploy, |engine: Engine
     assert_eq!(refused.problem(), (422, "invalid".to_owned()));
     shop.stop().await;
 });
+
+both!(a_release_may_be_called_like_what_stands_for_the_rest, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base; c fix").await;
+    shop.crash_at("KeyError", "base").await;
+    shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
+    let event = shop.crash_in("KeyError", "(other)").await;
+    assert_eq!(shop.app.verdict(&event).await.0, "undetermined");
+    shop.app.clock.advance(Duration::from_mins(2));
+    let release = json!({"version": "(other)", "commit": shop.sha("base")});
+    shop.app.post(RELEASES, &release).await.ok();
+    assert_eq!(shop.settled(&event).await.0, "suppressed");
+    shop.stop().await;
+});

@@ -322,3 +322,81 @@ both!(who_submits_asks_what_is_wanted, |engine: Engine| async move {
     assert_eq!(shop.app.post(&wanted, &json!(["main"])).await.problem().0, 422);
     shop.stop().await;
 });
+
+/// A release as a client announces it that lists commits without their parents, the newest first.
+async fn announce(app: &TestApp, version: &str, numbers: &[u8]) {
+    let listed = |number: &u8| {
+        json!({
+            "id": sha(*number),
+            "repository": "web",
+            "author_name": "Robin",
+            "author_email": "robin@shop.example",
+            "timestamp": "2026-11-20T12:00:00+01:00",
+            "message": format!("commit {number}"),
+        })
+    };
+    let set = json!({"commits": numbers.iter().map(listed).collect::<Vec<_>>()});
+    let path = format!("/api/0/projects/acme/shop/releases/{version}/");
+    Answer::of(app.api(Method::PUT, &path).json(&set)).await.ok();
+}
+
+both!(true_parents_replace_those_that_were_made_up, |engine: Engine| async move {
+    let shop = shop(engine, &[]).await;
+    announce(&shop.app, "4.0", &[4, 3]).await;
+    shop.crash_in("KeyError", "0").await;
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    shop.fix("SHOP-1", &sha(2)).await.ok();
+    assert_ne!(shop.gate("production", &sha(4)).await["verdict"], "clear");
+    let wanted = format!("{COMMITS}/wanted");
+    let asked = json!([sha(5), sha(4), sha(3), sha(2)]);
+    assert_eq!(shop.app.post(&wanted, &asked).await.ok(), json!({"wanted": asked}));
+    // A second set makes up no more than the first.
+    announce(&shop.app, "5.0", &[5, 4, 3]).await;
+    assert_eq!(shop.app.post(&wanted, &asked).await.ok(), json!({"wanted": asked}));
+
+    // Commit 4 joins a line that no set has named.
+    let all = json!([
+        commit(5, &[4]),
+        commit(4, &[3, 2]),
+        commit(3, &[1]),
+        commit(2, &[1]),
+        commit(1, &[])
+    ]);
+    let taken = shop.app.post(COMMITS, &all).await.ok();
+    assert_eq!(taken, json!({"commits": 5, "known": 0}));
+    assert_eq!(shop.app.post(&wanted, &asked).await.ok(), json!({"wanted": []}));
+    assert_eq!(shop.app.post(COMMITS, &all).await.ok(), json!({"commits": 5, "known": 5}));
+    shop.until_in_time("the fix is known", async || {
+        shop.app.issue("SHOP-1").await["fix"]["problem"] == Value::Null
+    })
+    .await;
+    for (number, verdict) in [(5, "clear"), (4, "clear"), (3, "blocked"), (2, "clear")] {
+        let gate = shop.gate("production", &sha(number)).await;
+        assert_eq!(gate["verdict"], verdict, "{number}: {gate}");
+    }
+    // Made up is what nobody told: a set that comes later changes nothing.
+    announce(&shop.app, "5.1", &[5, 3]).await;
+    assert_eq!(shop.app.post(&wanted, &asked).await.ok(), json!({"wanted": []}));
+    assert_eq!(shop.gate("production", &sha(4)).await["verdict"], "clear");
+    assert_eq!(record(&shop.app, "beta", 4).await["resolved"], json!(["SHOP-1"]));
+    shop.stop().await;
+});
+
+both!(what_was_said_of_made_up_parents_is_asked_again, |engine: Engine| async move {
+    // All of the history below is known, so that what the set makes up is said to lack the fix.
+    let known = [commit(1, &[]), commit(2, &[1]), commit(7, &[1])];
+    let shop = shop(engine, &known).await;
+    announce(&shop.app, "4.0", &[4, 3, 2]).await;
+    shop.crash_in("KeyError", "0").await;
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    shop.fix("SHOP-1", &sha(7)).await.ok();
+    assert_eq!(shop.gate("production", &sha(4)).await["verdict"], "blocked");
+    assert_eq!(record(&shop.app, "beta", 4).await["resolved"], json!([]));
+    shop.app.post(COMMITS, &json!([commit(4, &[3, 7]), commit(3, &[2])])).await.ok();
+    assert_eq!(shop.gate("production", &sha(4)).await["verdict"], "clear");
+    shop.until_in_time("the issue is resolved", async || {
+        shop.state("SHOP-1").await.0 == "resolved"
+    })
+    .await;
+    shop.stop().await;
+});

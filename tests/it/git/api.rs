@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Repository;
-use crate::support::{Answer, Engine, TestApp, both};
+use crate::support::{Answer, Engine, TestApp, both, crash, with};
 
 const REPOSITORIES: &str = "/api/v1/projects/shop/repositories";
 
@@ -85,6 +85,33 @@ both!(why_a_repository_cannot_be_fetched_is_said_and_kept, |engine: Engine| asyn
     assert_eq!(app.get(REPOSITORIES).await.ok()["items"][0]["failure"], Value::Null);
     app.stop().await;
 });
+
+both!(
+    a_mirror_that_a_kill_left_between_two_places_is_known_at_the_start,
+    |engine: Engine| async move {
+        let app = TestApp::start(engine).await;
+        let shop = app.create_project("shop").await;
+        let git = Repository::new();
+        git.run("c base; git tag v1");
+        add(&app, &git).await;
+        app.post(&format!("{REPOSITORIES}/web/fetch"), &json!({})).await.ok();
+        let mirror = std::fs::read_dir(app.config.data.join("git")).expect("a folder").next();
+        let mirror = mirror.expect("a mirror").expect("an entry").path();
+        std::fs::create_dir_all(mirror.join("fresh")).expect("a folder");
+        let (own, fresh) = (mirror.join("repository.git"), mirror.join("fresh/repository.git"));
+        std::fs::rename(own, fresh).expect("moved");
+        std::fs::create_dir_all(mirror.join("old.git")).expect("a folder");
+        // Nobody can fetch: what is known is what was there.
+        std::fs::rename(git.path().join(".git"), git.path().join("gone")).expect("moved");
+        let app = app.restart().await;
+        let event = with(crash("KeyError"), &json!({"release": "v1"}));
+        app.send(&shop, &event).await;
+        let release = app.get("/api/v1/projects/shop/releases/v1").await.ok();
+        assert_eq!((&release["rule"], &release["ambiguous"]), (&json!("tag"), &json!(false)));
+        assert!(mirror.join("repository.git/HEAD").exists() && !mirror.join("old.git").exists());
+        app.stop().await;
+    }
+);
 
 both!(what_was_found_last_stands_in_whatever_order_it_is_written, |engine: Engine| async move {
     let app = TestApp::start(engine).await;
@@ -267,5 +294,19 @@ both!(nodes_with_one_key_share_credentials, |engine: Engine| async move {
     let answer = app.post(&fetch, &json!({})).await;
     assert_eq!(answer.problem(), (502, "fetch-failed".to_owned()));
     assert!(answer.json()["detail"].as_str().expect("a detail").contains("--secret-key-file"));
+    app.stop().await;
+});
+
+both!(a_repository_that_is_too_large_says_which_setting_allows_more, |engine: Engine| async move {
+    let app = TestApp::start_with(engine, |config| config.git_most_bytes = 10).await;
+    app.create_project("shop").await;
+    let git = Repository::new();
+    git.run("c base");
+    add(&app, &git).await;
+    let answer = app.post(&format!("{REPOSITORIES}/web/fetch"), &json!({})).await;
+    assert_eq!(answer.problem(), (502, "fetch-failed".to_owned()));
+    let failure = app.get(REPOSITORIES).await.ok()["items"][0]["failure"]["reason"].clone();
+    let said = failure.as_str().expect("a reason");
+    assert!(said.contains("10 bytes") && said.contains("AIRLOCK_GIT_MOST_BYTES"), "{said}");
     app.stop().await;
 });

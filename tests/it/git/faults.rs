@@ -293,6 +293,45 @@ fn what_was_kept_in_a_damaged_mirror_is_kept_in_the_new_one() {
 }
 
 #[test]
+fn a_kill_while_a_new_mirror_takes_the_place_of_the_old_one_leaves_a_whole_one() {
+    let (repository, mut commits) = fetched();
+    let own = repository.mirror.repository();
+    let dir = own.parent().expect("a folder").to_owned();
+    let (old, fresh) = (dir.join("old.git"), dir.join("fresh/repository.git"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+        let copied = Command::new("cp").arg("-R").args([from, to]).status().expect("cp");
+        assert!(copied.success());
+    };
+    let is_whole = || {
+        let found = anew(&repository.mirror).history.len();
+        let branches = repository.mirror.branches().expect("branches").len();
+        assert!(!old.exists() && !dir.join("fresh").exists());
+        (found, branches) == (3, 1)
+    };
+    // Between the two: the old one is aside, the new one is not there yet.
+    copy(&own, &fresh);
+    fs::rename(&own, &old).expect("renamed");
+    drop(repository.writing());
+    assert!(is_whole(), "the new one");
+    // Before the first, with the new one half made.
+    fs::create_dir_all(fresh.join("objects")).expect("a folder");
+    drop(repository.writing());
+    assert!(own.exists() && repository.mirror.branches().expect("branches").len() == 1);
+    repository.fetch(&mut commits).expect("a fetch");
+    // After the second, with the old one half removed.
+    fs::create_dir_all(old.join("objects")).expect("a folder");
+    fs::create_dir_all(dir.join("fresh")).expect("a folder");
+    drop(repository.writing());
+    repository.fetch(&mut commits).expect("a fetch");
+    assert!(is_whole(), "after the second");
+    // Somebody took the new one away.
+    fs::rename(&own, &old).expect("renamed");
+    drop(repository.writing());
+    assert!(is_whole(), "the old one");
+}
+
+#[test]
 fn what_a_force_push_left_behind_is_kept_where_it_is_needed() {
     let (repository, mut commits) = fetched();
     let names = repository.names();
@@ -407,4 +446,18 @@ fn a_key_that_a_kill_left_behind_is_removed() {
     fs::write(&key, "PRIVATE KEY").expect("a file");
     drop(repository.writing());
     assert!(!key.exists());
+}
+
+#[test]
+fn why_a_repository_cannot_be_fetched_says_what_to_do() {
+    let minute = Duration::from_mins(1);
+    for (error, what_to_do) in [
+        (FetchError::TimedOut(minute), "AIRLOCK_GIT_FETCH_TIMEOUT"),
+        (FetchError::TooLarge(1_000), "AIRLOCK_GIT_MOST_BYTES"),
+        (FetchError::Shallow, "git fetch --unshallow"),
+        (FetchError::Sha256, "--object-format=sha1"),
+    ] {
+        let said = error.to_string();
+        assert!(said.contains(what_to_do), "{said}");
+    }
 }

@@ -143,7 +143,10 @@ impl TestApp {
         let mut started = app::start(config.clone(), clock.clone(), None).await;
         // A child that another test of this process begins has our locks until it runs its program.
         for _ in 0..20 {
-            if !matches!(started, Err(StartError::Spool(OpenError::InUse { .. }))) {
+            if !matches!(
+                started,
+                Err(StartError::Spool(OpenError::InUse { .. }) | StartError::DatabaseInUse(_))
+            ) {
                 break;
             }
             pause(50).await;
