@@ -256,6 +256,19 @@ impl Answer {
         self.containment != Containment::Unknown
     }
 
+    /// What it is true of beside the fix itself: a commit that stands for it. Once that is known not to
+    /// help, the answer is worth nothing.
+    #[must_use]
+    pub fn rests_on(&self) -> Option<Sha> {
+        let commit = match &self.containment {
+            Containment::Contained { commit, .. }
+            | Containment::Reverted { commit, .. }
+            | Containment::Conflicted { commit, .. } => Some(*commit),
+            Containment::Absent | Containment::Unknown => None,
+        };
+        commit.filter(|commit| self.commit != Some(*commit))
+    }
+
     /// The answer in words, about a build that people call `name`.
     #[must_use]
     pub fn about<'a>(&'a self, name: &'a str) -> About<'a> {

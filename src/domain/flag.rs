@@ -53,6 +53,17 @@ pub struct Flag {
     pub since: Timestamp,
 }
 
+/// A release that undetermined events of an issue name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What they call it; empty for those that name none, [`REST`] for all that have no row.
+    pub release: String,
+    /// Since when they wait.
+    pub since: Timestamp,
+    /// Whether it is known which commits it is, and something else is missing.
+    pub is_known: bool,
+}
+
 /// What is known of an issue beside its own row.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -60,8 +71,8 @@ pub struct Facts<'a> {
     pub fix: Option<(&'a Fix, FixState)>,
     /// Whether the fix is deployed anywhere.
     pub is_deployed: bool,
-    /// Releases that undetermined events name, and since when they wait.
-    pub unsettled: &'a [(String, Timestamp)],
+    /// Releases that undetermined events name.
+    pub unsettled: &'a [Waiting],
     /// The commit that takes the fix back on a branch that counts, and that branch.
     pub reverted_on: Option<(&'a str, &'a str)>,
     /// Whether the fix was on branches and is on none that counts any more.
@@ -110,12 +121,11 @@ pub fn flags(issue: &Issue, facts: &Facts<'_>, now: Timestamp) -> Vec<Flag> {
             add(FlagKind::FixVanished, detail);
         }
     }
-    let is_name = |release: &str| !release.is_empty() && release != REST;
-    let named: Vec<&(String, Timestamp)> =
-        facts.unsettled.iter().filter(|(release, _)| is_name(release)).collect();
-    let since = |all: &[&(String, Timestamp)]| all.iter().map(|(_, since)| *since).min();
-    if let Some(since) = since(&named) {
-        let shown: Vec<&str> = named.iter().take(3).map(|(release, _)| release.as_str()).collect();
+    let named: Vec<&Waiting> = (facts.unsettled.iter())
+        .filter(|one| !one.release.is_empty() && one.release != REST && !one.is_known)
+        .collect();
+    if let Some(since) = named.iter().map(|one| one.since).min() {
+        let shown: Vec<&str> = named.iter().take(3).map(|one| one.release.as_str()).collect();
         let more = named.len().saturating_sub(shown.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let detail = format!(
@@ -129,7 +139,7 @@ pub fn flags(issue: &Issue, facts: &Facts<'_>, now: Timestamp) -> Vec<Flag> {
             "of {} events nobody can tell whether the fix explains them",
             issue.n_undetermined
         );
-        let since = facts.unsettled.iter().map(|(_, since)| *since).min().unwrap_or(now);
+        let since = facts.unsettled.iter().map(|one| one.since).min().unwrap_or(now);
         flags.push(Flag { kind: FlagKind::ManyUndetermined, detail, since });
     }
     flags

@@ -247,7 +247,7 @@ fn ask(
             let each = question
                 .commits
                 .iter()
-                .map(|commit| answer_of(histories, build, &deployed, commit));
+                .map(|commit| answer_of(histories, build, &deployed, failed, commit));
             Answer::of_all(each)
         }
         Kind::Baseline => newer(histories, build, &question.commits),
@@ -259,6 +259,7 @@ fn answer_of(
     histories: &Histories,
     build: &Build,
     deployed: &BTreeMap<RepositoryId, Deployed<'_>>,
+    failed: &BTreeSet<Sha>,
     commit: &FixCommit,
 ) -> Answer {
     let unknown = |why| Answer::unknown(Some(commit.sha), why);
@@ -281,7 +282,8 @@ fn answer_of(
         return first;
     }
     // What says itself that it fixes the same is as good.
-    for other in commit.alternatives.iter().filter(|sha| is_known(sha)) {
+    let helps = |sha: &&Sha| is_known(sha) && !failed.contains(sha);
+    for other in commit.alternatives.iter().filter(helps) {
         if deployed.contains(other).is_contained() {
             return said(Containment::Contained { commit: *other, rule: Rule::Named });
         }

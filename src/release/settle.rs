@@ -10,7 +10,9 @@ use super::{fixes, landing, rearm, releases};
 use crate::domain::fix::Problem;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::issue::Issue;
-use crate::domain::lifecycle::{ACTOR, Change, Fact, Occurrence, Verdict, settle};
+use crate::domain::lifecycle::{
+    ACTOR, Change, Fact, Judged, Observed, Occurrence, Verdict, settle,
+};
 use crate::domain::project::Project;
 use crate::domain::sighting::{REST, Sighting};
 use crate::domain::time::Timestamp;
@@ -215,15 +217,18 @@ async fn settle_one(
             continue;
         };
         let facts = facts_of(repositories, histories, project, &issue, &events).await?;
-        let is_open = |fact: &Option<Fact>| matches!(fact, Some(Fact::Unknown(_)));
-        let is_all_open = facts.iter().all(is_open);
-        is_left |= facts.iter().any(is_open);
-        if is_all_open && !one.release.is_empty() {
+        let observed = observe(repositories, project, &issue, &events, &facts);
+        let is_open = |judged: &Judged| judged.verdict == Verdict::Undetermined;
+        is_left |= observed.verdicts.iter().any(is_open);
+        let mut judged = events.iter().zip(&observed.verdicts);
+        let is_new =
+            judged.any(|(event, judged)| !is_open(judged) || event.reason != judged.reason);
+        if !is_new && !one.release.is_empty() {
             // Of one release all is known, or nothing.
             return Ok(());
         }
-        if !is_all_open {
-            match write(repositories, project, issue, events, &facts).await {
+        if is_new {
+            match write(repositories, project, issue, events, observed).await {
                 Ok(()) => {}
                 // Digest added one: the same page again.
                 Err(StoreError::Raced) => continue,
@@ -353,14 +358,14 @@ async fn facts_of(
     Ok(sightings.iter().map(|one| Some(facts.of(project, one))).collect())
 }
 
-async fn write(
+/// What events are, now that this is known.
+fn observe(
     repositories: &Repositories,
     project: &Project,
-    mut issue: Issue,
-    events: Vec<JudgedEvent>,
+    issue: &Issue,
+    events: &[JudgedEvent],
     facts: &[Option<Fact>],
-) -> Result<(), StoreError> {
-    let (clock, now) = (repositories.clock(), repositories.now());
+) -> Observed {
     let believes_all = project.settings.untrusted_keys_rearm_locks;
     let occurrences: Vec<Occurrence<'_>> = events
         .iter()
@@ -373,18 +378,26 @@ async fn write(
             fact: fact.as_ref(),
         })
         .collect();
-    let observed = settle(issue.state.clone(), &occurrences, now);
-    drop(occurrences);
+    settle(issue.state.clone(), &occurrences, repositories.now())
+}
+
+async fn write(
+    repositories: &Repositories,
+    project: &Project,
+    mut issue: Issue,
+    events: Vec<JudgedEvent>,
+    observed: Observed,
+) -> Result<(), StoreError> {
+    let clock = repositories.clock();
     let mut tx = repositories.store().write().await?;
     // Raises the revision, so that nobody adds an event on what was true before.
     issue.state = observed.state.clone();
     tx.update_issue_state(&issue).await?;
-    let settled: Vec<_> = events
-        .into_iter()
-        .zip(observed.verdicts.clone())
-        .filter(|(_, judged)| judged.verdict != Verdict::Undetermined)
-        .collect();
+    let judged = events.into_iter().zip(observed.verdicts.clone());
+    let (open, settled): (Vec<_>, Vec<_>) =
+        judged.partition(|(_, judged)| judged.verdict == Verdict::Undetermined);
     tx.settle_events(project.id, issue.id, &settled).await?;
+    tx.explain_events(project.id, &open).await?;
     let has_come_back = observed.changes.iter().any(Change::is_regression);
     for change in observed.changes.clone() {
         note(&mut tx, clock, project.id, issue.id, change, ACTOR).await?;

@@ -170,13 +170,14 @@ const INSERT_ANSWERS_SQLITE: &str = concat!(
     "INSERT INTO fix_answers (project_id, fix_id, build, answer)
     SELECT $1, fix_id, build, answer FROM ",
     new_rows!(sqlite, uuid fix_id, bytes build, text answer),
-    " WHERE TRUE ON CONFLICT DO NOTHING"
+    " WHERE TRUE ON CONFLICT (project_id, fix_id, build) DO UPDATE SET answer = EXCLUDED.answer"
 );
 const INSERT_ANSWERS_POSTGRES: &str = concat!(
     "INSERT INTO fix_answers (project_id, fix_id, build, answer)
     SELECT $1, fix_id, build, answer FROM ",
     new_rows!(postgres, uuid fix_id, bytes build, text answer),
-    " ORDER BY fix_id, build ON CONFLICT DO NOTHING"
+    " ORDER BY fix_id, build
+    ON CONFLICT (project_id, fix_id, build) DO UPDATE SET answer = EXCLUDED.answer"
 );
 const DELETE_ANSWERS: &str = "DELETE FROM fix_answers WHERE project_id = $1";
 const LIST_ANSWERS_SQLITE: &str = concat!(
@@ -438,7 +439,7 @@ impl Tx {
         Ok(failed)
     }
 
-    /// What is known of fixes and builds.
+    /// What is known of fixes and builds, without what rests on commits that did not help.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -458,13 +459,19 @@ impl Tx {
         let text = dialect!(self, LIST_ANSWERS_SQLITE, LIST_ANSWERS_POSTGRES);
         let rows: Vec<(Uuid, Vec<u8>, String)> =
             on!(self, |c| sqlx::query_as(text).bind(project.0).bind(&rows).fetch_all(c))?;
-        let answer = |(fix, build, answer): (Uuid, Vec<u8>, String)| {
+        let parsed = |(fix, build, answer): (Uuid, Vec<u8>, String)| {
             let corrupt = |column| StoreError::corrupt("fix_answers", column, fix);
             let build = <[u8; 32]>::try_from(build).map_err(|_| corrupt("build"))?;
             let answer = serde_json::from_str(&answer).map_err(|_| corrupt("answer"))?;
             Ok(((FixId(fix), BuildKey(build)), answer))
         };
-        rows.into_iter().map(answer).collect()
+        let mut answers: BTreeMap<(FixId, BuildKey), Answer> =
+            rows.into_iter().map(parsed).collect::<Result<_, StoreError>>()?;
+        if answers.values().any(|answer| answer.rests_on().is_some()) {
+            let failed = self.list_failed_commits(project).await?;
+            answers.retain(|_, answer| !answer.rests_on().is_some_and(|on| failed.contains(&on)));
+        }
+        Ok(answers)
     }
 
     /// Forgets what builds of a project say of fixes: the history is not what it was taken for.

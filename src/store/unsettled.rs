@@ -10,6 +10,7 @@ use super::error::StoreError;
 use super::rows::{dialect, new_rows, rows_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::event_counts::{CountKey, EventCounts, OTHER};
+use crate::domain::flag::Waiting;
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::lifecycle::{Judged, Verdict};
 use crate::domain::sighting::{MOST_UNSETTLED, REST};
@@ -52,6 +53,8 @@ pub struct JudgedEvent {
     pub is_trusted: bool,
     /// Whether it runs at its users', where what is deployed says nothing.
     pub is_client: bool,
+    /// Why it was judged as it was.
+    pub reason: String,
 }
 
 #[derive(FromRow)]
@@ -62,6 +65,7 @@ struct EventRow {
     environment: String,
     is_trusted: bool,
     is_client: bool,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -133,8 +137,12 @@ const LOOK_SOONER: &str = "UPDATE fixes SET look_at = $2
     WHERE project_id = $1 AND problem = 'unknown-commit' AND look_at > $2";
 const ANEW_IS_DONE: &str = "UPDATE unsettled SET anew_at = NULL
     WHERE project_id = $1 AND issue_id = $2 AND release = $3 AND anew_at = $4";
-const LIST_OF_ISSUE: &str = "SELECT release, created_at FROM unsettled
-    WHERE project_id = $1 AND issue_id = $2 ORDER BY created_at, release LIMIT 100";
+const LIST_OF_ISSUE: &str = "SELECT unsettled.release, unsettled.created_at,
+        releases.rule IS NOT NULL AND NOT releases.is_ambiguous AS is_known
+    FROM unsettled LEFT JOIN releases ON releases.project_id = unsettled.project_id
+        AND releases.version = unsettled.release
+    WHERE unsettled.project_id = $1 AND unsettled.issue_id = $2
+    ORDER BY unsettled.created_at, unsettled.release LIMIT 100";
 /// A page of each hash, so that no more is read and sorted than is shown; hashes come first, whatever a
 /// planner believes: of a project there are very many events.
 macro_rules! list_events {
@@ -147,7 +155,7 @@ macro_rules! list_events {
     ($begin:literal, $condition:literal, $end:literal) => {
         concat!(
             "SELECT events.id, events.occurred_at, events.release, events.environment,
-                events.is_trusted, events.is_client
+                events.is_trusted, events.is_client, events.reason
             FROM issue_hashes
             CROSS JOIN (SELECT FALSE AS is_client UNION ALL SELECT TRUE WHERE $7) AS runs ",
             $begin,
@@ -438,6 +446,7 @@ impl Tx {
             environment: row.environment,
             is_trusted: row.is_trusted,
             is_client: row.is_client,
+            reason: row.reason,
         };
         Ok(rows.into_iter().map(event).collect())
     }
@@ -457,6 +466,18 @@ impl Tx {
         let n_settled = i64::try_from(settled.len()).unwrap_or(i64::MAX);
         self.rewrite(project, issue, settled, Verdict::Undetermined).await?;
         self.move_totals(project, issue, (n_suppressed, -n_settled)).await
+    }
+
+    /// Says why events are still undetermined.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn explain_events(
+        &mut self,
+        project: ProjectId,
+        open: &[(JudgedEvent, Judged)],
+    ) -> Result<(), StoreError> {
+        self.set_verdicts(project, open).await
     }
 
     /// Makes suppressed events of an issue undetermined again.
@@ -498,13 +519,10 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes verdicts of events that had another one, and moves their counts.
-    async fn rewrite(
+    async fn set_verdicts(
         &mut self,
         project: ProjectId,
-        issue: IssueId,
         judged: &[(JudgedEvent, Judged)],
-        before: Verdict,
     ) -> Result<(), StoreError> {
         if judged.is_empty() {
             return Ok(());
@@ -516,6 +534,21 @@ impl Tx {
         }));
         let text = dialect!(self, SET_VERDICTS_SQLITE, SET_VERDICTS_POSTGRES);
         execute!(self, sqlx::query(text).bind(project.0).bind(&rows))?;
+        Ok(())
+    }
+
+    /// Writes verdicts of events that had another one, and moves their counts.
+    async fn rewrite(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+        judged: &[(JudgedEvent, Judged)],
+        before: Verdict,
+    ) -> Result<(), StoreError> {
+        if judged.is_empty() {
+            return Ok(());
+        }
+        self.set_verdicts(project, judged).await?;
         let mut counts = EventCounts::default();
         let mut taken: BTreeMap<(i64, &str, &str), i64> = BTreeMap::new();
         for (event, judged) in judged {
@@ -569,12 +602,16 @@ impl Tx {
         &mut self,
         project: ProjectId,
         issue: IssueId,
-    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        let rows: Vec<(String, i64)> = on!(self, |c| sqlx::query_as(LIST_OF_ISSUE)
+    ) -> Result<Vec<Waiting>, StoreError> {
+        let rows: Vec<(String, i64, Option<bool>)> = on!(self, |c| sqlx::query_as(LIST_OF_ISSUE)
             .bind(project.0)
             .bind(issue.0)
             .fetch_all(c))?;
-        let waiting = |(release, since)| (release, Timestamp::from_micros(since));
+        let waiting = |(release, since, is_known): (_, _, Option<bool>)| Waiting {
+            release,
+            since: Timestamp::from_micros(since),
+            is_known: is_known.unwrap_or(false),
+        };
         Ok(rows.into_iter().map(waiting).collect())
     }
 

@@ -131,15 +131,22 @@ fn a_fix_that_is_not_deployed_says_for_how_long() {
     assert_eq!(flags[0].detail, "4f4f4f4 was named 15 days ago and is deployed nowhere");
 }
 
+fn waiting(release: &str, hour: i64) -> Waiting {
+    Waiting { release: release.to_owned(), since: at(hour), is_known: false }
+}
+
 #[test]
 fn releases_that_nobody_knows_are_named_the_oldest_says_since_when() {
-    let named = |names: &[(&str, i64)]| -> Vec<(String, Timestamp)> {
-        names.iter().map(|(name, hour)| ((*name).to_owned(), at(*hour))).collect()
+    let named = |names: &[(&str, i64)]| -> Vec<Waiting> {
+        names.iter().map(|(name, hour)| waiting(name, *hour)).collect()
     };
+    let bound = Waiting { is_known: true, ..waiting("1.3", 1) };
     for (unsettled, expected) in [
         (named(&[]), None),
-        // An event without a release asks for no registration.
+        // An event without a release asks for no registration, nor does one of a release that is known.
         (named(&[("", 3)]), None),
+        (vec![bound.clone(), waiting("1.4", 5)], Some(("1.4", 5))),
+        (vec![bound], None),
         (named(&[("", 1), (REST, 2), ("1.4", 5)]), Some(("1.4", 5))),
         (named(&[("a", 9), ("b", 4), ("c", 8)]), Some(("a, b, c", 4))),
         (
@@ -165,7 +172,7 @@ fn releases_that_nobody_knows_are_named_the_oldest_says_since_when() {
 
 #[test]
 fn many_undetermined_events_are_flagged() {
-    let waiting = [(String::new(), at(3)), (String::new(), at(2))];
+    let waiting = [waiting("", 3), waiting("", 2)];
     let facts = Facts { unsettled: &waiting, ..NOTHING };
     assert_eq!(flags(&issue(MANY_UNDETERMINED - 1), &facts, at(9)), []);
     let many = flags(&issue(MANY_UNDETERMINED), &facts, at(9));

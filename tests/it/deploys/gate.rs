@@ -400,3 +400,33 @@ both!(who_waits_hears_of_another_verdict, |engine: Engine| async move {
     assert_eq!(shop.app.get(&path).await.problem(), (422, "invalid".to_owned()));
     shop.stop().await;
 });
+
+both!(what_rested_on_a_fix_that_failed_is_looked_at_anew, |engine: Engine| async move {
+    // The same patch on the line of a release: as good as the fix, until it is known not to help.
+    let script =
+        "c base; on release/1; on main; c other; c cure; on release/1; c hot; pick again cure";
+    let shop = Shop::start(engine, script).await;
+    shop.app.crashed(&shop.project, "KeyError").await;
+    shop.app.crashed(&shop.project, "ValueError").await;
+    shop.fix("SHOP-1", &shop.sha("cure")).await.ok();
+    shop.fix("SHOP-2", &shop.sha("again")).await.ok();
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    let again = shop.sha("again");
+    let gate = shop.gate("production", &again).await;
+    assert_eq!(
+        (&gate["verdict"], &gate["cleared"][0]["issue"]),
+        (&json!("clear"), &json!("SHOP-1"))
+    );
+    let quiet = shop.crash_at("KeyError", "hot").await;
+    assert_eq!(shop.settled(&quiet).await.0, "suppressed");
+
+    let event = shop.crash_at("ValueError", "again").await;
+    assert_eq!(shop.settled(&event).await.0, "regression");
+    assert_eq!(shop.state("SHOP-2").await.1, "failed");
+    let gate = shop.gate("production", &again).await;
+    assert_eq!((&gate["verdict"], kinds(&gate)), (&json!("blocked"), vec!["issue_lock"]));
+    // Without it, that build may well show the other error.
+    let event = shop.crash_at("KeyError", "again").await;
+    assert_eq!(shop.settled(&event).await.0, "suppressed");
+    shop.stop().await;
+});

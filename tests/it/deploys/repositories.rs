@@ -194,6 +194,12 @@ both!(a_release_is_known_in_each_repository_it_is_registered_in, |engine: Engine
     for event in [&of_web, &registered] {
         assert_eq!(verdict(event).await, "undetermined");
     }
+    // What is missing is said, and nobody is asked to register what is registered.
+    until("the reason is told anew", async || {
+        two.shop.app.verdict(&registered).await.1.contains("says nothing of the repository")
+    })
+    .await;
+    assert_eq!(two.shop.app.issue("SHOP-1").await["flags"], json!([]));
     let shown = two.shop.app.get(&format!("{RELEASES}/web@{base}")).await.ok();
     assert_eq!(shown["commits"], json!([{"repository": "web", "commit": base}]));
     let shown = two.register("8", &root, "api").await;
