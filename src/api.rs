@@ -154,6 +154,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(rules::show)
         .service(rules::update)
         .service(rules::try_out)
+        .service(rules::show_filing)
+        .service(rules::update_filing)
         .service(grouping::show)
         .service(grouping::update)
         .service(grouping::try_out)

@@ -18,6 +18,7 @@ pub mod deploy;
 pub mod effect;
 pub mod event;
 pub mod event_counts;
+pub mod filing;
 pub mod fingerprint;
 pub mod fix;
 pub mod flag;

@@ -1,9 +1,10 @@
 //! What happens to issues is written down with what follows from it outside, in one transaction.
 //!
-//! *Invariant*: no change of an issue without its line in the activity and its effect in the outbox.
+//! *Invariant*: no change of an issue without its line in the activity and, if it has or is to have a
+//! task, its effect in the outbox.
 
 use crate::clock::Clock;
-use crate::domain::effect::Effect;
+use crate::domain::effect::{Effect, Subject};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::lifecycle::Change;
 use crate::store::activity::Activity;
@@ -26,9 +27,9 @@ pub async fn note(
     actor: &str,
 ) -> Result<(), StoreError> {
     let now = clock.now();
-    if let Some(effect) = Effect::of(&change) {
-        tx.insert_effects(project, &[NewEffect { id: clock.id(), issue, effect }], now).await?;
-    }
+    let effect = Effect::of(&change, actor);
+    let planned = NewEffect { id: clock.id(), subject: Subject::Issue(issue), effect };
+    tx.insert_effects(project, &[planned], now).await?;
     let activity = Activity { id: clock.id(), at: now, actor: actor.to_owned(), change };
     tx.insert_activity(project, &[(issue, activity)]).await
 }

@@ -5,6 +5,7 @@
 
 use crate::auth::keys::Keys;
 use crate::clock::Clock;
+use crate::domain::filing::{FilingRules, InvalidFiling};
 use crate::domain::fingerprint::settings::{GroupingRules, InvalidGrouping, WishedRules};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{
@@ -24,6 +25,9 @@ pub enum ProjectError {
     /// The rules of grouping make no sense.
     #[error(transparent)]
     Grouping(#[from] InvalidGrouping),
+    /// The rules of filing make no sense.
+    #[error(transparent)]
+    Filing(#[from] InvalidFiling),
     /// The rules of scrubbing make no sense.
     #[error(transparent)]
     Scrubbing(#[from] InvalidRules),
@@ -147,6 +151,26 @@ pub async fn set_scrub_rules(
         return Ok(false);
     }
     tx.upsert_scrub_rules(id, rules, clock.now()).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Sets the rules of filing of a project; false when it is gone.
+///
+/// # Errors
+/// [`ProjectError`] names what is wrong.
+pub async fn set_filing_rules(
+    store: &Store,
+    clock: &Clock,
+    id: ProjectId,
+    rules: &FilingRules,
+) -> Result<bool, ProjectError> {
+    rules.check()?;
+    let mut tx = store.write().await?;
+    if tx.find_project_by_id(id).await?.is_none() {
+        return Ok(false);
+    }
+    tx.upsert_filing_rules(id, rules, clock.now()).await?;
     tx.commit().await?;
     Ok(true)
 }

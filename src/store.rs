@@ -25,6 +25,7 @@ pub mod counters;
 pub mod deploy;
 pub mod error;
 pub mod event;
+pub mod filing;
 pub mod fix;
 pub mod freeze;
 mod gate;
@@ -77,6 +78,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("key", key::STATEMENTS),
         ("lock", lock::STATEMENTS),
         ("merge", merge::STATEMENTS),
+        ("filing", filing::STATEMENTS),
         ("outbox", outbox::STATEMENTS),
         ("outcome", outcome::STATEMENTS),
         ("output", output::STATEMENTS),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Failure;
 
 /// Nobody is waited for longer.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A connection that is kept.
 #[derive(Debug)]

@@ -97,6 +97,7 @@ CREATE TABLE issues (
     merged_into UUID,
     unconfirmed_since BIGINT,
     discarded_at BIGINT,
+    serious_at BIGINT,
     baseline_id UUID,
     fix_id UUID,
     fix_state TEXT,
@@ -148,6 +149,7 @@ CREATE TABLE events (
     reason TEXT NOT NULL,
     is_trusted BOOLEAN NOT NULL,
     is_client BOOLEAN NOT NULL,
+    user_hash BIGINT,
     body BYTEA,
     PRIMARY KEY (project_id, id)
 );
@@ -209,16 +211,35 @@ CREATE TABLE issue_activity (
     PRIMARY KEY (project_id, issue_id, id)
 );
 
+-- What must happen outside, in lanes: in order within one.
 CREATE TABLE outbox (
     project_id BIGINT NOT NULL,
     id UUID NOT NULL,
     lane TEXT NOT NULL,
     effect TEXT NOT NULL,
-    payload TEXT NOT NULL,
     state TEXT NOT NULL,
+    n_tries BIGINT NOT NULL,
+    error TEXT,
     created_at BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL,
     PRIMARY KEY (project_id, id)
 );
+CREATE INDEX outbox_project_lane_idx ON outbox (project_id, lane, id)
+    WHERE state IN ('planned', 'sending', 'unsure');
+CREATE INDEX outbox_project_state_idx ON outbox (project_id, state, id);
+CREATE INDEX outbox_created_idx ON outbox (created_at)
+    WHERE state IN ('planned', 'sending', 'unsure');
+CREATE INDEX outbox_parked_idx ON outbox (project_id) WHERE state = 'parked';
+
+-- Lanes in which something is to happen, and when they are looked at next.
+CREATE TABLE lanes (
+    project_id BIGINT NOT NULL,
+    lane TEXT NOT NULL,
+    try_at BIGINT NOT NULL,
+    n_failures BIGINT NOT NULL,
+    PRIMARY KEY (project_id, lane)
+);
+CREATE INDEX lanes_try_idx ON lanes (try_at, project_id);
 
 CREATE TABLE repositories (
     project_id BIGINT NOT NULL,

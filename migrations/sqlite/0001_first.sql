@@ -97,6 +97,7 @@ CREATE TABLE issues (
     merged_into BLOB,
     unconfirmed_since INTEGER,
     discarded_at INTEGER,
+    serious_at INTEGER,
     baseline_id BLOB,
     fix_id BLOB,
     fix_state TEXT,
@@ -148,6 +149,7 @@ CREATE TABLE events (
     reason TEXT NOT NULL,
     is_trusted INTEGER NOT NULL,
     is_client INTEGER NOT NULL,
+    user_hash INTEGER,
     body BLOB,
     PRIMARY KEY (project_id, id)
 ) STRICT;
@@ -209,16 +211,35 @@ CREATE TABLE issue_activity (
     PRIMARY KEY (project_id, issue_id, id)
 ) STRICT;
 
+-- What must happen outside, in lanes: in order within one.
 CREATE TABLE outbox (
     project_id INTEGER NOT NULL,
     id BLOB NOT NULL,
     lane TEXT NOT NULL,
     effect TEXT NOT NULL,
-    payload TEXT NOT NULL,
     state TEXT NOT NULL,
+    n_tries INTEGER NOT NULL,
+    error TEXT,
     created_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
     PRIMARY KEY (project_id, id)
 ) STRICT;
+CREATE INDEX outbox_project_lane_idx ON outbox (project_id, lane, id)
+    WHERE state IN ('planned', 'sending', 'unsure');
+CREATE INDEX outbox_project_state_idx ON outbox (project_id, state, id);
+CREATE INDEX outbox_created_idx ON outbox (created_at)
+    WHERE state IN ('planned', 'sending', 'unsure');
+CREATE INDEX outbox_parked_idx ON outbox (project_id) WHERE state = 'parked';
+
+-- Lanes in which something is to happen, and when they are looked at next.
+CREATE TABLE lanes (
+    project_id INTEGER NOT NULL,
+    lane TEXT NOT NULL,
+    try_at INTEGER NOT NULL,
+    n_failures INTEGER NOT NULL,
+    PRIMARY KEY (project_id, lane)
+) STRICT;
+CREATE INDEX lanes_try_idx ON lanes (try_at, project_id);
 
 CREATE TABLE repositories (
     project_id INTEGER NOT NULL,

@@ -261,6 +261,7 @@ impl From<ProjectError> for ApiError {
             ProjectError::Invalid(invalid) => Self::invalid(invalid),
             ProjectError::Scrubbing(invalid) => Self::invalid(invalid),
             ProjectError::Grouping(invalid) => Self::invalid(invalid),
+            ProjectError::Filing(invalid) => Self::invalid(invalid),
             ProjectError::Store(error) => error.into(),
         }
     }

@@ -10,6 +10,7 @@ use super::auth::Bearer;
 use super::extract::Json;
 use super::keys::project_of;
 use super::{Api, ApiError, Code};
+use crate::domain::filing::FilingRules;
 use crate::domain::scrub::Scrubbed;
 use crate::domain::scrub::rules::{InvalidRules, ScrubRules, tested};
 use crate::domain::token::Scope;
@@ -109,4 +110,41 @@ pub(super) async fn try_out(
     });
     let tried = tried.await.map_err(|cause| ApiError::new(Code::Internal, cause))?;
     Ok(HttpResponse::Ok().json(tried.map_err(ApiError::invalid)?))
+}
+
+/// The rules of filing of a project: which issues are serious, so that each becomes a task.
+#[utoipa::path(tag = "projects",
+    responses((status = 200, body = Object, description = "`rules`, `most_tasks_per_hour`"),
+        (status = 404)))]
+#[get("/api/v1/projects/{slug}/rules/filing")]
+pub(super) async fn show_filing(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Read)?;
+    let mut tx = api.store.read().await?;
+    let project = bearer.project(&mut tx, &slug).await?;
+    let rules = tx.find_filing_rules(project.id).await?.unwrap_or_default();
+    Ok(HttpResponse::Ok().json(rules))
+}
+
+/// Sets the rules of filing of a project as a whole. They count from the next batch of reports on; what
+/// has a task keeps it.
+#[utoipa::path(tag = "projects", request_body = Object,
+    responses((status = 200, body = Object), (status = 404), (status = 422)))]
+#[put("/api/v1/projects/{slug}/rules/filing")]
+pub(super) async fn update_filing(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+    body: Json<FilingRules>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Admin)?;
+    let project = project_of(&api, &bearer, &slug).await?;
+    if project::set_filing_rules(&api.store, &api.clock, project, &body.0).await? {
+        Ok(HttpResponse::Ok().json(body.0))
+    } else {
+        Err(ApiError::not_found(format!("project {:?}", slug.as_str())))
+    }
 }

@@ -8,11 +8,13 @@ use super::fold::{self, IssuePlan, Plan};
 use super::prepare::Prepared;
 use super::resolve::{self, Facts};
 use crate::clock::Clock;
-use crate::domain::effect::Effect;
+use crate::domain::effect::{Effect, Subject};
+use crate::domain::filing::{Filing, FilingRules, Scope};
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::lifecycle::{ACTOR, Change};
 use crate::domain::outcome::Outcome;
+use crate::domain::project::Project;
 use crate::domain::tag_counts::KnownTags;
 use crate::domain::time::Timestamp;
 use crate::domain::user_sketch::MOST_KEPT;
@@ -89,7 +91,12 @@ pub async fn write(
     let known = tx.list_known_events(project, &ids).await?;
     let facts = Facts { prefix: found.prefix.clone(), ..facts_of(tx, project, prepared).await? };
     let builds = builds::load(tx, &found, prepared, &facts.issues).await?;
-    let plan = fold::fold(prepared, &known, &facts, (&builds, &found, now), || clock.id());
+    let rules = filing_rules(tx, &found, prepared, &facts).await?;
+    let filing = rules
+        .as_ref()
+        .map(|(rules, has_deploys)| (rules, Scope { project: &found, has_deploys: *has_deploys }));
+    let judged = (&builds, &found, now);
+    let plan = fold::fold(prepared, &known, &facts, judged, filing, || clock.id());
     let committed = Committed {
         n_accepted: plan.events.len() as u64,
         n_duplicates: plan.n_duplicates,
@@ -110,6 +117,23 @@ pub async fn write(
         }
     }
     Ok(committed)
+}
+
+/// What makes issues of a batch serious, and whether the project ever deployed; `None` where all are.
+async fn filing_rules(
+    tx: &mut Tx,
+    project: &Project,
+    prepared: &[Prepared],
+    facts: &Facts,
+) -> Result<Option<(FilingRules, bool)>, StoreError> {
+    let is_serious = |report: &Prepared| {
+        facts.issues.get(&report.fingerprint.hash).is_some_and(|issue| issue.is_serious)
+    };
+    if prepared.iter().all(is_serious) {
+        return Ok(None);
+    }
+    let rules = tx.find_filing_rules(project.id).await?.unwrap_or_default();
+    Ok(Some((rules, tx.has_deploys(project.id).await?)))
 }
 
 /// What is stored about the hashes of a batch. Of most batches every hash is known.
@@ -179,8 +203,40 @@ async fn write_plan(
     }
     let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
     tx.add_tags(project, &tags.collect(), known_tags).await?;
+    note_serious(tx, project, &mut plan.issues, now).await?;
     write_changes(tx, clock, project, (plan.issues, plan.changes), now).await?;
     tx.number_issues(project, &plan.new_issues).await
+}
+
+/// Notes which issues are serious from now on.
+async fn note_serious(
+    tx: &mut Tx,
+    project: ProjectId,
+    issues: &mut [IssuePlan],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut serious = Vec::new();
+    for IssuePlan { delta, filing, changes, .. } in issues {
+        let why = match take(filing) {
+            Filing::No => None,
+            Filing::Serious(why) => Some(why),
+            Filing::Asks(windows) => {
+                let mut reached = None;
+                for window in windows {
+                    if tx.is_reached(project, delta.id, &window, delta.last_seen).await? {
+                        reached = Some(window.reason);
+                        break;
+                    }
+                }
+                reached
+            }
+        };
+        if let Some(reason) = why {
+            serious.push(delta.id);
+            changes.push(Change::BecameSerious { reason });
+        }
+    }
+    if serious.is_empty() { Ok(()) } else { tx.set_serious(project, &serious, now).await }
 }
 
 async fn write_changes(
@@ -202,8 +258,11 @@ async fn write_changes(
         changes.into_iter().map(move |change| (delta.id, change))
     });
     for (issue, change) in of_issues.chain(others) {
-        if let Some(effect) = Effect::of(&change) {
-            effects.push(NewEffect { id: clock.id(), issue, effect });
+        let (subject, effect) = (Subject::Issue(issue), Effect::of(&change, ACTOR));
+        let is_planned = |one: &NewEffect| one.subject == subject && one.effect.say.is_none();
+        // Of what says nothing one is enough.
+        if effect.say.is_some() || !effects.iter().any(is_planned) {
+            effects.push(NewEffect { id: clock.id(), subject, effect });
         }
         let actor = ACTOR.to_owned();
         activity.push((issue, Activity { id: clock.id(), at: now, actor, change }));

@@ -8,9 +8,10 @@ use super::builds::sighting;
 use super::prepare::Prepared;
 use super::resolve::{Facts, Resolved, Resolver};
 use crate::domain::event_counts::{CountKey, EventCounts};
+use crate::domain::filing::{Filing, FilingRules, Occurred, Scope};
 use crate::domain::id::{EventId, IssueId};
 use crate::domain::issue::handled_of_both;
-use crate::domain::lifecycle::{Change, Fact, Occurrence, Verdict, observe};
+use crate::domain::lifecycle::{Change, Fact, Judged, Occurrence, Verdict, observe};
 use crate::domain::project::Project;
 use crate::domain::sighting::is_client;
 use crate::domain::tag_counts::TagCounts;
@@ -62,18 +63,21 @@ pub struct IssuePlan {
     pub changes: Vec<Change>,
     /// Whether locks that a deploy released are active again.
     pub rearms_locks: bool,
+    /// Whether it is serious from now on.
+    pub filing: Filing,
 }
 
 /// Folds a batch.
 ///
 /// `prepared` are the reports in spool order; `known` the ids that are stored already; `facts` what
 /// is stored of their hashes; `builds` what is known of the builds that report them; `new_id` gives an
-/// id for each new issue.
+/// id for each new issue; `filing` says what makes one serious, where any is not yet.
 pub fn fold(
     prepared: &[Prepared],
     known: &BTreeSet<EventId>,
     facts: &Facts,
     (builds, project, now): (&Builds, &Project, Timestamp),
+    filing: Option<(&FilingRules, Scope<'_>)>,
     mut new_id: impl FnMut() -> Uuid,
 ) -> Plan {
     let mut plan = Plan::default();
@@ -111,7 +115,7 @@ pub fn fold(
     plan.similar = similar;
     for (issue_id, reports) in groups {
         let facts = by_issue.get(&issue_id).copied();
-        let (issue, events) = fold_issue(issue_id, facts, &reports, (builds, project, now));
+        let (issue, events) = fold_issue(issue_id, facts, &reports, (builds, project, now), filing);
         plan.unsettled.extend(unsettled(issue_id, &events));
         let learnt = changes.remove(&issue_id).unwrap_or_default();
         plan.issues.extend(issue.map(|mut issue| {
@@ -137,11 +141,45 @@ fn unsettled(issue: IssueId, events: &[NewEvent]) -> impl Iterator<Item = Unsett
         .map(move |event| Unsettled { issue, release: event.release.clone().unwrap_or_default() })
 }
 
+/// Reports as they are stored.
+fn new_events(reports: &[&Prepared], verdicts: Vec<Judged>) -> Vec<NewEvent> {
+    reports
+        .iter()
+        .zip(verdicts)
+        .map(|(report, judged)| NewEvent {
+            id: report.meta.event_id,
+            hash: report.fingerprint.hash,
+            occurred_at: report.occurred_at,
+            received_at: report.meta.received_at,
+            release: report.release.clone(),
+            environment: report.environment.clone(),
+            verdict: judged.verdict,
+            reason: judged.reason,
+            is_trusted: report.meta.is_trusted,
+            is_client: is_client(&report.platform),
+            user: report.user,
+            body: report.body.clone(),
+        })
+        .collect()
+}
+
+/// Events as filing sees them.
+fn occurred<'a>(reports: &[&Prepared], events: &'a [NewEvent]) -> Vec<Occurred<'a>> {
+    let occurred = |(report, event): (&&Prepared, &'a NewEvent)| Occurred {
+        level: report.level,
+        handled: report.handled,
+        environment: &event.environment,
+        verdict: event.verdict,
+    };
+    reports.iter().zip(events).map(occurred).collect()
+}
+
 fn fold_issue(
     id: IssueId,
     facts: Option<&IssueFacts>,
     reports: &[&Prepared],
     (builds, project, now): (&Builds, &Project, Timestamp),
+    filing: Option<(&FilingRules, Scope<'_>)>,
 ) -> (Option<IssuePlan>, Vec<NewEvent>) {
     let believes_all = project.settings.untrusted_keys_rearm_locks;
     let known: Vec<Option<Fact>> = reports
@@ -165,29 +203,20 @@ fn fold_issue(
     let before = facts.map(|facts| (facts.state.clone(), facts.n_events));
     let observed = observe(before, &occurrences, now);
     let rearms_locks = observed.rearms_locks();
-    let events: Vec<NewEvent> = reports
-        .iter()
-        .zip(observed.verdicts)
-        .map(|(report, judged)| NewEvent {
-            id: report.meta.event_id,
-            hash: report.fingerprint.hash,
-            occurred_at: report.occurred_at,
-            received_at: report.meta.received_at,
-            release: report.release.clone(),
-            environment: report.environment.clone(),
-            verdict: judged.verdict,
-            reason: judged.reason,
-            is_trusted: report.meta.is_trusted,
-            is_client: is_client(&report.platform),
-            body: report.body.clone(),
-        })
-        .collect();
+    let events = new_events(reports, observed.verdicts);
     let by_time = |report: &&&Prepared| report.occurred_at;
     let (Some(first), Some(last)) =
         (reports.iter().min_by_key(by_time), reports.iter().max_by_key(by_time))
     else {
         return (None, events);
     };
+    let n_events = reports.len() as u64;
+    let n_after = facts.map_or(0, |facts| facts.n_events) + n_events;
+    let filing = filing
+        .filter(|_| facts.is_none_or(|facts| !facts.is_serious))
+        .map_or(Filing::No, |(rules, scope)| {
+            rules.judge(scope, n_after, &occurred(reports, &events))
+        });
     let is_changed = facts.is_none_or(|facts| facts.state != observed.state);
     let of = |verdict| events.iter().filter(|event| event.verdict == verdict).count() as u64;
     let (n_suppressed, n_undetermined) = (of(Verdict::Suppressed), of(Verdict::Undetermined));
@@ -196,7 +225,7 @@ fn fold_issue(
         revision: facts.map(|facts| facts.revision),
         state: observed.state,
         is_state_changed: is_changed,
-        n_events: reports.len() as u64,
+        n_events,
         n_suppressed,
         n_undetermined,
         n_users: 0,
@@ -225,6 +254,7 @@ fn fold_issue(
         n_users: facts.map_or(0, |facts| facts.n_users),
         changes: observed.changes,
         rearms_locks,
+        filing,
     };
     let below = facts.and_then(|facts| facts.users_below).unwrap_or(i64::MAX);
     for (report, event) in reports.iter().zip(&events) {

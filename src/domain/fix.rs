@@ -113,6 +113,16 @@ impl Problem {
         }
     }
 
+    /// What it means, in words.
+    #[must_use]
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::UnknownCommit => "no repository has the commit yet",
+            Self::SeenInRelease => "a release that has it showed the error before",
+            Self::Conflicted => "it is alive on one line and taken back on another",
+        }
+    }
+
     /// The problem of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {

@@ -38,6 +38,8 @@ pub struct IssueFacts {
     pub number: Option<i64>,
     /// Whether its events are dropped.
     pub is_discarded: bool,
+    /// Whether it has, or is to have, a task.
+    pub is_serious: bool,
 }
 
 /// An event to store.
@@ -63,6 +65,8 @@ pub struct NewEvent {
     pub is_trusted: bool,
     /// Whether it runs at its users', where what is deployed says nothing.
     pub is_client: bool,
+    /// Whom it hit, as a hash.
+    pub user: Option<i64>,
     /// The normalised event as [`super::body`] has it; `None` when it is sampled away.
     pub body: Option<Vec<u8>>,
 }
@@ -138,6 +142,7 @@ struct FactsRow {
     users_below: Option<i64>,
     number: Option<i64>,
     discarded_at: Option<i64>,
+    serious_at: Option<i64>,
 }
 
 const LIST_KNOWN_SQLITE: &str = "SELECT id FROM events
@@ -153,7 +158,8 @@ macro_rules! facts {
         concat!(
             "SELECT issue_hashes.hash, ",
             state_columns!(),
-            ", issues.n_users, issues.users_below, issues.number, issues.discarded_at
+            ", issues.n_users, issues.users_below, issues.number, issues.discarded_at,
+                issues.serious_at
             FROM issue_hashes JOIN issues
             ON issues.project_id = issue_hashes.project_id AND issues.id = issue_hashes.issue_id
             WHERE issue_hashes.project_id = $1 AND issue_hashes.hash ",
@@ -227,6 +233,7 @@ impl Tx {
                 users_below: row.users_below,
                 number: row.number,
                 is_discarded: row.discarded_at.is_some(),
+                is_serious: row.serious_at.is_some(),
             };
             Ok((Hash(hash), facts))
         };

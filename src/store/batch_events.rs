@@ -24,6 +24,7 @@ struct EventRow<'a> {
     reason: &'a str,
     is_trusted: bool,
     is_client: bool,
+    user_hash: Option<i64>,
     body_from: Option<usize>,
     body_length: Option<usize>,
 }
@@ -45,15 +46,15 @@ macro_rules! insert_events {
         concat!(
             "INSERT INTO events (project_id, id, hash, occurred_at, received_at, release,
                 environment, verdict, reason, is_trusted, is_client,
-                body)
+                user_hash, body)
             SELECT $1, id, hash, occurred_at, received_at, release, environment, verdict, reason,
-                is_trusted, is_client, ",
+                is_trusted, is_client, user_hash, ",
             $body,
             " FROM ",
             new_rows!(
                 $engine, uuid id, bytes hash, int occurred_at, int received_at, text release,
                 text environment, text verdict, text reason, bool is_trusted, bool is_client,
-                int body_from, int body_length
+                int user_hash, int body_from, int body_length
             ),
             " WHERE TRUE ON CONFLICT (project_id, id) DO NOTHING"
         )
@@ -107,6 +108,7 @@ fn event_rows(events: &[NewEvent]) -> (String, Vec<u8>) {
             reason: &event.reason,
             is_trusted: event.is_trusted,
             is_client: event.is_client,
+            user_hash: event.user,
             body_from: event.body.as_ref().map(|_| bodies.len() + 1),
             body_length: event.body.as_ref().map(Vec::len),
         });

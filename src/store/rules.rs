@@ -6,6 +6,7 @@ use sqlx::FromRow;
 
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
+use crate::domain::filing::FilingRules;
 use crate::domain::fingerprint::settings::{GroupingRules, NewHashes};
 use crate::domain::id::ProjectId;
 use crate::domain::lifecycle::Join;
@@ -17,6 +18,7 @@ use crate::domain::time::Timestamp;
 enum Kind {
     Scrubbing,
     Grouping,
+    Filing,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
         match self {
             Self::Scrubbing => "scrubbing",
             Self::Grouping => "grouping",
+            Self::Filing => "filing",
         }
     }
 }
@@ -71,6 +74,17 @@ impl Tx {
         project: ProjectId,
     ) -> Result<Option<GroupingRules>, StoreError> {
         self.find_rules(project, Kind::Grouping).await
+    }
+
+    /// A project's rules of filing, if it has some of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_filing_rules(
+        &mut self,
+        project: ProjectId,
+    ) -> Result<Option<FilingRules>, StoreError> {
+        self.find_rules(project, Kind::Filing).await
     }
 
     async fn find_rules<T: DeserializeOwned>(
@@ -128,6 +142,19 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.upsert_rules(project, Kind::Grouping, rules, now).await
+    }
+
+    /// Sets a project's rules of filing.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn upsert_filing_rules(
+        &mut self,
+        project: ProjectId,
+        rules: &FilingRules,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.upsert_rules(project, Kind::Filing, rules, now).await
     }
 
     /// The fingerprints of a project first seen since a time. Reads all it has.

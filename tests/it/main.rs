@@ -16,6 +16,7 @@ mod deploy_command;
 mod deploys;
 mod error_codes;
 mod faults;
+mod filing;
 mod first_crash;
 mod git;
 mod grouping;

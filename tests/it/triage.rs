@@ -19,11 +19,6 @@ async fn shop_with_an_issue(engine: Engine) -> (TestApp, TestProject) {
     (app, shop)
 }
 
-/// The effects that are planned, in the order of their making.
-async fn effects(app: &TestApp) -> Vec<String> {
-    app.stored_texts("SELECT effect FROM outbox WHERE state = 'planned' ORDER BY id").await
-}
-
 fn at(app: &TestApp, before: Duration) -> Timestamp {
     app.clock.now().minus(before)
 }
@@ -58,7 +53,6 @@ both!(a_resolved_error_that_happens_again_comes_back, |engine: Engine| async mov
     assert_eq!(regressed["by"], "airlock");
     assert_eq!(regressed["release"], "shop@1.4.2");
     assert_eq!(regressed["event_at"], "2026-11-21T14:00:00Z");
-    assert_eq!(effects(&app).await, ["issue_opened", "issue_resolved", "issue_regressed"]);
 
     let resolved = app.act("SHOP-1", "resolve", json!({})).await.ok();
     assert_eq!((&resolved["status"], &resolved["regressed"]), (&json!("resolved"), &json!(false)));
@@ -81,7 +75,6 @@ both!(an_error_that_happened_before_the_resolution_and_arrives_late_is_known, |e
         }
         let issue = app.issue("SHOP-1").await;
         assert_eq!((&issue["status"], &issue["events"]), (&json!("resolved"), &json!(3)));
-        assert_eq!(effects(&app).await, ["issue_opened", "issue_resolved"]);
         app.stop().await;
     }
 });
@@ -93,7 +86,6 @@ both!(resolving_twice_is_resolving_once, |engine: Engine| async move {
     let second = app.act("SHOP-1", "resolve", json!({})).await.ok();
     assert_eq!(first, second);
     assert_eq!(app.changes("SHOP-1").await, ["opened", "resolved"]);
-    assert_eq!(effects(&app).await, ["issue_opened", "issue_resolved"]);
     app.stop().await;
 });
 
@@ -109,7 +101,6 @@ both!(a_resolved_issue_can_be_opened_again, |engine: Engine| async move {
     let later = app.crashed(&shop, "KeyError").await;
     assert_eq!(app.verdict(&later).await.0, "known");
     assert_eq!(app.changes("SHOP-1").await, ["opened", "resolved", "reopened"]);
-    assert_eq!(effects(&app).await, ["issue_opened", "issue_resolved", "issue_reopened"]);
     app.stop().await;
 });
 
@@ -135,7 +126,6 @@ both!(an_issue_muted_for_ever_is_counted_in_silence, |engine: Engine| async move
     }
     let issue = app.issue("SHOP-1").await;
     assert_eq!((&issue["status"], &issue["events"]), (&json!("muted"), &json!(4)));
-    assert_eq!(effects(&app).await, ["issue_opened"]);
 
     let open = app.act("SHOP-1", "unmute", json!({})).await.ok();
     assert_eq!((&open["status"], &open["mute"]), (&json!("open"), &Value::Null));
@@ -235,7 +225,6 @@ both!(an_issue_is_given_to_somebody_and_to_nobody, |engine: Engine| async move {
     assert_eq!(answer.problem(), (422, "invalid".to_owned()));
 
     assert_eq!(app.changes("SHOP-1").await, ["opened", "assigned", "assigned"]);
-    assert_eq!(effects(&app).await, ["issue_opened", "issue_assigned", "issue_assigned"]);
     app.stop().await;
 });
 
@@ -262,7 +251,6 @@ both!(a_comment_is_kept_with_who_and_when, |engine: Engine| async move {
     assert_eq!((&comment["by"], &comment["at"]), (&json!("robin"), &json!("2026-11-21T13:00:00Z")));
     assert_eq!(comment["text"], text);
     assert_eq!(app.changes("SHOP-1").await, ["opened", "commented"]);
-    assert_eq!(effects(&app).await, ["issue_opened", "issue_commented"]);
     app.stop().await;
 });
 
@@ -384,7 +372,6 @@ both!(merging_twins_makes_one_issue_of_two, |engine: Engine| async move {
     assert_eq!(kinds, ["merged_into", "opened"]);
     let activity = app.get("/api/v1/issues/SHOP-2/activity").await.ok();
     assert_eq!(activity["items"][0]["issue"], "SHOP-1");
-    assert_eq!(effects(&app).await, ["issue_opened", "issue_opened", "issue_merged"]);
     app.stop().await;
 });
 
@@ -540,7 +527,8 @@ both!(many_hands_and_many_events_at_once_leave_the_counts_right, |engine: Engine
     assert_eq!(n_of("commented"), n_comments as usize);
     // Every state follows from the one before: nobody's change was lost.
     let mut is_open = false;
-    for change in changes.iter().filter(|one| *one != "commented") {
+    let is_state = |one: &&String| !matches!(one.as_str(), "commented" | "became_serious");
+    for change in changes.iter().filter(is_state) {
         let opens = change != "resolved";
         assert_ne!(is_open, opens, "{changes:?}");
         is_open = opens;
@@ -612,6 +600,5 @@ both!(who_comments_while_somebody_merges_is_told_to_look_again, |engine: Engine|
     let comment = Wish::Comment("mine".to_owned());
     let done = carry_out(store, &app.clock, &project, 1, &comment, "robin").await;
     assert!(matches!(done, Err(TriageError::Store(StoreError::Raced))), "{done:?}");
-    assert_eq!(effects(&app).await, ["issue_opened", "issue_opened", "issue_merged"]);
     app.stop().await;
 });

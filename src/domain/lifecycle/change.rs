@@ -167,6 +167,11 @@ pub enum Change {
         /// Their hashes.
         hashes: Vec<String>,
     },
+    /// It is serious: it becomes a task.
+    BecameSerious {
+        /// What makes it so.
+        reason: String,
+    },
     /// Its events are dropped from now on.
     Discarded,
     /// Its events count again.

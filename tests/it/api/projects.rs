@@ -184,6 +184,8 @@ both!(a_deleted_project_leaves_nothing_behind, |engine: Engine| async move {
     let shop = app.create_project("shop").await;
     let depot = app.create_project("depot").await;
     for project in [&shop, &depot] {
+        let rules = json!({"rules": [{"events": 1}]});
+        app.put(&format!("/api/v1/projects/{}/rules/filing", project.slug), &rules).await.ok();
         app.send_event(project, &json!({"message": "x", "user": {"id": 1}})).await.ok();
         app.report(project, "envelope")
             .body("{}\n{\"type\":\"event\"}\n{broken\n")
@@ -217,6 +219,7 @@ both!(a_deleted_project_leaves_nothing_behind, |engine: Engine| async move {
         "issue_users",
         "issue_activity",
         "outbox",
+        "lanes",
         "buried",
         "outcomes",
     ] {
