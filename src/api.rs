@@ -38,6 +38,7 @@ pub mod request_id;
 mod rules;
 mod sentry_cli;
 mod status;
+mod tasks;
 mod tokens;
 
 use std::sync::Arc;
@@ -87,6 +88,8 @@ pub struct Api {
     pub git_health: Health,
     /// How what waits for git is.
     pub settling_health: Health,
+    /// How what goes outside is.
+    pub outbox_health: Health,
     /// The process's metrics.
     pub metrics: PrometheusHandle,
 }
@@ -156,6 +159,10 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(rules::try_out)
         .service(rules::show_filing)
         .service(rules::update_filing)
+        .service(tasks::list)
+        .service(tasks::show)
+        .service(tasks::outbox)
+        .service(tasks::retry)
         .service(grouping::show)
         .service(grouping::update)
         .service(grouping::try_out)

@@ -4,6 +4,7 @@
 //! [`Running`] and is waited for; stopping goes accepting → requests → spool → digest → store, so
 //! that what was accepted is on disk, and in the store if it answers.
 
+mod delivering;
 mod fetching;
 mod housekeeping;
 mod server;
@@ -31,6 +32,7 @@ use crate::git::command::Limits as GitLimits;
 use crate::git::mirrors::Mirrors;
 use crate::health::{Health, PartState};
 use crate::intake::{Intake, Memory};
+use crate::outbox::Outbox;
 use crate::outcomes::Outcomes;
 use crate::release::repositories::Repositories;
 use crate::spool::{self, Spool};
@@ -159,6 +161,7 @@ pub async fn start(
     let repositories = Repositories::new(store.clone(), clock.clone(), mirrors.clone(), secrets);
     let git_health = Health::new(clock.now());
     let settling_health = Health::new(clock.now());
+    let outbox_health = Health::new(clock.now());
     let outcomes = Arc::new(Outcomes::default());
     let limiter = Arc::new(Limiter::new(Arc::clone(&keys), Arc::clone(&outcomes)));
     let spool_health = Health::new(clock.now());
@@ -216,6 +219,12 @@ pub async fn start(
         tasks.spawn(fetcher.run(stopping.clone()));
     }
     if config.role.keeps_time() {
+        let deliverer = delivering::Deliverer {
+            outbox: Outbox::new(store.clone(), clock.clone(), public_url.clone()),
+            health: outbox_health.clone(),
+            clock: clock.clone(),
+        };
+        tasks.spawn(deliverer.run(stopping.clone()));
         let settler = settling::Settler {
             repositories: repositories.clone(),
             health: settling_health.clone(),
@@ -248,6 +257,7 @@ pub async fn start(
         store_health,
         git_health,
         settling_health,
+        outbox_health,
         metrics,
     };
     let server = server::run(listener, &config, intake, api)

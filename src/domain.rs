@@ -43,6 +43,7 @@ pub mod sighting;
 pub mod stack;
 pub mod submission;
 pub mod tag_counts;
+pub mod task;
 pub mod text;
 pub mod time;
 pub mod title;

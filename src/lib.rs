@@ -35,10 +35,12 @@ pub mod store;
 pub mod auth;
 pub mod digest;
 pub mod journal;
+pub mod outbox;
 pub mod outcomes;
 pub mod project;
 pub mod release;
 pub mod retention;
+pub mod tracker;
 pub mod triage;
 
 pub mod api;

@@ -34,6 +34,9 @@ const STEP_ISSUES: i64 = 100;
 /// A batch that had begun when its project was deleted is over after this.
 const LATE_FOR: Duration = Duration::from_hours(1);
 
+/// Effects that were carried out are shown for so long.
+const EFFECTS_KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+
 fn days(n: u32) -> Duration {
     Duration::from_hours(24 * u64::from(n))
 }
@@ -106,6 +109,7 @@ async fn give_up_of(
     given.n_events += delete_events(store, project, before).await?;
     delete_releases(store, project, before).await?;
     delete_output(store, project, (now.minus(days(settings.retention_days)), now)).await?;
+    delete_effects(store, project, now.minus(EFFECTS_KEPT_FOR)).await?;
     given.n_bodies += look_at_issues(store, project, settings, before).await?;
     let mut tx = store.write().await?;
     tx.delete_unused_dictionaries(project, now).await?;
@@ -177,6 +181,23 @@ async fn delete_releases(
     loop {
         let mut tx = store.write().await?;
         let n_deleted = tx.delete_releases_before(project, before, STEP_ROWS).await?;
+        tx.commit().await?;
+        if n_deleted == 0 {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Effects go when they were carried out that long ago.
+async fn delete_effects(
+    store: &Store,
+    project: ProjectId,
+    before: Timestamp,
+) -> Result<(), StoreError> {
+    loop {
+        let mut tx = store.write().await?;
+        let n_deleted = tx.delete_done_effects(project, before, STEP_ROWS).await?;
         tx.commit().await?;
         if n_deleted == 0 {
             return Ok(());

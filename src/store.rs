@@ -19,6 +19,7 @@ pub mod batch;
 mod batch_events;
 mod batch_issues;
 pub mod body;
+pub mod built_in;
 pub mod buried;
 mod connect;
 pub mod counters;
@@ -31,6 +32,7 @@ pub mod freeze;
 mod gate;
 pub mod issue;
 pub mod key;
+pub mod lease;
 pub mod lock;
 pub mod merge;
 pub mod outbox;
@@ -45,6 +47,7 @@ mod rows;
 pub mod rules;
 pub mod similar;
 pub mod submitted;
+pub mod task;
 pub mod token;
 mod tx;
 pub mod unmerge;
@@ -78,7 +81,10 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("key", key::STATEMENTS),
         ("lock", lock::STATEMENTS),
         ("merge", merge::STATEMENTS),
+        ("built_in", built_in::STATEMENTS),
         ("filing", filing::STATEMENTS),
+        ("lease", lease::STATEMENTS),
+        ("task", task::STATEMENTS),
         ("outbox", outbox::STATEMENTS),
         ("outcome", outcome::STATEMENTS),
         ("output", output::STATEMENTS),

@@ -237,9 +237,60 @@ CREATE TABLE lanes (
     lane TEXT NOT NULL,
     try_at BIGINT NOT NULL,
     n_failures BIGINT NOT NULL,
+    fence BIGINT NOT NULL,
     PRIMARY KEY (project_id, lane)
 );
 CREATE INDEX lanes_try_idx ON lanes (try_at, project_id);
+
+-- Who works on what. A fence is greater than all that were given for the same before.
+CREATE TABLE leases (
+    name TEXT NOT NULL PRIMARY KEY,
+    holder UUID NOT NULL,
+    fence BIGINT NOT NULL,
+    held_until BIGINT NOT NULL
+);
+
+-- Tasks of a tracker, by what they stand for: one for life.
+CREATE TABLE tasks (
+    project_id BIGINT NOT NULL,
+    subject TEXT NOT NULL,
+    generation BIGINT NOT NULL,
+    tracker TEXT NOT NULL,
+    remote_id TEXT,
+    url TEXT,
+    is_done BOOLEAN NOT NULL,
+    written TEXT,
+    body_written_at BIGINT,
+    synced_at BIGINT,
+    error TEXT,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, subject)
+);
+
+-- The tasks of the tracker that is part of Airlock.
+CREATE TABLE built_in_tasks (
+    project_id BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    key TEXT NOT NULL,
+    title TEXT NOT NULL,
+    body TEXT NOT NULL,
+    is_done BOOLEAN NOT NULL,
+    assignee TEXT,
+    created_at BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, number)
+);
+CREATE UNIQUE INDEX built_in_tasks_project_key_idx ON built_in_tasks (project_id, key);
+CREATE INDEX built_in_tasks_project_done_idx ON built_in_tasks (project_id, is_done, number);
+
+CREATE TABLE built_in_comments (
+    project_id BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    key TEXT NOT NULL,
+    text TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (project_id, number, key)
+);
 
 CREATE TABLE repositories (
     project_id BIGINT NOT NULL,

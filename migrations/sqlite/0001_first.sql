@@ -237,9 +237,60 @@ CREATE TABLE lanes (
     lane TEXT NOT NULL,
     try_at INTEGER NOT NULL,
     n_failures INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
     PRIMARY KEY (project_id, lane)
 ) STRICT;
 CREATE INDEX lanes_try_idx ON lanes (try_at, project_id);
+
+-- Who works on what. A fence is greater than all that were given for the same before.
+CREATE TABLE leases (
+    name TEXT NOT NULL PRIMARY KEY,
+    holder BLOB NOT NULL,
+    fence INTEGER NOT NULL,
+    held_until INTEGER NOT NULL
+) STRICT;
+
+-- Tasks of a tracker, by what they stand for: one for life.
+CREATE TABLE tasks (
+    project_id INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    tracker TEXT NOT NULL,
+    remote_id TEXT,
+    url TEXT,
+    is_done INTEGER NOT NULL,
+    written TEXT,
+    body_written_at INTEGER,
+    synced_at INTEGER,
+    error TEXT,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, subject)
+) STRICT;
+
+-- The tasks of the tracker that is part of Airlock.
+CREATE TABLE built_in_tasks (
+    project_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    title TEXT NOT NULL,
+    body TEXT NOT NULL,
+    is_done INTEGER NOT NULL,
+    assignee TEXT,
+    created_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, number)
+) STRICT;
+CREATE UNIQUE INDEX built_in_tasks_project_key_idx ON built_in_tasks (project_id, key);
+CREATE INDEX built_in_tasks_project_done_idx ON built_in_tasks (project_id, is_done, number);
+
+CREATE TABLE built_in_comments (
+    project_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    text TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (project_id, number, key)
+) STRICT;
 
 CREATE TABLE repositories (
     project_id INTEGER NOT NULL,

@@ -7,8 +7,10 @@ use utoipa::ToSchema;
 
 use super::locks::of_issue;
 use super::releases::{CommitOfBuild, names};
+use super::tasks::TaskOfIssue;
 use super::{Api, ApiError};
 use crate::domain::commit::Sha;
+use crate::domain::effect::Subject;
 use crate::domain::fix::{FixCommit, Problem};
 use crate::domain::flag::{Facts, Flag, flags};
 use crate::domain::id::{IssueId, ProjectItemId};
@@ -63,8 +65,8 @@ pub(super) struct IssueResponse {
     fix: Option<FixResponse>,
     #[schema(value_type = Vec<Object>)]
     locks: Vec<serde_json::Value>,
-    #[schema(value_type = Option<Object>)]
-    task: Option<serde_json::Value>,
+    /// The task that stands for it, once it is serious.
+    task: Option<TaskOfIssue>,
     assignee: Option<String>,
     /// What makes its events one issue.
     fingerprint: Option<FingerprintResponse>,
@@ -171,6 +173,7 @@ impl IssueResponse {
         let ids: Vec<IssueId> = issues.iter().map(|issue| issue.id).collect();
         let mut environments = tx.list_environments_of(project.id, &ids).await?;
         let mut hashes = tx.list_hashes_of(project.id, &ids).await?;
+        let mut tasks = tx.list_tasks_of(project.id, &ids).await?;
         let fixes = tx.list_fixes_of(project.id, &ids).await?;
         let names = if fixes.is_empty() { BTreeMap::new() } else { names(tx, project).await? };
         let response = |issue: Issue| {
@@ -178,7 +181,8 @@ impl IssueResponse {
             let hashes = hashes.remove(&issue.id).unwrap_or_default();
             let fix = fixes.get(&issue.id);
             let fix = fix.map(|fix| FixResponse::new(project, fix, Vec::new(), &names));
-            Self { fix, ..Self::new(api, project, issue, environments, hashes) }
+            let task = tasks.remove(&issue.id).map(TaskOfIssue::from);
+            Self { fix, task, ..Self::new(api, project, issue, environments, hashes) }
         };
         Ok(issues.into_iter().map(response).collect())
     }
@@ -195,6 +199,7 @@ impl IssueResponse {
         let environments = environments.remove(&id).unwrap_or_default();
         let hashes = tx.list_hashes(project.id, id).await?;
         let locks = of_issue(&mut tx, project, id).await?;
+        let task = tx.find_task(project.id, Subject::Issue(id)).await?.map(TaskOfIssue::from);
         let current = tx.list_fixes_of(project.id, &[id]).await?.remove(&id);
         let landed = match &current {
             Some(current) => tx.list_landings(project.id, current.fix.id).await?,
@@ -222,7 +227,7 @@ impl IssueResponse {
         };
         let flags = flags(&issue, &facts, api.clock.now());
         let fix = current.map(|current| FixResponse::new(project, &current, landed, &names));
-        Ok(Self { flags, fix, locks, ..Self::new(api, project, issue, environments, hashes) })
+        Ok(Self { flags, fix, locks, task, ..Self::new(api, project, issue, environments, hashes) })
     }
 
     fn new(

@@ -188,6 +188,7 @@ async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
         ("store", part(store, None)),
         ("git", part(api.git_health.get(), None)),
         ("settling", part(api.settling_health.get(), None)),
+        ("outbox", part(outbox_part(api, counts), counts.map(|counts| counts.effects))),
     ];
     StatusResponse {
         parts: parts.into(),
@@ -224,6 +225,22 @@ fn spool_part(api: &Api, now: Timestamp) -> (PartHealth, Waiting) {
     (api.spool_health.get(), waiting)
 }
 
+/// What is on its way outside; degraded when something is parked or waits for long.
+fn outbox_part(api: &Api, counts: Option<Counts>) -> PartHealth {
+    let mut outbox = api.outbox_health.get();
+    let Some(Counts { effects, n_parked, .. }) = counts else { return outbox };
+    if outbox.state == PartState::Ok && (n_parked > 0 || effects.oldest_age_seconds > SLOW_SECONDS)
+    {
+        outbox.state = PartState::Degraded;
+        outbox.last_error = Some(if n_parked > 0 {
+            format!("{n_parked} effects are parked: `GET /api/v1/outbox?state=parked` says why")
+        } else {
+            format!("effects wait for {} s", effects.oldest_age_seconds)
+        });
+    }
+    outbox
+}
+
 fn digest_part(api: &Api, waiting: Waiting) -> PartHealth {
     let mut digest = api.digest_health.get();
     if digest.state == PartState::Ok && waiting.oldest_age_seconds > SLOW_SECONDS {
@@ -239,6 +256,9 @@ struct Counts {
     refused: u64,
     buried: u64,
     discarded: u64,
+    /// What is to happen outside.
+    effects: Waiting,
+    n_parked: u64,
 }
 
 /// What the store counted, and what is not in it yet; `None` when it does not answer.
@@ -248,14 +268,21 @@ async fn counts(api: &Api, now: Timestamp) -> Option<Counts> {
         let mut tx = api.store.read().await?;
         let sums = tx.sum_outcomes(first_hour).await?;
         let buried = tx.count_buried().await?;
-        Ok::<_, crate::store::StoreError>((sums, buried))
+        let effects = (tx.count_open_effects().await?, tx.count_parked_effects().await?);
+        Ok::<_, crate::store::StoreError>((sums, buried, effects))
     };
-    let (sums, buried) = tokio::time::timeout(STORE_PATIENCE, load).await.ok()?.ok()?;
+    let (sums, buried, ((backlog, oldest), n_parked)) =
+        tokio::time::timeout(STORE_PATIENCE, load).await.ok()?.ok()?;
     let (refused, discarded) = api.outcomes.pending(first_hour);
     Some(Counts {
         accepted: sums.accepted,
         refused: sums.refused + refused,
         buried,
         discarded: sums.discarded + discarded,
+        effects: Waiting {
+            backlog,
+            oldest_age_seconds: oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
+        },
+        n_parked,
     })
 }

@@ -26,6 +26,14 @@ pub(super) struct List<T> {
     pub(super) next: Option<String>,
 }
 
+/// The task of an issue.
+#[derive(Debug, Deserialize)]
+pub(super) struct Task {
+    pub(super) state: String,
+    pub(super) url: Option<String>,
+    pub(super) error: Option<String>,
+}
+
 /// An issue.
 #[derive(Debug, Deserialize)]
 pub(super) struct Issue {
@@ -55,6 +63,7 @@ pub(super) struct Issue {
     /// The environments that it locks.
     #[serde(default)]
     pub(super) locks: Vec<IssueLock>,
+    pub(super) task: Option<Task>,
     pub(super) assignee: Option<String>,
     pub(super) fingerprint: Option<Fingerprint>,
     /// Those it took over.

@@ -137,6 +137,11 @@ fn known(issue: &Issue, now: Timestamp, style: Style) -> Vec<(&'static str, Stri
     known.extend(issue.locks.iter().map(|lock| {
         ("locks", one_line(&format!("{} until a fix is deployed ({})", lock.environment, lock.id)))
     }));
+    known.extend(issue.task.as_ref().map(|task| {
+        let url = task.url.as_deref().map(|url| format!(" {url}")).unwrap_or_default();
+        let error = task.error.as_deref().map(|error| format!(" ({error})")).unwrap_or_default();
+        ("task", one_line(&format!("{}{url}{error}", task.state)))
+    }));
     for flag in &issue.flags {
         let detail = flag.detail.as_deref().map(|detail| format!(": {detail}"));
         let since = flag.since.map(|since| format!(" ({})", ago(since, now)));

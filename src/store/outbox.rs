@@ -162,8 +162,8 @@ const INSERT_POSTGRES: &str = insert!(postgres);
 macro_rules! insert_lanes {
     ($engine:ident) => {
         concat!(
-            "INSERT INTO lanes (project_id, lane, try_at, n_failures)
-            SELECT $1, lane, $3, 0 FROM (SELECT DISTINCT new.lane FROM ",
+            "INSERT INTO lanes (project_id, lane, try_at, n_failures, fence)
+            SELECT $1, lane, $3, 0, 0 FROM (SELECT DISTINCT new.lane FROM ",
             new_rows!($engine, text lane, uuid issue_id),
             serious!(),
             ") AS lanes WHERE TRUE ORDER BY lane
@@ -177,8 +177,9 @@ const LIST_PROJECTS: &str = "SELECT DISTINCT project_id FROM lanes WHERE try_at 
     ORDER BY project_id LIMIT 1000";
 const LIST_LANES: &str = "SELECT lane, n_failures FROM lanes
     WHERE project_id = $1 AND try_at <= $2 ORDER BY try_at, lane LIMIT $3";
-/// Writes nothing new, but holds the row.
-const HOLD_LANE: &str = "UPDATE lanes SET try_at = try_at WHERE project_id = $1 AND lane = $2";
+/// Holds the row, so that who plans an effect in it waits, or has planned it.
+const TAKE_LANE: &str = "UPDATE lanes SET fence = $3
+    WHERE project_id = $1 AND lane = $2 AND fence <= $3";
 const DELETE_LANE: &str = "DELETE FROM lanes WHERE project_id = $1 AND lane = $2
     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.project_id = $1 AND outbox.lane = $2
         AND outbox.state IN ('planned', 'sending', 'unsure'))";
@@ -214,6 +215,11 @@ macro_rules! set_state {
 }
 const SET_STATE_SQLITE: &str = set_state!(sqlite);
 const SET_STATE_POSTGRES: &str = set_state!(postgres);
+const RETRY: &str = "UPDATE outbox SET state = 'planned', changed_at = $3
+    WHERE project_id = $1 AND id = $2 AND state = 'parked' RETURNING lane";
+const ADD_LANE: &str = "INSERT INTO lanes (project_id, lane, try_at, n_failures, fence)
+    VALUES ($1, $2, $3, 0, 0) ON CONFLICT (project_id, lane) DO UPDATE SET
+    try_at = EXCLUDED.try_at";
 const COUNT_OPEN: &str = "SELECT COUNT(*), MIN(created_at) FROM outbox
     WHERE state IN ('planned', 'sending', 'unsure')";
 const COUNT_PARKED: &str = "SELECT COUNT(*) FROM outbox WHERE state = 'parked'";
@@ -228,7 +234,7 @@ statements!(
     INSERT_LANES_POSTGRES,
     LIST_PROJECTS,
     LIST_LANES,
-    HOLD_LANE,
+    TAKE_LANE,
     DELETE_LANE,
     SET_LANE,
     LIST_OF_LANE,
@@ -236,6 +242,8 @@ statements!(
     LIST,
     SET_STATE_SQLITE,
     SET_STATE_POSTGRES,
+    RETRY,
+    ADD_LANE,
     COUNT_OPEN,
     COUNT_PARKED,
     DELETE_DONE
@@ -384,18 +392,39 @@ impl Tx {
         Ok(())
     }
 
-    /// Holds a lane: who plans an effect in it waits, or has planned it.
+    /// Plans a parked effect again, and lets its lane be looked at; false when it is not parked.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn hold_lane(
+    pub async fn retry_effect(
+        &mut self,
+        id: ProjectItemId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let lane: Option<(String,)> = on!(self, |c| sqlx::query_as(RETRY)
+            .bind(id.project.0)
+            .bind(id.id)
+            .bind(now.as_micros())
+            .fetch_optional(c))?;
+        let Some((lane,)) = lane else { return Ok(false) };
+        execute!(self, sqlx::query(ADD_LANE).bind(id.project.0).bind(&lane).bind(now.as_micros()))?;
+        Ok(true)
+    }
+
+    /// Takes a lane, or still has it: who plans an effect in it waits, or has planned it. False when
+    /// there is nothing in it, or somebody with a greater fence took it.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn take_lane(
         &mut self,
         project: ProjectId,
         subject: Subject,
-    ) -> Result<(), StoreError> {
+        fence: i64,
+    ) -> Result<bool, StoreError> {
         let lane = subject.to_string();
-        execute!(self, sqlx::query(HOLD_LANE).bind(project.0).bind(lane))?;
-        Ok(())
+        let n_rows = execute!(self, sqlx::query(TAKE_LANE).bind(project.0).bind(lane).bind(fence))?;
+        Ok(n_rows == 1)
     }
 
     /// A lane is looked at again at a time, after so many failures in a row; or it is over, if nothing

@@ -117,7 +117,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 33] = [
+pub(super) const CLEAR: [&str; 36] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -128,6 +128,9 @@ pub(super) const CLEAR: [&str; 33] = [
     clear!("issue_users", "issue_id"),
     clear!("issues", "id"),
     clear!("lanes", "lane"),
+    clear!("tasks", "subject"),
+    clear!("built_in_comments", "number"),
+    clear!("built_in_tasks", "number"),
     clear!("outbox", "id"),
     clear!("buried", "id"),
     clear!("unsettled", "issue_id"),

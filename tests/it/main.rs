@@ -31,6 +31,7 @@ mod sdks;
 mod security_reports;
 mod service;
 mod support;
+mod tasks;
 mod tidy;
 mod triage;
 mod tunnel;

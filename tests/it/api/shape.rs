@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Answer, invalid, not_found};
-use crate::support::{Engine, TestApp, both, crash, with};
+use crate::support::{Engine, TestApp, both, crash, until, with};
 
 #[tokio::test]
 async fn bodies_that_are_not_what_they_should_be_are_refused() {
@@ -299,7 +299,13 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
 async fn whatever_is_described_needs_a_token() {
     let app = TestApp::start(Engine::Sqlite).await;
     let shop = app.create_project("shop").await;
+    let rules = json!({"rules": [{"events": 1}]});
+    app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
     let event = app.crashed(&shop, "KeyError").await;
+    until("there is a task", async || {
+        app.stored_number("SELECT COUNT(*) FROM built_in_tasks").await == 1
+    })
+    .await;
     app.post("/api/v1/projects/shop/repositories", &json!({"name": "web"})).await.ok();
     let commit = "4f2c91a0b1c2d3e4f5061728394a5b6c7d8e9f00";
     let release = json!({"version": "1.4.2", "commit": commit});
@@ -318,6 +324,7 @@ async fn whatever_is_described_needs_a_token() {
             .replace("{event_id}", &event)
             .replace("{a}/compare/{b}", "SHOP-1/compare/SHOP-1")
             .replace("{name}", "web")
+            .replace("{number}", "1")
             .replace("{public_key}", &shop.key);
         let id = match path.split('/').nth(3) {
             Some("issues") => "SHOP-1",

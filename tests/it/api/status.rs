@@ -45,6 +45,7 @@ both!(strangers_see_states_and_holders_of_a_token_see_numbers, |engine: Engine| 
         "git": {"state": "ok"},
         "settling": {"state": "ok"},
         "intake": {"state": "ok"},
+        "outbox": {"state": "ok"},
         "spool": {"state": "ok"},
         "store": {"state": "ok"},
     });

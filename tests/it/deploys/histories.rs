@@ -14,7 +14,9 @@ use crate::support::{Engine, TestApp, TestProject, crash, until, with};
 /// All histories in one repository, where nothing but their beginnings is shared.
 struct All {
     git: Repository,
-    cases: Vec<Case>,
+    /// Questions, no two of a history beside each other: a fix that fails in one of them stands for
+    /// nothing in another.
+    cases: Vec<Vec<Case>>,
     /// What is wrong before anybody is asked: what each of them says has which fix.
     wrong: String,
 }
@@ -37,7 +39,7 @@ impl All {
             (repository, wrong)
         });
         let git = Repository::new();
-        let (mut cases, mut all_wrong) = (Vec::new(), String::new());
+        let (mut cases, mut all_wrong) = (Vec::<Vec<Case>>::new(), String::new());
         for (number, (history, (repository, wrong))) in histories.into_iter().zip(&each).enumerate()
         {
             all_wrong.push_str(wrong);
@@ -48,12 +50,17 @@ impl All {
             );
             git.run(&fetch);
             let names = repository.names();
-            cases.extend(history.questions.into_iter().map(|question| Case {
-                title: history.title.clone(),
-                fix: names[&question.fix].to_string(),
-                deployed: names[&question.deployed].to_string(),
-                question,
-            }));
+            for (at, question) in history.questions.into_iter().enumerate() {
+                if cases.len() == at {
+                    cases.push(Vec::new());
+                }
+                cases[at].push(Case {
+                    title: history.title.clone(),
+                    fix: names[&question.fix].to_string(),
+                    deployed: names[&question.deployed].to_string(),
+                    question,
+                });
+            }
         }
         Self { git, cases, wrong: all_wrong }
     }
@@ -67,13 +74,13 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    async fn start(engine: Engine, all: &'a All) -> Self {
+    async fn start(engine: Engine, git: &Repository, cases: &'a [Case]) -> Self {
         let app = TestApp::start(engine).await;
         let project = app.create_project("shop").await;
-        let wish = json!({"name": "web", "url": all.git.path()});
+        let wish = json!({"name": "web", "url": git.path()});
         app.post("/api/v1/projects/shop/repositories", &wish).await.ok();
         app.post("/api/v1/projects/shop/repositories/web/fetch", &json!({})).await.ok();
-        Self { app, project, cases: &all.cases }
+        Self { app, project, cases }
     }
 
     /// Reports one error for each case; their ids.
@@ -198,10 +205,12 @@ async fn every_history_is_understood() {
     let all = spawn_blocking(All::make).await.expect("repositories");
     assert!(all.wrong.is_empty(), "\n{}", all.wrong);
     let judged = [Engine::Sqlite, Engine::Postgres].map(async |engine| {
-        let asked = Asked::start(engine, &all).await;
-        let wrong = asked.wrong().await;
-        asked.app.stop().await;
-        assert!(wrong.is_empty(), "{engine:?}\n{wrong}");
+        for cases in &all.cases {
+            let asked = Asked::start(engine, &all.git, cases).await;
+            let wrong = asked.wrong().await;
+            asked.app.stop().await;
+            assert!(wrong.is_empty(), "{engine:?}\n{wrong}");
+        }
     });
     join_all(judged).await;
 }

@@ -1,0 +1,271 @@
+//! Tasks: those of the tracker that is part of Airlock, and what is on its way to any tracker.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, get, post};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::auth::Bearer;
+use super::environments::item_of;
+use super::extract::Query;
+use super::page::{Page, PageQuery, page};
+use super::{Api, ApiError, Code};
+use crate::domain::id::ProjectItemId;
+use crate::domain::task::Block;
+use crate::domain::time::Timestamp;
+use crate::domain::token::Scope;
+use crate::store::built_in::{BuiltInComment, BuiltInTask};
+use crate::store::outbox::{EffectState, StoredEffect};
+use crate::store::task::Task;
+
+/// So many projects are looked through at a time.
+const MOST_PROJECTS: i64 = 100;
+
+/// The task of an issue, wherever it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TaskOfIssue {
+    /// `built_in`, or another kind of tracker.
+    tracker: String,
+    /// What the tracker calls it; null until it is there.
+    id: Option<String>,
+    url: Option<String>,
+    /// `planned`, `open` or `done`.
+    state: &'static str,
+    /// When it was last in line with the issue.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    synced_at: Option<Timestamp>,
+    /// Why it is not.
+    error: Option<String>,
+}
+
+impl From<Task> for TaskOfIssue {
+    fn from(task: Task) -> Self {
+        let state = match (&task.remote, task.is_done) {
+            (None, _) => "planned",
+            (Some(_), false) => "open",
+            (Some(_), true) => "done",
+        };
+        let (id, url) = task.remote.map(|remote| (remote.id, remote.url)).unzip();
+        Self { tracker: task.tracker, id, url, state, synced_at: task.synced_at, error: task.error }
+    }
+}
+
+/// A task of the tracker that is part of Airlock.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TaskResponse {
+    number: i64,
+    title: String,
+    /// `text`, `facts`, `code` and `link`, in order.
+    #[schema(value_type = Vec<Object>)]
+    body: Vec<Block>,
+    /// `open` or `done`.
+    state: &'static str,
+    assignee: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    changed_at: Timestamp,
+    /// What was said on it, the oldest first; in lists empty.
+    comments: Vec<CommentResponse>,
+    url: String,
+}
+
+/// What was said on a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CommentResponse {
+    text: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+impl TaskResponse {
+    fn new(api: &Api, slug: &str, task: BuiltInTask, comments: Vec<BuiltInComment>) -> Self {
+        let comment = |BuiltInComment { text, at }| CommentResponse { text, at };
+        Self {
+            url: api.url(&format!("/api/v1/projects/{slug}/tasks/{}", task.number)),
+            number: task.number,
+            title: task.title,
+            body: task.body,
+            state: if task.is_done { "done" } else { "open" },
+            assignee: task.assignee,
+            created_at: task.created_at,
+            changed_at: task.changed_at,
+            comments: comments.into_iter().map(comment).collect(),
+        }
+    }
+}
+
+/// Which tasks.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TasksQuery {
+    /// `open` (by default) or `done`.
+    state: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// The tasks of a project in the tracker that is part of Airlock, the newest first.
+#[utoipa::path(tag = "tasks", params(TasksQuery),
+    responses((status = 200, body = Page<TaskResponse>), (status = 404), (status = 422)))]
+#[get("/api/v1/projects/{slug}/tasks")]
+pub(super) async fn list(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+    query: Query<TasksQuery>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Read)?;
+    let TasksQuery { state, limit, cursor } = query.0;
+    let is_done = match state.as_deref() {
+        None | Some("open") => false,
+        Some("done") => true,
+        Some(_) => return Err(ApiError::invalid("state must be open or done")),
+    };
+    let query = PageQuery { limit, cursor };
+    let mut tx = api.store.read().await?;
+    let project = bearer.project(&mut tx, &slug).await?;
+    let (limit, before) = (query.limit()?, query.after(|cursor| cursor.parse().ok())?);
+    let place = (before.unwrap_or(i64::MAX), limit + 1);
+    let tasks = tx.list_built_in_tasks(project.id, is_done, place).await?;
+    let shown = |task| TaskResponse::new(&api, &project.slug, task, Vec::new());
+    Ok(HttpResponse::Ok().json(page(tasks, limit, |task| task.number.to_string(), shown)))
+}
+
+/// A task of the tracker that is part of Airlock, with what was said on it.
+#[utoipa::path(tag = "tasks", responses((status = 200, body = TaskResponse), (status = 404)))]
+#[get("/api/v1/projects/{slug}/tasks/{number}")]
+pub(super) async fn show(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Read)?;
+    let (slug, number) = path.into_inner();
+    let missing = || ApiError::not_found(format!("task {number:?}"));
+    let number = number.parse().map_err(|_| missing())?;
+    let mut tx = api.store.read().await?;
+    let project = bearer.project(&mut tx, &slug).await?;
+    let task = tx.find_built_in_task(project.id, number).await?.ok_or_else(missing)?;
+    let comments = tx.list_built_in_comments(project.id, number).await?;
+    Ok(HttpResponse::Ok().json(TaskResponse::new(&api, &project.slug, task, comments)))
+}
+
+/// Something that must happen outside.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EffectResponse {
+    id: String,
+    project: String,
+    /// Whose task: `issue/…`, `lock/…` or `deploy/…`. In order within one.
+    lane: String,
+    /// What people are told, beside what the task shows.
+    say: Option<String>,
+    /// `planned`, `sending`, `unsure`, `done` or `parked`.
+    state: &'static str,
+    tries: u32,
+    error: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    changed_at: Timestamp,
+}
+
+impl EffectResponse {
+    fn new(slug: &str, effect: StoredEffect) -> Self {
+        Self {
+            id: effect.id.to_string(),
+            project: slug.to_owned(),
+            lane: effect.subject.to_string(),
+            say: effect.effect.say,
+            state: effect.state.as_str(),
+            tries: effect.n_tries,
+            error: effect.error,
+            created_at: effect.created_at,
+            changed_at: effect.changed_at,
+        }
+    }
+}
+
+/// Which effects.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OutboxQuery {
+    /// Of which project; of all without.
+    project: Option<String>,
+    /// `planned` (by default), `sending`, `unsure`, `done` or `parked`.
+    state: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// What must happen outside: project by project, in the order in which it was planned.
+#[utoipa::path(tag = "tasks", params(OutboxQuery),
+    responses((status = 200, body = Page<EffectResponse>), (status = 404), (status = 422)))]
+#[get("/api/v1/outbox")]
+pub(super) async fn outbox(
+    api: Data<Api>,
+    bearer: Bearer,
+    query: Query<OutboxQuery>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Read)?;
+    let OutboxQuery { project, state, limit, cursor } = query.0;
+    let state = EffectState::parse(state.as_deref().unwrap_or("planned")).ok_or_else(|| {
+        ApiError::invalid("state must be planned, sending, unsure, done or parked")
+    })?;
+    let query = PageQuery { limit, cursor };
+    let limit = query.limit()?;
+    let last = query.after(ProjectItemId::parse)?;
+    let mut tx = api.store.read().await?;
+    let mut projects = match (&project, last) {
+        (Some(slug), _) => vec![bearer.project(&mut tx, slug).await?],
+        (None, Some(last)) => tx.find_project_by_id(last.project).await?.into_iter().collect(),
+        (None, None) => tx.list_projects("", MOST_PROJECTS).await?,
+    };
+    let wanted = usize::try_from(limit).unwrap_or_default() + 1;
+    let mut found = Vec::new();
+    while let Some(slug) = projects.last().map(|project| project.slug.clone()) {
+        for project in projects.iter().filter(|project| bearer.0.token.covers(project.id)) {
+            let after = last.filter(|last| last.project == project.id);
+            let place = (after.map_or(Uuid::nil(), |last| last.id), limit + 1);
+            let effects = tx.list_effects(project.id, state, place).await?;
+            found.extend(effects.into_iter().map(|effect| (project.slug.clone(), effect)));
+            if found.len() >= wanted {
+                break;
+            }
+        }
+        if project.is_some() || found.len() >= wanted {
+            break;
+        }
+        projects = tx.list_projects(&slug, MOST_PROJECTS).await?;
+    }
+    found.truncate(wanted);
+    let cursor = |(_, effect): &(String, StoredEffect)| effect.id.to_string();
+    let shown = |(slug, effect): (String, StoredEffect)| EffectResponse::new(&slug, effect);
+    Ok(HttpResponse::Ok().json(page(found, limit, cursor, shown)))
+}
+
+/// Tries a parked effect again.
+#[utoipa::path(tag = "tasks",
+    responses((status = 200, body = EffectResponse), (status = 404), (status = 409)))]
+#[post("/api/v1/outbox/{id}/retry")]
+pub(super) async fn retry(
+    api: Data<Api>,
+    bearer: Bearer,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Triage)?;
+    let (project, id) = item_of(&api, &bearer, "effect", &id).await?;
+    let missing = || ApiError::not_found(format!("effect {id}"));
+    let mut tx = api.store.write().await?;
+    if !tx.retry_effect(id, api.clock.now()).await? {
+        let known = tx.find_effect(id).await?.ok_or_else(missing)?;
+        let detail = format!("it is {}: only what is parked is tried again", known.state.as_str());
+        return Err(ApiError::new(Code::InvalidTransition, detail));
+    }
+    let effect = tx.find_effect(id).await?.ok_or_else(missing)?;
+    tx.commit().await?;
+    Ok(HttpResponse::Ok().json(EffectResponse::new(&project.slug, effect)))
+}

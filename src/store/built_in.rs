@@ -1,0 +1,241 @@
+//! The tasks of the tracker that is part of Airlock.
+
+use sqlx::FromRow;
+
+use super::error::StoreError;
+use super::rows::to_json;
+use super::tx::{Tx, execute, on, statements};
+use crate::domain::id::ProjectId;
+use crate::domain::task::{Block, Patch, Wanted};
+use crate::domain::time::Timestamp;
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltInTask {
+    /// Its number within the project, from 1.
+    pub number: i64,
+    /// What it was made for.
+    pub key: String,
+    /// What people see in lists.
+    pub title: String,
+    /// What people read.
+    pub body: Vec<Block>,
+    /// Whether it is done.
+    pub is_done: bool,
+    /// Whose it is.
+    pub assignee: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub changed_at: Timestamp,
+}
+
+/// What somebody said on a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltInComment {
+    /// What.
+    pub text: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct TaskRow {
+    number: i64,
+    key: String,
+    title: String,
+    body: String,
+    is_done: bool,
+    assignee: Option<String>,
+    created_at: i64,
+    changed_at: i64,
+}
+
+impl TaskRow {
+    fn task(self) -> Result<BuiltInTask, StoreError> {
+        let body = serde_json::from_str(&self.body)
+            .map_err(|_| StoreError::corrupt("built_in_tasks", "body", self.number))?;
+        Ok(BuiltInTask {
+            number: self.number,
+            key: self.key,
+            title: self.title,
+            body,
+            is_done: self.is_done,
+            assignee: self.assignee,
+            created_at: Timestamp::from_micros(self.created_at),
+            changed_at: Timestamp::from_micros(self.changed_at),
+        })
+    }
+}
+
+macro_rules! columns {
+    () => {
+        "number, key, title, body, is_done, assignee, created_at, changed_at"
+    };
+}
+const FIND: &str =
+    concat!("SELECT ", columns!(), " FROM built_in_tasks WHERE project_id = $1 AND number = $2");
+const FIND_BY_KEY: &str =
+    concat!("SELECT ", columns!(), " FROM built_in_tasks WHERE project_id = $1 AND key = $2");
+const LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM built_in_tasks WHERE project_id = $1 AND is_done = $2 AND number < $3
+    ORDER BY number DESC LIMIT $4"
+);
+const TAKE_NUMBER: &str = "INSERT INTO project_counters (project_id, name, value)
+    VALUES ($1, 'task_number', 1) ON CONFLICT (project_id, name)
+    DO UPDATE SET value = project_counters.value + 1 RETURNING value";
+const INSERT: &str = "INSERT INTO built_in_tasks
+    (project_id, number, key, title, body, is_done, assignee, created_at, changed_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
+const UPDATE: &str = "UPDATE built_in_tasks SET title = $3, body = $4, is_done = $5, assignee = $6,
+    changed_at = $7 WHERE project_id = $1 AND number = $2";
+const INSERT_COMMENT: &str = "INSERT INTO built_in_comments (project_id, number, key, text, at)
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+const LIST_COMMENTS: &str = "SELECT text, at FROM built_in_comments
+    WHERE project_id = $1 AND number = $2 ORDER BY at, key LIMIT 1000";
+
+statements!(FIND, FIND_BY_KEY, LIST, TAKE_NUMBER, INSERT, UPDATE, INSERT_COMMENT, LIST_COMMENTS);
+
+impl Tx {
+    /// A task by its number.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_built_in_task(
+        &mut self,
+        project: ProjectId,
+        number: i64,
+    ) -> Result<Option<BuiltInTask>, StoreError> {
+        let row: Option<TaskRow> =
+            on!(self, |c| sqlx::query_as(FIND).bind(project.0).bind(number).fetch_optional(c))?;
+        row.map(TaskRow::task).transpose()
+    }
+
+    /// A task by what it was made for.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_built_in_task_by_key(
+        &mut self,
+        project: ProjectId,
+        key: &str,
+    ) -> Result<Option<BuiltInTask>, StoreError> {
+        let row: Option<TaskRow> =
+            on!(self, |c| sqlx::query_as(FIND_BY_KEY).bind(project.0).bind(key).fetch_optional(c))?;
+        row.map(TaskRow::task).transpose()
+    }
+
+    /// Tasks of a project, done or not, before a number, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_built_in_tasks(
+        &mut self,
+        project: ProjectId,
+        is_done: bool,
+        (before, limit): (i64, i64),
+    ) -> Result<Vec<BuiltInTask>, StoreError> {
+        let rows: Vec<TaskRow> = on!(self, |c| sqlx::query_as(LIST)
+            .bind(project.0)
+            .bind(is_done)
+            .bind(before)
+            .bind(limit)
+            .fetch_all(c))?;
+        rows.into_iter().map(TaskRow::task).collect()
+    }
+
+    /// Makes a task; gives its number.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn insert_built_in_task(
+        &mut self,
+        project: ProjectId,
+        (key, wanted): (&str, &Wanted),
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let (number,): (i64,) =
+            on!(self, |c| sqlx::query_as(TAKE_NUMBER).bind(project.0).fetch_one(c))?;
+        let body = to_json(&wanted.body);
+        execute!(
+            self,
+            sqlx::query(INSERT)
+                .bind(project.0)
+                .bind(number)
+                .bind(key)
+                .bind(&wanted.title)
+                .bind(&body)
+                .bind(wanted.is_done)
+                .bind(&wanted.assignee)
+                .bind(now.as_micros())
+        )?;
+        Ok(number)
+    }
+
+    /// Changes a task; false when it is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn update_built_in_task(
+        &mut self,
+        project: ProjectId,
+        number: i64,
+        patch: &Patch,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some(task) = self.find_built_in_task(project, number).await? else { return Ok(false) };
+        let body = to_json(patch.body.as_ref().unwrap_or(&task.body));
+        let n_rows = execute!(
+            self,
+            sqlx::query(UPDATE)
+                .bind(project.0)
+                .bind(number)
+                .bind(patch.title.as_ref().unwrap_or(&task.title))
+                .bind(&body)
+                .bind(patch.is_done.unwrap_or(task.is_done))
+                .bind(patch.assignee.as_ref().unwrap_or(&task.assignee))
+                .bind(now.as_micros())
+        )?;
+        Ok(n_rows == 1)
+    }
+
+    /// Says something on a task, once for each key.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn insert_built_in_comment(
+        &mut self,
+        project: ProjectId,
+        number: i64,
+        (key, text): (&str, &str),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self,
+            sqlx::query(INSERT_COMMENT)
+                .bind(project.0)
+                .bind(number)
+                .bind(key)
+                .bind(text)
+                .bind(now.as_micros())
+        )?;
+        Ok(())
+    }
+
+    /// What was said on a task, the oldest first; at most 1,000.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_built_in_comments(
+        &mut self,
+        project: ProjectId,
+        number: i64,
+    ) -> Result<Vec<BuiltInComment>, StoreError> {
+        let rows: Vec<(String, i64)> =
+            on!(self, |c| sqlx::query_as(LIST_COMMENTS).bind(project.0).bind(number).fetch_all(c))?;
+        let comment = |(text, at)| BuiltInComment { text, at: Timestamp::from_micros(at) };
+        Ok(rows.into_iter().map(comment).collect())
+    }
+}

@@ -1,0 +1,88 @@
+//! The tracker that is part of Airlock: tasks and comments in its own tables, so that everything works
+//! with no account anywhere.
+
+use super::{Tracker, TrackerError};
+use crate::clock::Clock;
+use crate::domain::id::ProjectId;
+use crate::domain::task::{Patch, Wanted};
+use crate::store::task::Remote;
+use crate::store::{Store, StoreError};
+
+/// The tasks of one project in Airlock's own tables.
+#[derive(Debug, Clone)]
+pub struct BuiltIn {
+    /// Where they are.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Whose they are.
+    pub project: ProjectId,
+    /// The name of the project.
+    pub slug: String,
+    /// The address of the service, for links.
+    pub public_url: String,
+}
+
+/// A commit that was cut off is looked up like an answer that was.
+impl From<StoreError> for TrackerError {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() {
+            Self::Ambiguous(error.to_string())
+        } else {
+            Self::Refused(error.to_string())
+        }
+    }
+}
+
+impl BuiltIn {
+    fn remote(&self, number: i64) -> Remote {
+        let base = self.public_url.trim_end_matches('/');
+        let url = format!("{base}/api/v1/projects/{}/tasks/{number}", self.slug);
+        Remote { id: number.to_string(), url }
+    }
+}
+
+fn number(id: &str) -> Result<i64, TrackerError> {
+    id.parse().map_err(|_| TrackerError::Gone)
+}
+
+impl Tracker for BuiltIn {
+    fn kind(&self) -> &'static str {
+        "built_in"
+    }
+
+    async fn find(&self, key: &str) -> Result<Vec<Remote>, TrackerError> {
+        let mut tx = self.store.read().await?;
+        let found = tx.find_built_in_task_by_key(self.project, key).await?;
+        Ok(found.into_iter().map(|task| self.remote(task.number)).collect())
+    }
+
+    async fn create(&self, key: &str, wanted: &Wanted) -> Result<Remote, TrackerError> {
+        let mut tx = self.store.write().await?;
+        let made = (key, wanted);
+        let number = tx.insert_built_in_task(self.project, made, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(self.remote(number))
+    }
+
+    async fn update(&self, id: &str, patch: &Patch) -> Result<(), TrackerError> {
+        let mut tx = self.store.write().await?;
+        let now = self.clock.now();
+        if !tx.update_built_in_task(self.project, number(id)?, patch, now).await? {
+            return Err(TrackerError::Gone);
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn has_said(&self, _: &str, _: &str) -> Result<bool, TrackerError> {
+        // Under the same key nothing is said twice.
+        Ok(false)
+    }
+
+    async fn say(&self, id: &str, key: &str, text: &str) -> Result<(), TrackerError> {
+        let mut tx = self.store.write().await?;
+        let said = (key, text);
+        tx.insert_built_in_comment(self.project, number(id)?, said, self.clock.now()).await?;
+        Ok(tx.commit().await?)
+    }
+}

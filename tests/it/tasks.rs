@@ -1,0 +1,197 @@
+//! From a serious issue to its task in the tracker that is part of Airlock.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Engine, TestApp, TestProject, both, crash, until, with};
+
+const TASKS: &str = "/api/v1/projects/shop/tasks";
+
+/// A shop where every error is serious.
+async fn shop(engine: Engine) -> (TestApp, TestProject) {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    let rules = json!({"rules": [{"events": 1}]});
+    app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
+    (app, shop)
+}
+
+/// Waits until nothing is left in the outbox.
+async fn delivered(app: &TestApp) {
+    until("effects are carried out", async || {
+        app.stored_number("SELECT COUNT(*) FROM lanes").await == 0
+    })
+    .await;
+}
+
+/// The task of an issue, once everything was carried out.
+async fn task_of(app: &TestApp, id: &str) -> Value {
+    delivered(app).await;
+    let task = app.issue(id).await["task"].clone();
+    let number = task["id"].as_str().expect("a task").to_owned();
+    let shown = app.get(&format!("{TASKS}/{number}")).await.ok();
+    assert_eq!(task["url"], shown["url"]);
+    assert_eq!(task["state"], shown["state"]);
+    shown
+}
+
+fn comments(task: &Value) -> Vec<String> {
+    let all = task["comments"].as_array().expect("a list");
+    all.iter().map(|one| one["text"].as_str().expect("a text").to_owned()).collect()
+}
+
+both!(a_serious_issue_has_one_task_for_life, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    let task = task_of(&app, "SHOP-1").await;
+    assert_eq!((&task["number"], &task["state"]), (&json!(1), &json!("open")));
+    let title = task["title"].as_str().expect("a title");
+    assert!(title.starts_with("SHOP-1 KeyError"), "{title}");
+    assert!(comments(&task).is_empty());
+    let shown = app.issue("SHOP-1").await;
+    assert_eq!(
+        (&shown["task"]["tracker"], &shown["task"]["synced_at"], &shown["task"]["error"]),
+        (&json!("built_in"), &json!("2026-11-21T12:00:00Z"), &Value::Null)
+    );
+
+    app.act("SHOP-1", "assign", json!({"to": "zoe"})).await.ok();
+    app.act("SHOP-1", "comment", json!({"text": "it is the cart"})).await.ok();
+    app.act("SHOP-1", "resolve", json!({})).await.ok();
+    let task = task_of(&app, "SHOP-1").await;
+    assert_eq!((&task["state"], &task["assignee"]), (&json!("done"), &json!("zoe")));
+    let said = ["bootstrap: it is the cart", "bootstrap resolved it"];
+    assert_eq!(comments(&task), said);
+    assert_eq!(app.all(TASKS).await.len(), 0);
+    assert_eq!(app.all(&format!("{TASKS}?state=done")).await.len(), 1);
+
+    // It comes back: the same task is open again, and says why.
+    app.clock.advance(Duration::from_hours(1));
+    app.crashed(&shop, "KeyError").await;
+    let task = task_of(&app, "SHOP-1").await;
+    assert_eq!((&task["number"], &task["state"]), (&json!(1), &json!("open")));
+    let came_back = comments(&task).pop().expect("a comment");
+    assert!(came_back.starts_with("It came back"), "{came_back}");
+    assert!(came_back.contains("after the issue was resolved"), "{came_back}");
+    app.stop().await;
+});
+
+both!(what_is_not_serious_has_no_task, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    app.crashed(&shop, "KeyError").await;
+    app.act("SHOP-1", "resolve", json!({})).await.ok();
+    delivered(&app).await;
+    assert_eq!(app.issue("SHOP-1").await["task"], Value::Null);
+    assert!(app.all(TASKS).await.is_empty());
+    assert_eq!(app.get(&format!("{TASKS}/1")).await.problem().0, 404);
+    assert_eq!(app.get(&format!("{TASKS}/x")).await.problem().0, 404);
+    let wrong = app.get(&format!("{TASKS}?state=lost")).await.problem();
+    assert_eq!(wrong, (422, "invalid".to_owned()));
+    app.stop().await;
+});
+
+both!(many_issues_have_one_task_each, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    for n in 0..120 {
+        let event = with(crash("KeyError"), &json!({"fingerprint": [n.to_string()]}));
+        app.send_event(&shop, &event).await.ok();
+    }
+    app.digested().await;
+    delivered(&app).await;
+    let tasks = app.all(TASKS).await;
+    let mut titles: Vec<&str> =
+        tasks.iter().filter_map(|task| task["title"].as_str()?.split(' ').next()).collect();
+    titles.sort_unstable();
+    titles.dedup();
+    assert_eq!((tasks.len(), titles.len()), (120, 120));
+    app.stop().await;
+});
+
+both!(text_that_counts_is_written_now_and_then, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    let events = |task: &Value| -> Value {
+        let facts =
+            task["body"].as_array().expect("blocks").iter().find_map(|one| one.get("facts"));
+        let facts = facts.and_then(Value::as_array).expect("facts");
+        facts.iter().find(|fact| fact[0] == "Events").expect("a count")[1].clone()
+    };
+    assert_eq!(events(&task_of(&app, "SHOP-1").await), "1");
+    app.crashed(&shop, "KeyError").await;
+    app.act("SHOP-1", "comment", json!({"text": "soon"})).await.ok();
+    assert_eq!(events(&task_of(&app, "SHOP-1").await), "1");
+    app.clock.advance(Duration::from_mins(5));
+    app.act("SHOP-1", "comment", json!({"text": "later"})).await.ok();
+    assert_eq!(events(&task_of(&app, "SHOP-1").await), "2");
+    app.stop().await;
+});
+
+both!(an_effect_that_was_cut_off_is_carried_out_once, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    delivered(&app).await;
+    app.act("SHOP-1", "comment", json!({"text": "once"})).await.ok();
+    delivered(&app).await;
+    // As if the process had died after the tracker did it, and before that was written down.
+    let forget = "UPDATE tasks SET remote_id = NULL, url = NULL, written = NULL
+        WHERE CAST($1 AS BYTEA) IS NOT NULL";
+    app.change_store(forget, &[]).await;
+    let again = "UPDATE outbox SET state = 'sending' WHERE CAST($1 AS BYTEA) IS NOT NULL";
+    app.change_store(again, &[]).await;
+    let lanes = "INSERT INTO lanes (project_id, lane, try_at, n_failures, fence)
+        SELECT DISTINCT project_id, lane, 0, 0, 0 FROM outbox WHERE CAST($1 AS BYTEA) IS NOT NULL";
+    app.change_store(lanes, &[]).await;
+    let task = task_of(&app, "SHOP-1").await;
+    assert_eq!((&task["number"], comments(&task).len()), (&json!(1), 1));
+    assert_eq!(app.all(TASKS).await.len(), 1);
+    app.stop().await;
+});
+
+both!(what_is_on_its_way_is_shown, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    app.act("SHOP-1", "comment", json!({"text": "hi"})).await.ok();
+    delivered(&app).await;
+    let done = app.all("/api/v1/outbox?project=shop&state=done").await;
+    assert_eq!(done.len(), 2);
+    assert_eq!(
+        (&done[1]["say"], &done[1]["tries"], &done[1]["error"]),
+        (&json!("bootstrap: hi"), &json!(1), &Value::Null)
+    );
+    assert!(app.all("/api/v1/outbox?project=shop").await.is_empty());
+    let id = done[1]["id"].as_str().expect("an id").to_owned();
+    let retry = format!("/api/v1/outbox/{id}/retry");
+    assert_eq!(app.post(&retry, &json!({})).await.problem().0, 409);
+
+    // Of all projects that a token may see, page by page.
+    app.create_project("depot").await;
+    let first = app.get("/api/v1/outbox?state=done&limit=1").await.ok();
+    let next = first["next"].as_str().expect("more").to_owned();
+    let second = app.get(&format!("/api/v1/outbox?state=done&limit=1&cursor={next}")).await.ok();
+    assert_eq!(
+        (&first["items"][0]["id"], &second["items"][0]["id"]),
+        (&done[0]["id"], &done[1]["id"])
+    );
+    assert_eq!((&second["next"], &second["items"][0]["project"]), (&Value::Null, &json!("shop")));
+    assert_eq!(app.get("/api/v1/outbox?state=lost").await.problem().0, 422);
+    assert_eq!(app.get("/api/v1/outbox?project=none").await.problem().0, 404);
+
+    // Parked ones are said, and can be tried again.
+    let park = "UPDATE outbox SET state = 'parked', error = 'no such task'
+        WHERE effect LIKE '%hi%' AND CAST($1 AS BYTEA) IS NOT NULL";
+    app.change_store(park, &[]).await;
+    let parked = app.all("/api/v1/outbox?project=shop&state=parked").await;
+    assert_eq!((parked.len(), &parked[0]["error"]), (1, &json!("no such task")));
+    let status = app.get("/status.json").await.ok();
+    assert_eq!(status["parts"]["outbox"]["state"], "degraded");
+    app.post(&retry, &json!({})).await.ok();
+    delivered(&app).await;
+    assert_eq!(app.all("/api/v1/outbox?project=shop&state=done").await.len(), 2);
+    assert_eq!(app.get("/status.json").await.ok()["parts"]["outbox"]["state"], "ok");
+    assert_eq!(comments(&task_of(&app, "SHOP-1").await), ["bootstrap: hi"]);
+    let none =
+        app.post("/api/v1/outbox/1-00000000000000000000000000000000/retry", &json!({})).await;
+    assert_eq!(none.problem().0, 404);
+    app.stop().await;
+});
