@@ -183,6 +183,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(actions::comment)
         .service(actions::merge)
         .service(actions::unmerge)
+        .service(actions::file)
         .service(actions::discard)
         .service(compare::show)
         .service(tokens::create)

@@ -5,8 +5,10 @@
 
 use crate::clock::Clock;
 use crate::domain::effect::{Effect, Subject};
+use crate::domain::filing::Filing;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::lifecycle::Change;
+use crate::domain::time::Timestamp;
 use crate::store::activity::Activity;
 use crate::store::outbox::NewEffect;
 use crate::store::{StoreError, Tx};
@@ -32,4 +34,45 @@ pub async fn note(
     tx.insert_effects(project, &[planned], now).await?;
     let activity = Activity { id: clock.id(), at: now, actor: actor.to_owned(), change };
     tx.insert_activity(project, &[(issue, activity)]).await
+}
+
+/// An issue is serious from now on, if it was not before: it becomes a task.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn note_serious(
+    tx: &mut Tx,
+    clock: &Clock,
+    (project, issue): (ProjectId, IssueId),
+    reason: String,
+    actor: &str,
+) -> Result<(), StoreError> {
+    if tx.set_serious(project, &[issue], clock.now()).await? == 0 {
+        return Ok(());
+    }
+    note(tx, clock, project, issue, Change::BecameSerious { reason }, actor).await
+}
+
+/// What makes an issue serious, once it is known how often it happened of late.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn reached(
+    tx: &mut Tx,
+    (project, issue): (ProjectId, IssueId),
+    filing: Filing,
+    last_seen: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    match filing {
+        Filing::No => Ok(None),
+        Filing::Serious(why) => Ok(Some(why)),
+        Filing::Asks(windows) => {
+            for window in windows {
+                if tx.is_reached(project, issue, &window, last_seen).await? {
+                    return Ok(Some(window.reason));
+                }
+            }
+            Ok(None)
+        }
+    }
 }

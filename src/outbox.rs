@@ -10,6 +10,7 @@ mod issue;
 mod lane;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub struct Outbox {
     holder: Uuid,
     /// Projects whose trackers are worked right now.
     busy: Arc<Mutex<BTreeSet<ProjectId>>>,
+    is_stopping: Arc<AtomicBool>,
 }
 
 /// That a tracker is this node's for a while.
@@ -71,7 +73,13 @@ impl Outbox {
     #[must_use]
     pub fn new(store: Store, clock: Clock, public_url: String) -> Self {
         let holder = clock.id();
-        Self { store, clock, public_url, holder, busy: Arc::default() }
+        let (busy, is_stopping) = Default::default();
+        Self { store, clock, public_url, holder, busy, is_stopping }
+    }
+
+    /// Nothing is begun any more; what is under way ends.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
     }
 
     /// Projects of which something is due and that nobody here works on: they are now.
@@ -118,7 +126,8 @@ impl Outbox {
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let lanes = self.store.read().await?.list_lanes(project.id, now, MOST_LANES).await?;
-        if lanes.is_empty() || !self.renew(lease).await? {
+        let is_over = lanes.is_empty() || self.is_stopping.load(Ordering::Relaxed);
+        if is_over || !self.renew(lease).await? {
             return Ok(false);
         }
         let worked =

@@ -62,6 +62,8 @@ pub enum Wish {
     Assign(Option<String>),
     /// Say something.
     Comment(String),
+    /// Make it a task, whatever the rules say.
+    File,
     /// Drop its events from now on.
     Discard,
 }
@@ -102,6 +104,11 @@ fn decide(
     clock: &Clock,
 ) -> Result<(Issue, Option<Change>), InvalidTransition> {
     let change = match wish {
+        Wish::File if issue.serious_at.is_some() => None,
+        Wish::File => {
+            issue.serious_at = Some(clock.now());
+            Some(Change::BecameSerious { reason: "somebody wants a task".to_owned() })
+        }
         Wish::Discard if issue.discarded_at.is_some() => None,
         Wish::Discard => {
             issue.discarded_at = Some(clock.now());
@@ -138,6 +145,9 @@ async fn save(
         tx.update_issue_state(issue).await?;
     }
     let (project, id) = (issue.project_id, issue.id);
+    if matches!(change, Change::BecameSerious { .. }) {
+        tx.set_serious(project, &[id], clock.now()).await?;
+    }
     // With a standing fix they stay conditional.
     if matches!(change, Change::Resolved) && issue.state.standing().is_none() {
         locks::release_all_of(tx, clock, project, id, actor).await?;

@@ -173,6 +173,20 @@ pub(super) async fn unmute(
     carry_out(&api, &bearer, &request, &id, Wish::Order(Order::Unmute)).await
 }
 
+/// It becomes a task, whatever the rules of filing say.
+#[utoipa::path(tag = "issues", request_body = Nothing,
+    responses((status = 200, body = IssueResponse), (status = 404)))]
+#[post("/api/v1/issues/{id}/file")]
+pub(super) async fn file(
+    api: Data<Api>,
+    bearer: Bearer,
+    request: HttpRequest,
+    id: Path<String>,
+    _body: Json<Nothing>,
+) -> Result<HttpResponse, ApiError> {
+    carry_out(&api, &bearer, &request, &id, Wish::File).await
+}
+
 /// Its events are dropped from now on, until it is reopened. Those that are stored stay.
 #[utoipa::path(tag = "issues", request_body = Nothing,
     responses((status = 200, body = IssueResponse), (status = 404)))]

@@ -14,6 +14,9 @@ use crate::store::StoreError;
 /// How often it is looked what is due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How long a store is left alone that does not answer.
+const AWAY_PAUSE: Duration = Duration::from_secs(5);
+
 /// Carries out what is due.
 pub(super) struct Deliverer {
     pub(super) outbox: Outbox,
@@ -22,10 +25,12 @@ pub(super) struct Deliverer {
 }
 
 impl Deliverer {
-    /// Carries out what is due until told to stop. What is under way then is *unsure* after the start.
+    /// Carries out what is due until told to stop; what is under way then ends. What cannot is *unsure*
+    /// after the start.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut working: JoinSet<Result<(), StoreError>> = JoinSet::new();
         loop {
+            let mut pause = LOOK_EVERY;
             match self.outbox.due().await {
                 Ok(due) => {
                     for busy in due {
@@ -34,10 +39,14 @@ impl Deliverer {
                     }
                     self.health.ok(self.clock.now());
                 }
-                Err(cause) => self.failed(&cause),
+                Err(cause) => {
+                    self.failed(&cause);
+                    pause = AWAY_PAUSE;
+                }
             }
-            if is_over(LOOK_EVERY, &mut stop).await {
-                working.shutdown().await;
+            if is_over(pause, &mut stop).await {
+                self.outbox.stop();
+                while working.join_next().await.is_some() {}
                 return;
             }
             while let Some(ended) = working.try_join_next() {

@@ -9,7 +9,7 @@ use super::prepare::Prepared;
 use super::resolve::{self, Facts};
 use crate::clock::Clock;
 use crate::domain::effect::{Effect, Subject};
-use crate::domain::filing::{Filing, FilingRules, Scope};
+use crate::domain::filing::{FilingRules, Scope};
 use crate::domain::fingerprint::Hash;
 use crate::domain::id::{EventId, IssueId, ProjectId};
 use crate::domain::lifecycle::{ACTOR, Change};
@@ -18,7 +18,7 @@ use crate::domain::project::Project;
 use crate::domain::tag_counts::KnownTags;
 use crate::domain::time::Timestamp;
 use crate::domain::user_sketch::MOST_KEPT;
-use crate::journal::MOST_RACES;
+use crate::journal::{MOST_RACES, reached};
 use crate::release::rearm;
 use crate::store::activity::Activity;
 use crate::store::outbox::NewEffect;
@@ -217,26 +217,17 @@ async fn note_serious(
 ) -> Result<(), StoreError> {
     let mut serious = Vec::new();
     for IssuePlan { delta, filing, changes, .. } in issues {
-        let why = match take(filing) {
-            Filing::No => None,
-            Filing::Serious(why) => Some(why),
-            Filing::Asks(windows) => {
-                let mut reached = None;
-                for window in windows {
-                    if tx.is_reached(project, delta.id, &window, delta.last_seen).await? {
-                        reached = Some(window.reason);
-                        break;
-                    }
-                }
-                reached
-            }
-        };
+        let of = (project, delta.id);
+        let why = reached(tx, of, take(filing), delta.last_seen).await?;
         if let Some(reason) = why {
             serious.push(delta.id);
             changes.push(Change::BecameSerious { reason });
         }
     }
-    if serious.is_empty() { Ok(()) } else { tx.set_serious(project, &serious, now).await }
+    if !serious.is_empty() {
+        tx.set_serious(project, &serious, now).await?;
+    }
+    Ok(())
 }
 
 async fn write_changes(

@@ -50,6 +50,8 @@ pub struct Issue {
     pub merged_into: Option<IssueId>,
     /// Since when its events are dropped.
     pub discarded_at: Option<Timestamp>,
+    /// Since when it has, or is to have, a task.
+    pub serious_at: Option<Timestamp>,
 }
 
 /// Whether events of two kinds were handled: not, as soon as one was not.

@@ -1,5 +1,6 @@
 //! One lane: what happened to one task, in order.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Outbox;
@@ -111,6 +112,9 @@ impl Outbox {
         subject: Subject,
         fence: i64,
     ) -> Result<Option<Step>, StoreError> {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
         if !tx.take_lane(project.id, subject, fence).await? {

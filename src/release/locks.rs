@@ -7,7 +7,7 @@ use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Change;
 use crate::domain::lock::{InvalidLock, Lock, MOST_LOCKS, Released, Subject, check};
 use crate::domain::project::{Environment, Project};
-use crate::journal::note;
+use crate::journal::{note, note_serious};
 use crate::store::lock::LockComment;
 use crate::store::{StoreError, Tx};
 
@@ -72,6 +72,8 @@ pub async fn lock(
     tx.insert_lock(&lock).await?;
     if let Some(issue) = lock.issue() {
         let (environment, lock) = (environment.name.clone(), lock.id.to_string());
+        let (of, reason) = ((project.id, issue), format!("it locks {environment}"));
+        note_serious(&mut tx, repositories.clock(), of, reason, owner).await?;
         let change = Change::Locked { environment, lock };
         note(&mut tx, repositories.clock(), project.id, issue, change, owner).await?;
     }

@@ -7,6 +7,8 @@ use super::facts::{DEPLOYS_OF_SETTLING, Facts};
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
 use super::{fixes, landing, rearm, releases};
+use crate::clock::Clock;
+use crate::domain::filing::{Occurred, Scope};
 use crate::domain::fix::Problem;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::issue::Issue;
@@ -16,10 +18,10 @@ use crate::domain::lifecycle::{
 use crate::domain::project::Project;
 use crate::domain::sighting::{REST, Sighting};
 use crate::domain::time::Timestamp;
-use crate::journal::note;
-use crate::store::StoreError;
+use crate::journal::{note, note_serious, reached};
 use crate::store::fix::ToLookAt;
 use crate::store::unsettled::{Due, JudgedEvent, Unsettled};
+use crate::store::{StoreError, Tx};
 
 /// So many events are settled in one transaction.
 const MOST_EVENTS: i64 = 500;
@@ -398,6 +400,7 @@ async fn write(
         judged.partition(|(_, judged)| judged.verdict == Verdict::Undetermined);
     tx.settle_events(project.id, issue.id, &settled).await?;
     tx.explain_events(project.id, &open).await?;
+    file(&mut tx, (clock, project), &issue, &settled).await?;
     let has_come_back = observed.changes.iter().any(Change::is_regression);
     for change in observed.changes.clone() {
         note(&mut tx, clock, project.id, issue.id, change, ACTOR).await?;
@@ -408,6 +411,39 @@ async fn write(
         rearm::came_back(&mut tx, repositories.clock(), id, issue.state.fix, rearms).await?;
     }
     tx.commit().await
+}
+
+/// What is news after all may make its issue serious.
+async fn file(
+    tx: &mut Tx,
+    (clock, project): (&Clock, &Project),
+    issue: &Issue,
+    settled: &[(JudgedEvent, Judged)],
+) -> Result<(), StoreError> {
+    let Some(last) = settled.iter().map(|(event, _)| event.occurred_at).max() else {
+        return Ok(());
+    };
+    if issue.serious_at.is_some() {
+        return Ok(());
+    }
+    let rules = tx.find_filing_rules(project.id).await?.unwrap_or_default();
+    let scope = Scope { project, has_deploys: tx.has_deploys(project.id).await? };
+    // Of an event's own level nothing is known any more.
+    let occurred: Vec<Occurred<'_>> = settled
+        .iter()
+        .map(|(event, judged)| Occurred {
+            level: issue.level,
+            handled: issue.handled,
+            environment: &event.environment,
+            verdict: judged.verdict,
+        })
+        .collect();
+    let of = (project.id, issue.id);
+    let filing = rules.judge(scope, issue.n_events, &occurred);
+    if let Some(reason) = reached(tx, of, filing, last).await? {
+        note_serious(tx, clock, of, reason, ACTOR).await?;
+    }
+    Ok(())
 }
 
 async fn forget(

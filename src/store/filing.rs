@@ -96,7 +96,7 @@ impl Tx {
             && window.n_users.is_none_or(|users| found.n_users >= i64::from(users)))
     }
 
-    /// Marks issues as serious from now on.
+    /// Marks issues as serious from now on; says how many were not.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -105,11 +105,10 @@ impl Tx {
         project: ProjectId,
         issues: &[IssueId],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let rows = rows_json(issues.iter().map(|issue| IdRow { id: issue.0 }));
         let text = dialect!(self, SET_SERIOUS_SQLITE, SET_SERIOUS_POSTGRES);
-        execute!(self, sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()))?;
-        Ok(())
+        Ok(execute!(self, sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()))?)
     }
 
     /// Whether a project ever deployed.

@@ -54,6 +54,7 @@ struct IssueRow {
     assignee: Option<String>,
     merged_into: Option<Uuid>,
     discarded_at: Option<i64>,
+    serious_at: Option<i64>,
 }
 
 /// The columns of a [`StateRow`].
@@ -74,7 +75,7 @@ macro_rules! columns {
             issues.handled, issues.n_suppressed, issues.n_undetermined, issues.n_users,
             issues.first_seen,
             issues.last_seen, issues.first_release, issues.last_release, issues.assignee,
-            issues.merged_into, issues.discarded_at"
+            issues.merged_into, issues.discarded_at, issues.serious_at"
         )
     };
 }
@@ -136,6 +137,7 @@ impl IssueRow {
             assignee: self.assignee,
             merged_into: self.merged_into.map(IssueId),
             discarded_at: self.discarded_at.map(Timestamp::from_micros),
+            serious_at: self.serious_at.map(Timestamp::from_micros),
         })
     }
 }

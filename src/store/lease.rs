@@ -21,7 +21,8 @@ const RELEASE: &str = "UPDATE leases SET held_until = 0
 statements!(CLAIM, RENEW, RELEASE);
 
 impl Tx {
-    /// Takes a lease that nobody holds; gives its fence, or `None` when somebody does.
+    /// Takes a lease that nobody holds; gives its fence, or `None` when somebody does. One process alone
+    /// has a SQLite file: whoever held it before is gone.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -31,10 +32,14 @@ impl Tx {
         holder: Uuid,
         (now, until): (Timestamp, Timestamp),
     ) -> Result<Option<i64>, StoreError> {
+        let free_until = match self {
+            Self::Sqlite(_) => i64::MAX,
+            Self::Postgres(_) => now.as_micros(),
+        };
         let fence: Option<(i64,)> = on!(self, |c| sqlx::query_as(CLAIM)
             .bind(name)
             .bind(holder)
-            .bind(now.as_micros())
+            .bind(free_until)
             .bind(until.as_micros())
             .fetch_optional(c))?;
         Ok(fence.map(|(fence,)| fence))

@@ -31,7 +31,8 @@ async fn task_of(app: &TestApp, id: &str) -> Value {
     let task = app.issue(id).await["task"].clone();
     let number = task["id"].as_str().expect("a task").to_owned();
     let shown = app.get(&format!("{TASKS}/{number}")).await.ok();
-    assert_eq!(task["url"], shown["url"]);
+    let url = task["url"].as_str().expect("an address");
+    assert!(url.ends_with(&format!("{TASKS}/{number}")), "{url}");
     assert_eq!(task["state"], shown["state"]);
     shown
 }
@@ -193,5 +194,44 @@ both!(what_is_on_its_way_is_shown, |engine: Engine| async move {
     let none =
         app.post("/api/v1/outbox/1-00000000000000000000000000000000/retry", &json!({})).await;
     assert_eq!(none.problem().0, 404);
+    app.stop().await;
+});
+
+both!(an_issue_that_locks_an_environment_has_a_task, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    app.crashed(&shop, "KeyError").await;
+    let lock = json!({"issue": "SHOP-1"});
+    app.post("/api/v1/projects/shop/environments/production/locks", &lock).await.ok();
+    let task = task_of(&app, "SHOP-1").await;
+    let said = "bootstrap locked production until the fix is part of what is deployed there";
+    assert_eq!(comments(&task), [said]);
+    let body = task["body"].to_string();
+    assert!(body.contains(r#"["Locks","production"]"#), "{body}");
+    let why = app.all("/api/v1/issues/SHOP-1/activity").await;
+    let why = why.iter().find(|one| one["kind"] == "became_serious").expect("it is");
+    assert_eq!(why["reason"], "it locks production");
+    app.stop().await;
+});
+
+both!(tasks_go_on_after_a_restart, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    delivered(&app).await;
+    let app = app.restart().await;
+    app.act("SHOP-1", "comment", json!({"text": "still here"})).await.ok();
+    assert_eq!(comments(&task_of(&app, "SHOP-1").await), ["bootstrap: still here"]);
+    app.stop().await;
+});
+
+both!(somebody_may_want_a_task_of_anything, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    app.crashed(&shop, "KeyError").await;
+    app.act("SHOP-1", "file", json!({})).await.ok();
+    app.act("SHOP-1", "file", json!({})).await.ok();
+    let task = task_of(&app, "SHOP-1").await;
+    assert_eq!((&task["state"], comments(&task).len()), (&json!("open"), 0));
+    assert_eq!(app.changes("SHOP-1").await, ["opened", "became_serious"]);
     app.stop().await;
 });

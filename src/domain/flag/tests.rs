@@ -52,6 +52,7 @@ fn issue(n_undetermined: u64) -> Issue {
         assignee: None,
         merged_into: None,
         discarded_at: None,
+        serious_at: None,
     }
 }
 

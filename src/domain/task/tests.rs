@@ -35,6 +35,7 @@ fn issue() -> Issue {
         assignee: Some("zoe".to_owned()),
         merged_into: None,
         discarded_at: None,
+        serious_at: None,
     }
 }
 

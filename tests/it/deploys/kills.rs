@@ -195,6 +195,7 @@ both!(
             changes.reverse();
             let expected = [
                 "opened",
+                "became_serious",
                 "locked",
                 "fix_tagged",
                 "fix_deployed",

@@ -71,6 +71,9 @@ both!(events_of_a_release_are_settled_when_it_is_registered, |engine: Engine| as
     assert_eq!((&issue["suppressed"], &issue["undetermined"]), (&json!(3), &json!(0)));
 
     // It was another commit after all: the first of them was the error coming back.
+    // That is news, and by these rules serious.
+    let rules = json!({"rules": [{"level": "error"}]});
+    shop.app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
     let fixed = json!({"version": "8", "commit": shop.sha("fix")});
     shop.app.post(RELEASES, &fixed).await.ok();
     crate::support::until("the issue is open", async || shop.state("SHOP-1").await.0 == "open")
@@ -87,6 +90,10 @@ both!(events_of_a_release_are_settled_when_it_is_registered, |engine: Engine| as
         (&json!(4), &json!(0), &json!(0))
     );
     assert_eq!(shop.state("SHOP-1").await.1, "failed");
+    crate::support::until("it has a task", async || {
+        shop.app.issue("SHOP-1").await["task"]["state"] == "open"
+    })
+    .await;
     shop.stop().await;
 });
 

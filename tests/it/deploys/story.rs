@@ -109,6 +109,7 @@ both!(from_crash_to_deploy_and_back, |engine: Engine| async move {
         shop.app.changes("SHOP-1").await,
         [
             "opened",
+            "became_serious",
             "locked",
             "fix_tagged",
             "fix_deployed",
