@@ -185,6 +185,25 @@ impl Asana {
         self.state().undelete_task(&who, gid)
     }
 
+    /// The person makes a copy of a task, with all it says; the copy's gid.
+    pub(crate) fn duplicate(&self, gid: &str) -> String {
+        let task = self.task(gid);
+        let place =
+            |(project, section): &(String, String)| json!({"project": project, "section": section});
+        let memberships: Vec<Value> = task.memberships.iter().map(place).collect();
+        let data = json!({
+            "name": task.name, "notes": task.notes, "memberships": memberships,
+            "custom_fields": task.custom_fields, "workspace": WORKSPACE,
+        });
+        let copy = self.by_hand("POST", "/tasks", &data);
+        copy["gid"].as_str().expect("a gid").to_owned()
+    }
+
+    /// Every answer tells from now on of a change to come: `name=…;info=…;affected=true`.
+    pub(crate) fn announce(&self, change: &str) {
+        self.state().changes.push(change.to_owned());
+    }
+
     /// All tasks that are not in the trash, in the order in which they were made.
     pub(crate) fn tasks(&self) -> Vec<Task> {
         let state = self.state();

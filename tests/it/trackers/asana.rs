@@ -322,14 +322,19 @@ async fn failures_come_when_they_are_planned() {
     let shop = Shop::start().await;
     let data = json!({"name": "one", "projects": [shop.errors]});
     let short = Duration::from_millis(500);
-    let send = || shop.request("POST", "/tasks", PAT).json(&json!({"data": data})).timeout(short);
+    let send = || shop.request("POST", "/tasks", PAT).json(&json!({"data": data}));
+    let arrived = async |n: usize| {
+        until("the request", async || shop.asana.asked("POST", "/tasks").len() == n).await;
+    };
     shop.asana.fail("POST", "/tasks", 1, Failure::Drop);
     assert!(send().send().await.is_err());
     shop.asana.fail("POST", "/tasks", 1, Failure::Hang);
-    assert!(send().send().await.expect_err("no answer").is_timeout());
+    assert!(send().timeout(short).send().await.expect_err("no answer").is_timeout());
+    arrived(2).await;
     assert_eq!(shop.asana.tasks().len(), 0);
     shop.asana.fail("POST", "/tasks", 1, Failure::HangAfter);
-    assert!(send().send().await.expect_err("no answer").is_timeout());
+    assert!(send().timeout(short).send().await.expect_err("no answer").is_timeout());
+    until("the task", async || shop.asana.tasks().len() == 1).await;
     shop.asana.fail("*", "*", 1, Failure::StatusAfter(504));
     assert_eq!(Answer::of(send()).await.status, 504);
     assert_eq!(shop.asana.tasks().len(), 2);
@@ -388,4 +393,57 @@ async fn deliveries_fail_for_a_day_and_then_no_more() {
     assert_eq!(shop.asana.n_webhooks(), 0);
     shop.asana.refuse_localhost();
     assert_eq!(shop.send("POST", "/webhooks", &data).await.status, 403);
+}
+
+#[tokio::test]
+async fn tasks_have_places_on_several_boards() {
+    let shop = Shop::start().await;
+    let sections = format!("/projects/{}/sections", shop.locks);
+    let done = gid(&shop.send("POST", &sections, &json!({"name": "Done"})).await.ok()["data"]);
+    let first = shop.make("first").await;
+    let memberships = json!([
+        {"project": shop.locks, "section": done}, {"project": shop.errors},
+    ]);
+    let data = json!({"name": "second", "memberships": memberships, "followers": [PERSON]});
+    let second = gid(&shop.send("POST", "/tasks", &data).await.ok()["data"]);
+    assert!(shop.asana.task(&second).is_in(&shop.locks));
+    assert_eq!(shop.asana.task(&second).followers, [PERSON]);
+    let path = format!("/projects/{}/tasks?limit=9", shop.errors);
+    let names = async || {
+        let list = shop.get(&path).await.ok();
+        let tasks = list["data"].as_array().expect("tasks").iter();
+        tasks.map(|task| task["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["first", "second"]);
+    let add = format!("/tasks/{second}/addProject");
+    let data = json!({"project": shop.errors, "insert_before": first});
+    shop.send("POST", &add, &data).await.ok();
+    assert_eq!(names().await, ["second", "first"]);
+    let data = json!({"project": shop.errors, "insert_after": first});
+    shop.send("POST", &add, &data).await.ok();
+    assert_eq!(names().await, ["first", "second"]);
+    let data = json!({"project": shop.errors, "insert_after": null});
+    shop.send("POST", &add, &data).await.ok();
+    assert_eq!(names().await, ["second", "first"]);
+    // A section of another project is no place for it.
+    let data = json!({"project": shop.errors, "section": done});
+    assert_eq!(shop.send("POST", &add, &data).await.status, 400);
+    let others = json!({"followers": [PERSON]});
+    let answer = shop.send("POST", &format!("/tasks/{second}/removeFollowers"), &others).await.ok();
+    assert_eq!(answer["data"]["followers"], json!([]));
+}
+
+#[tokio::test]
+async fn people_copy_tasks_and_the_api_announces_changes() {
+    let shop = Shop::start().await;
+    let one = shop.make("checkout is broken, SHOP-1").await;
+    let copy = shop.asana.duplicate(&one);
+    let keys: Vec<String> =
+        shop.asana.tasks_with("SHOP-1").into_iter().map(|task| task.gid).collect();
+    assert_eq!(keys, [one, copy.clone()]);
+    assert_eq!(shop.asana.task(&copy).created_by.as_deref(), Some(PERSON));
+    shop.asana.announce("name=new_ids;info=https://example.com;affected=true");
+    let answer = shop.get("/users/me").await;
+    let change = answer.header("asana-change").expect("an announcement");
+    assert!(change.starts_with("name=new_ids;"));
 }

@@ -39,7 +39,9 @@ pub(super) async fn serve(
         state.log.push(asked.clone());
         let entered = state.enter(&asked);
         let entered = entered.and_then(|who| state.limits.enter(is_read).map(|()| who));
-        (state.log.len() - 1, state.plan.take(&asked), entered)
+        // What is not let in meets with nothing else.
+        let failure = entered.is_ok().then(|| state.plan.take(&asked)).flatten();
+        (state.log.len() - 1, failure, entered)
     };
     let reply = match entered {
         Err(reply) => Some(reply),
@@ -51,9 +53,14 @@ pub(super) async fn serve(
             reply
         }
     };
-    let Some(reply) = reply else { return };
-    if let Some(logged) = lock().log.get_mut(index) {
-        logged.status = Some(reply.status);
+    let Some(mut reply) = reply else { return };
+    {
+        let mut state = lock();
+        if let Some(logged) = state.log.get_mut(index) {
+            logged.status = Some(reply.status);
+        }
+        let changes = state.changes.iter().map(|change| ("Asana-Change", change.clone()));
+        reply.headers.extend(changes);
     }
     let headers = reply.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
     let body = reply.body.to_string();

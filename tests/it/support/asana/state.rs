@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(super) refuses_localhost: bool,
     pub(super) limits: Limits,
     pub(super) plan: Plan,
+    /// Changes of the API to come, which every answer tells of.
+    pub(super) changes: Vec<String>,
     pub(super) log: Vec<Asked>,
 }
 
@@ -102,6 +104,7 @@ impl State {
             refuses_localhost: false,
             limits: Limits::default(),
             plan: Plan::default(),
+            changes: Vec::new(),
             log: Vec::new(),
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct Deliveries {
     pub(crate) are_reversed: bool,
     /// The most events of one; 0 for all there are.
     pub(crate) most_events: usize,
+    /// How long a receiver may take, where ten seconds are too long for a test.
+    pub(crate) timeout: Option<Duration>,
 }
 
 const SECOND_US: i64 = 1_000_000;
@@ -290,7 +292,7 @@ pub(super) async fn deliver(
     knobs: &mut Deliveries,
 ) -> usize {
     let due = state.lock().expect("nobody panicked").take_due(knobs);
-    let n_due = due.len();
+    let (n_due, timeout) = (due.len(), knobs.timeout.unwrap_or(TIMEOUT));
     for due in due {
         let mut outcome = Ok(());
         let times = if due.is_lost { 0 } else { 1 + usize::from(knobs.are_doubled) };
@@ -300,7 +302,7 @@ pub(super) async fn deliver(
                 .header("X-Hook-Signature", &due.signature)
                 .header("Content-Type", "application/json; charset=utf-8")
                 .body(due.body.clone());
-            outcome = match request.timeout(TIMEOUT).send().await {
+            outcome = match request.timeout(timeout).send().await {
                 Ok(answer) if matches!(answer.status().as_u16(), 200 | 204) => Ok(()),
                 Ok(answer) => Err(answer.status().to_string()),
                 Err(error) => Err(error.to_string()),
