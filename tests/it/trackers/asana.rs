@@ -447,3 +447,32 @@ async fn people_copy_tasks_and_the_api_announces_changes() {
     let change = answer.header("asana-change").expect("an announcement");
     assert!(change.starts_with("name=new_ids;"));
 }
+
+#[tokio::test]
+async fn a_receiver_that_is_too_slow_is_told_again() {
+    let shop = Shop::start().await;
+    let hooks = Receiver::start().await;
+    let data = json!({"resource": shop.errors, "target": hooks.url});
+    let hook = gid(&shop.send("POST", "/webhooks", &data).await.ok()["data"]);
+    shop.make("one").await;
+    hooks.fall_silent();
+    let timeout = Some(Duration::from_millis(500));
+    let mut knobs = Deliveries { timeout, ..Deliveries::default() };
+    for n_retries in 1..=2 {
+        assert_eq!(shop.asana.deliver(&mut knobs).await, 1);
+        // Not before its time.
+        assert_eq!(shop.asana.deliver(&mut knobs).await, 0);
+        let shown = shop.get(&format!("/webhooks/{hook}")).await.ok();
+        assert_eq!(shown["data"]["delivery_retry_count"], n_retries);
+        assert!(shown["data"]["next_attempt_after"].is_string(), "{shown}");
+        assert_eq!(shown["data"]["last_success_at"], Value::Null);
+        shop.asana.clock.advance(Duration::from_secs(20));
+    }
+    let mut received = Vec::new();
+    until("both deliveries", async || {
+        received.extend(hooks.received());
+        received.len() == 2
+    })
+    .await;
+    assert_eq!(received.first(), received.last());
+}

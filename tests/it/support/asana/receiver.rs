@@ -18,6 +18,7 @@ struct State {
     /// Signatures and bodies.
     received: Vec<(String, String)>,
     is_broken: bool,
+    is_silent: bool,
 }
 
 impl Receiver {
@@ -29,7 +30,14 @@ impl Receiver {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let Some(asked) = Asked::read(&mut stream).await else { continue };
-                let (status, echo) = shared.lock().expect("nobody panicked").take(&asked);
+                let taken = shared.lock().expect("nobody panicked").take(&asked);
+                let Some((status, echo)) = taken else {
+                    tokio::spawn(async move {
+                        let _open = stream;
+                        std::future::pending::<()>().await;
+                    });
+                    continue;
+                };
                 let answer = format!(
                     "HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\nConnection: close\r\n{echo}\r\n"
                 );
@@ -49,18 +57,24 @@ impl Receiver {
     pub(crate) fn break_down(&self) {
         self.state.lock().expect("nobody panicked").is_broken = true;
     }
+
+    /// Keeps what it is sent from now on, and does not answer.
+    pub(crate) fn fall_silent(&self) {
+        self.state.lock().expect("nobody panicked").is_silent = true;
+    }
 }
 
 impl State {
-    fn take(&mut self, asked: &Asked) -> (u16, String) {
+    /// How to answer, with a header; not at all if it is silent.
+    fn take(&mut self, asked: &Asked) -> Option<(u16, String)> {
         if self.is_broken {
-            return (500, String::new());
+            return Some((500, String::new()));
         }
         if let Some(secret) = asked.headers.get("x-hook-secret") {
-            return (200, format!("X-Hook-Secret: {secret}\r\n"));
+            return Some((200, format!("X-Hook-Secret: {secret}\r\n")));
         }
         let signature = asked.header("x-hook-signature").to_owned();
         self.received.push((signature, String::from_utf8_lossy(&asked.body).into_owned()));
-        (200, String::new())
+        (!self.is_silent).then(|| (200, String::new()))
     }
 }
