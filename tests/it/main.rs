@@ -33,5 +33,6 @@ mod service;
 mod support;
 mod tasks;
 mod tidy;
+mod trackers;
 mod triage;
 mod tunnel;

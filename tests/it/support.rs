@@ -5,6 +5,7 @@
 //! nowhere else.
 
 mod app;
+pub(crate) mod asana;
 mod browser;
 mod clients;
 mod database;
@@ -19,7 +20,7 @@ mod wire;
 
 pub(crate) use app::{Answer, TOKEN, TestApp, TestProject, client};
 pub(crate) use browser::Browser;
-pub(crate) use clients::{Client, SentryCli};
+pub(crate) use clients::{Client, SentryCli, asana_client};
 pub(crate) use database::Database;
 pub(crate) use encode::{gzip, zlib};
 pub(crate) use engine::{Engine, both, postgres_server};

@@ -193,6 +193,24 @@ impl SentryCli {
     }
 }
 
+/// Runs a step of what Asana's own client must be able to do; it must go well.
+pub(crate) async fn asana_client(step: &str, variables: &[(&str, &str)]) {
+    let mut command = Command::new(setting("AIRLOCK_TEST_PYTHON"));
+    command
+        .arg(programs("asana").join("conformance.py"))
+        .arg(step)
+        .env("PYTHONPATH", setting("AIRLOCK_TEST_PYTHON_ASANA"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_mins(1), command.output()).await;
+    let output = output.expect("the client ends within a minute");
+    let output = output.expect("the client can be started; ./test installs it");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{step}: {log}");
+}
+
 fn is_complaint(line: &str) -> bool {
     COMPLAINTS.iter().any(|complaint| line.contains(complaint)) && !line.contains(NO_COMPLAINT)
 }
