@@ -28,13 +28,13 @@ pub const MINUTES: std::ops::RangeInclusive<u32> = 1..=1_440;
 /// So many new tasks an hour may be allowed.
 pub const TASKS_PER_HOUR: std::ops::RangeInclusive<u32> = 1..=1_000;
 
-/// Which issues of a project are serious, and how many tasks come of them.
+/// Which issues of a project are serious, and how many tasks are to come of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilingRules {
     /// One of them is enough. By default: unhandled, or fatal, or 10 events within 10 minutes.
     pub rules: Vec<FilingRule>,
-    /// So many new tasks in an hour; what comes then is named in one task together. 20 by default.
+    /// So many new tasks in an hour; 20 by default. Nothing caps them yet.
     pub most_tasks_per_hour: u32,
 }
 

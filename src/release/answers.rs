@@ -56,7 +56,7 @@ pub async fn answers(
     questions: &[Question],
 ) -> Result<BTreeMap<FixId, Answer>, RepositoryError> {
     let (answers, lasting) = find(repositories, histories, project, build, questions).await?;
-    keep(repositories.store(), project, &lasting).await?;
+    keep(repositories.store(), project, histories.n_replaced(), &lasting).await?;
     Ok(answers)
 }
 
@@ -72,24 +72,25 @@ pub async fn answers_at_once(
     questions: &[Question],
 ) -> Result<BTreeMap<FixId, Answer>, RepositoryError> {
     let (answers, lasting) = find(repositories, histories, project, build, questions).await?;
-    if repositories.unkept().add(project, lasting) {
+    if repositories.unkept().add((project, histories.n_replaced()), lasting) {
         repositories.hint();
     }
     Ok(answers)
 }
 
-/// Answers that were given and are to be kept. What is lost of them is found again.
+/// Answers that were given and are to be kept, by the histories that gave them. What is lost of them is
+/// found again.
 #[derive(Debug, Default)]
-pub struct Unkept(Mutex<BTreeMap<ProjectId, Said>>);
+pub struct Unkept(Mutex<BTreeMap<(ProjectId, u64), Said>>);
 
 impl Unkept {
     /// Adds some, as far as there is room for them in a project; false when there are none.
-    fn add(&self, project: ProjectId, lasting: Said) -> bool {
+    fn add(&self, of: (ProjectId, u64), lasting: Said) -> bool {
         if lasting.is_empty() {
             return false;
         }
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = all.entry(project).or_default();
+        let waiting = all.entry(of).or_default();
         if waiting.len() < MOST_UNKEPT {
             waiting.extend(lasting);
         }
@@ -106,18 +107,23 @@ pub async fn keep_unkept(repositories: &Repositories) -> Result<(), StoreError> 
         let mut all = repositories.unkept().0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *all)
     };
-    for (project, lasting) in all {
-        keep(repositories.store(), project, &lasting).await?;
+    for ((project, n_replaced), lasting) in all {
+        keep(repositories.store(), project, n_replaced, &lasting).await?;
     }
     Ok(())
 }
 
-async fn keep(store: &Store, project: ProjectId, lasting: &Said) -> Result<(), StoreError> {
+async fn keep(
+    store: &Store,
+    project: ProjectId,
+    n_replaced: u64,
+    lasting: &Said,
+) -> Result<(), StoreError> {
     if lasting.is_empty() {
         return Ok(());
     }
     let mut tx = store.write().await?;
-    tx.insert_answers(project, lasting).await?;
+    tx.insert_answers(project, lasting, n_replaced).await?;
     tx.commit().await
 }
 

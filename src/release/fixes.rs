@@ -228,9 +228,9 @@ async fn write(
         source: fix.source,
         problem: fix.problem,
     };
-    let clock = repositories.clock();
-    note(tx, clock, project.id, issue.id, change, &fix.by).await?;
+    // Gates come before lanes in every transaction.
     tx.raise_gates_of(project.id, &[issue.id]).await?;
+    note(tx, repositories.clock(), project.id, issue.id, change, &fix.by).await?;
     Ok(true)
 }
 
@@ -324,6 +324,7 @@ pub async fn unfix(
             Err(error) => return Err(error.into()),
         }
         let clock = repositories.clock();
+        tx.raise_gates_of(project.id, &[issue.id]).await?;
         if let Some(change) = change {
             note(&mut tx, clock, project.id, issue.id, change, actor).await?;
         }
@@ -384,6 +385,7 @@ pub async fn resolve_in_next(
             Err(error) => return Err(error.into()),
         }
         tx.insert_fix(project.id, &baseline, Kind::Baseline, None).await?;
+        tx.raise_gates_of(project.id, &[issue.id]).await?;
         if let Some(change) = change {
             note(&mut tx, clock, project.id, issue.id, change, actor).await?;
         }

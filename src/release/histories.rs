@@ -97,6 +97,12 @@ impl Histories {
         }
     }
 
+    /// How many commits had been replaced in them: with every one more, answers are others.
+    #[must_use]
+    pub fn n_replaced(&self) -> u64 {
+        self.repositories.iter().map(|one| one.n_replaced).sum()
+    }
+
     /// The history of a repository.
     #[must_use]
     pub fn history(&self, repository: RepositoryId) -> Option<&History> {

@@ -39,6 +39,10 @@ pub async fn lock(
     let now = repositories.now();
     check(&subject, now)?;
     let mut tx = repositories.store().write().await?;
+    // Issues come before gates in every transaction.
+    if let Subject::Issue(issue) = &subject {
+        tx.lock_issue(project.id, *issue).await?;
+    }
     // Whoever locks the same environment waits here.
     tx.raise_gate(project.id, &environment.name).await?;
     if let Some(mut known) = find(&mut tx, project, environment, &subject).await? {

@@ -400,8 +400,12 @@ async fn write(
         judged.partition(|(_, judged)| judged.verdict == Verdict::Undetermined);
     tx.settle_events(project.id, issue.id, &settled).await?;
     tx.explain_events(project.id, &open).await?;
-    file(&mut tx, (clock, project), &issue, &settled).await?;
     let has_come_back = observed.changes.iter().any(Change::is_regression);
+    if has_come_back {
+        // Gates come before lanes in every transaction.
+        tx.raise_gates_of(project.id, &[issue.id]).await?;
+    }
+    file(&mut tx, (clock, project), &issue, &settled).await?;
     for change in observed.changes.clone() {
         note(&mut tx, clock, project.id, issue.id, change, ACTOR).await?;
     }

@@ -179,6 +179,11 @@ const INSERT_ANSWERS_POSTGRES: &str = concat!(
     " ORDER BY fix_id, build
     ON CONFLICT (project_id, fix_id, build) DO UPDATE SET answer = EXCLUDED.answer"
 );
+/// Writes nothing new, but holds the rows: who replaces commits waits, or has replaced them.
+const HOLD_HISTORIES: &str = "UPDATE repositories SET n_replaced = n_replaced
+    WHERE project_id = $1 AND url IS NULL";
+const SUM_REPLACED: &str = "SELECT CAST(COALESCE(SUM(n_replaced), 0) AS BIGINT) FROM repositories
+    WHERE project_id = $1";
 const DELETE_ANSWERS: &str = "DELETE FROM fix_answers WHERE project_id = $1";
 const LIST_ANSWERS_SQLITE: &str = concat!(
     "SELECT known.fix_id, known.build, known.answer FROM ",
@@ -222,6 +227,8 @@ statements!(
     LIST_FAILED,
     INSERT_ANSWERS_SQLITE,
     INSERT_ANSWERS_POSTGRES,
+    HOLD_HISTORIES,
+    SUM_REPLACED,
     DELETE_ANSWERS,
     LIST_ANSWERS_SQLITE,
     LIST_ANSWERS_POSTGRES,
@@ -483,7 +490,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Keeps what builds say of fixes.
+    /// Keeps what builds say of fixes, by histories in which so many commits had been replaced; where
+    /// more were replaced since, it is worth nothing.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -491,8 +499,15 @@ impl Tx {
         &mut self,
         project: ProjectId,
         answers: &BTreeMap<(FixId, BuildKey), Answer>,
+        n_replaced: u64,
     ) -> Result<(), StoreError> {
         if answers.is_empty() {
+            return Ok(());
+        }
+        execute!(self, sqlx::query(HOLD_HISTORIES).bind(project.0))?;
+        let (now,): (i64,) =
+            on!(self, |c| sqlx::query_as(SUM_REPLACED).bind(project.0).fetch_one(c))?;
+        if now.unsigned_abs() != n_replaced {
             return Ok(());
         }
         let rows = rows_json(answers.iter().map(|((fix, build), answer)| AnswerRow {

@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use std::collections::BTreeMap;
+
+use airlock::domain::build::BuildKey;
+use airlock::domain::containment::Containment;
+use airlock::domain::fix::{Answer as Said, FixId};
 use serde_json::{Value, json};
 
 use super::{Shop, kinds};
@@ -398,5 +403,27 @@ both!(what_was_said_of_made_up_parents_is_asked_again, |engine: Engine| async mo
         shop.state("SHOP-1").await.0 == "resolved"
     })
     .await;
+    shop.stop().await;
+});
+
+both!(answers_of_a_history_that_was_replaced_are_not_kept, |engine: Engine| async move {
+    let shop = shop(engine, &[commit(1, &[])]).await;
+    announce(&shop.app, "2.0", &[3, 2]).await;
+    shop.app.post(COMMITS, &json!([commit(3, &[2]), commit(2, &[1])])).await.ok();
+    let replaced = "SELECT CAST(SUM(n_replaced) AS BIGINT) FROM repositories";
+    let n_replaced = shop.app.stored_number(replaced).await.unsigned_abs();
+    assert!(n_replaced > 0);
+    // Found before that, and written after it.
+    let id = airlock::domain::id::ProjectId(shop.project.id);
+    let key = (FixId(uuid::Uuid::nil()), BuildKey([7; 32]));
+    let absent = Said { commit: None, containment: Containment::Absent, unknown: None };
+    let said = BTreeMap::from([(key, absent)]);
+    for (n_known, expected) in [(n_replaced - 1, 0), (n_replaced, 1)] {
+        let mut tx = shop.app.running.store().write().await.expect("a transaction");
+        tx.insert_answers(id, &said, n_known).await.expect("an answer");
+        tx.commit().await.expect("it is done");
+        let kept = shop.app.stored_number("SELECT COUNT(*) FROM fix_answers").await;
+        assert_eq!(kept, expected, "of {n_known} replaced");
+    }
     shop.stop().await;
 });
