@@ -26,6 +26,7 @@
 pub mod domain;
 
 pub mod clock;
+pub mod file_lock;
 pub mod git;
 pub mod health;
 pub mod protocol;

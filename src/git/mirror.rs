@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::command::{Credential, Git, Limits, SSH, complaint, not_run};
 use crate::domain::commit::Sha;
 use crate::domain::remote::{Protocol, RemoteUrl};
+use crate::file_lock::FileLock;
 
 /// Refs of ours: commits that are kept whatever their repository does.
 pub(super) const KEEP: &str = "refs/airlock/keep";
@@ -99,7 +100,7 @@ pub struct Mirror {
 
 /// Whoever has it is the only one who changes a mirror.
 #[derive(Debug)]
-pub struct Writing(File);
+pub struct Writing(FileLock);
 
 impl Mirror {
     /// The mirror in a folder, which need not be there yet.
@@ -144,16 +145,11 @@ impl Mirror {
         fs::create_dir_all(&self.dir)?;
         let file =
             File::options().create(true).read(true).append(true).open(self.dir.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => {
-                // Of one that was killed.
-                remove_file(&self.dir.join(KEY))?;
-                self.end_renewal()?;
-                Ok(Writing(file))
-            }
-            Err(fs::TryLockError::WouldBlock) => Err(FetchError::Busy),
-            Err(fs::TryLockError::Error(error)) => Err(error.into()),
-        }
+        let lock = FileLock::take(file)?.ok_or(FetchError::Busy)?;
+        // Of one that was killed.
+        remove_file(&self.dir.join(KEY))?;
+        self.end_renewal()?;
+        Ok(Writing(lock))
     }
 
     /// Brings the mirror up to date: all branches and tags, whatever became of them. Blocks.
@@ -412,7 +408,7 @@ impl Mirror {
         time: Duration,
     ) -> Result<(), FetchError> {
         // git holds the lock too: should this process die, nobody else begins before git has ended.
-        command.stdin(writing.0.try_clone()?);
+        command.stdin(writing.0.for_child()?);
         command.process_group(0).stderr(Stdio::piped());
         let started = command.spawn();
         let mut child = started.map_err(|error| FetchError::Refused(not_run(&error)))?;

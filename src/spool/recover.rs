@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -15,12 +15,13 @@ use super::record::SEGMENT_HEADER;
 use super::segment::Name;
 use super::walk::{Beginning, OnReadError, Step, Stretch, Walk};
 use super::{segment, walk, watermark};
+use crate::file_lock::FileLock;
 
 const LOCK_NAME: &str = "lock";
 
 /// Makes the folder where it is missing, and locks it against other processes for as long as the
-/// file is kept.
-pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
+/// lock is kept.
+pub(super) fn lock(dir: &Path) -> Result<FileLock, OpenError> {
     let failed = |source| OpenError::Io { path: dir.to_owned(), source };
     if !dir.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
@@ -31,11 +32,8 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(dir.join(LOCK_NAME)).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+    let lock = FileLock::take(file).map_err(failed)?;
+    lock.ok_or_else(|| OpenError::InUse { dir: dir.to_owned() })
 }
 
 /// Reads what is in the folder. Of the closed segments only the beginnings are looked at; the last

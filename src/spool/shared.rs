@@ -1,6 +1,5 @@
 //! What the handle, the reader and the writer's thread share.
 
-use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +9,7 @@ use super::error::OpenError;
 use super::ledger::Ledger;
 use super::room::Meter;
 use super::{Settings, Status, recover, segment, watermark};
+use crate::file_lock::FileLock;
 
 /// How far the spool is, for those who wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) struct Shared {
     /// The number in the watermark's file; held while tidying.
     stored_mark: Mutex<u64>,
     /// Locked until the folder is given back, or its last user is gone.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<FileLock>>,
     #[cfg(test)]
     faults: Mutex<std::collections::VecDeque<super::Fault>>,
 }

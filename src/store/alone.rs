@@ -3,12 +3,13 @@
 //! SQLite itself lets several processes in. Each of ours believes what it remembers of the store, which
 //! nobody else writes then.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::connect::Location;
+use crate::file_lock::FileLock;
 
 /// Another process has the database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +25,7 @@ pub struct InUse(PathBuf);
 pub(super) struct Alone {
     /// The file; `None` where several processes may share the database.
     path: Option<PathBuf>,
-    held: Mutex<Option<File>>,
+    held: Mutex<Option<FileLock>>,
 }
 
 impl Alone {
@@ -47,13 +48,13 @@ impl Alone {
         let path = path.canonicalize().unwrap_or_else(|_| path.clone());
         // A folder that is not there or cannot be written to has no database that is written to.
         let Ok(file) = lock_file(&path) else { return Ok(()) };
-        match file.try_lock() {
-            Ok(()) => {
-                *held = Some(file);
+        match FileLock::take(file) {
+            Ok(Some(lock)) => {
+                *held = Some(lock);
                 Ok(())
             }
-            Err(TryLockError::WouldBlock) => Err(InUse(path)),
-            Err(TryLockError::Error(cause)) => {
+            Ok(None) => Err(InUse(path)),
+            Err(cause) => {
                 tracing::warn!(%cause, "nobody can tell whether another process has the database");
                 Ok(())
             }

@@ -4,7 +4,7 @@
 //! process that is killed loses nothing; whoever holds the entry's lock sends it, and removes it
 //! when all has arrived. Where no folder can be made it lives in memory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::super::place::Place;
 use super::log::{Log, MOST_KEPT, Piece};
 use crate::domain::time::Timestamp;
+use crate::file_lock::FileLock;
 
 const ABOUT: &str = "about.json";
 const FINISH: &str = "finish.json";
@@ -109,7 +110,7 @@ pub(super) struct Entry {
     /// The server's answer to how it ended.
     pub(super) answer: Option<Value>,
     /// Its folder, and the lock on it.
-    home: Option<(PathBuf, File)>,
+    home: Option<(PathBuf, FileLock)>,
 }
 
 impl Record {
@@ -163,7 +164,7 @@ impl Entry {
         Self::of(about, Log::new(None, MOST_KEPT), None)
     }
 
-    fn of(about: About, log: Log, home: Option<(PathBuf, File)>) -> Self {
+    fn of(about: About, log: Log, home: Option<(PathBuf, FileLock)>) -> Self {
         Self {
             about,
             finish: None,
@@ -184,7 +185,7 @@ impl Entry {
         let mut open = OpenOptions::new();
         let open = open.write(true).create_new(true).mode(0o600);
         let made = open.open(draft.join(LOCK)).and_then(|lock| {
-            lock.lock()?;
+            let lock = FileLock::take(lock)?.ok_or(io::ErrorKind::ResourceBusy)?;
             write(&draft, ABOUT, &about)?;
             let folder = spool.join(name);
             std::fs::rename(&draft, &folder)?;
@@ -209,11 +210,7 @@ impl Entry {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(cause),
         };
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(cause)) => return Err(cause),
-        }
+        let Some(lock) = FileLock::take(lock)? else { return Ok(None) };
         let Some(about) = read::<About>(folder, ABOUT)? else { return Ok(None) };
         if about.format != FORMAT {
             return Err(io::Error::other("it was written by another version of airlock"));

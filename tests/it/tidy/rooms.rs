@@ -20,17 +20,19 @@ const USE_CASES: &[&str] = &[
     "tracker",
     "triage",
 ];
-const BELOW: &[&str] = &["clock", "domain", "git", "health", "protocol", "spool", "store"];
+const BELOW: &[&str] =
+    &["clock", "domain", "file_lock", "git", "health", "protocol", "spool", "store"];
 const EDGES: &[&str] = &["api", "intake", "web"];
 
 /// What a room may know: names of rooms, or `room::Item` for a single item. `None`: no such room.
 fn may_know(room: &str) -> Option<Vec<&'static str>> {
     Some(match room {
-        "domain" => vec![],
-        "clock" | "config" | "git" | "health" | "protocol" | "spool" | "store" => vec!["domain"],
+        "domain" | "file_lock" => vec![],
+        "clock" | "config" | "health" | "protocol" => vec!["domain"],
+        "git" | "spool" | "store" => vec!["domain", "file_lock"],
         room if USE_CASES.contains(&room) => [USE_CASES, BELOW].concat(),
         room if EDGES.contains(&room) => [USE_CASES, BELOW].concat(),
-        "cli" => vec!["clock", "config", "domain", "protocol"],
+        "cli" => vec!["clock", "config", "domain", "file_lock", "protocol"],
         "app" => [USE_CASES, BELOW, EDGES, &["cli", "config"]].concat(),
         "main" => vec!["app", "cli", "config"],
         _ => return None,
@@ -40,8 +42,9 @@ fn may_know(room: &str) -> Option<Vec<&'static str>> {
 fn why(room: &str) -> &'static str {
     match room {
         "domain" => "the rules are pure and know nobody",
+        "file_lock" => "it is a lock and nothing else",
         "clock" | "config" | "git" | "health" | "protocol" | "spool" | "store" => {
-            "it serves the use cases and knows only `domain`"
+            "it serves the use cases and knows only `domain` and how a file is locked"
         }
         "cli" => "it speaks HTTP like any client; only src/cli/serve.rs starts the server",
         "main" => "it parses arguments and runs one command",
