@@ -225,10 +225,13 @@ pub async fn start(
             clock: clock.clone(),
         };
         tasks.spawn(deliverer.run(stopping.clone()));
+    }
+    if config.role.reads_history() {
         let settler = settling::Settler {
             repositories: repositories.clone(),
             health: settling_health.clone(),
             clock: clock.clone(),
+            keeps_time: config.role.keeps_time(),
         };
         tasks.spawn(settler.run(stopping.clone()));
     }

@@ -17,7 +17,7 @@ use crate::domain::project::{LEAST_RETENTION_DAYS, Settings};
 use crate::domain::sampling::thin;
 use crate::domain::time::Timestamp;
 use crate::store::project::DeletedProject;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 
 /// Rows that one transaction deletes, at most.
 const STEP_ROWS: i64 = 500;
@@ -106,10 +106,11 @@ async fn give_up_of(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let before = oldest_kept(store, project, settings, now).await?;
-    given.n_events += delete_events(store, project, before).await?;
-    delete_releases(store, project, before).await?;
-    delete_output(store, project, (now.minus(days(settings.retention_days)), now)).await?;
-    delete_effects(store, project, now.minus(EFFECTS_KEPT_FOR)).await?;
+    given.n_events += delete(store, project, (Old::Events, before)).await?;
+    delete(store, project, (Old::Releases, before)).await?;
+    let output_before = now.minus(days(settings.retention_days));
+    delete(store, project, (Old::Output { now }, output_before)).await?;
+    delete(store, project, (Old::Effects, now.minus(EFFECTS_KEPT_FOR))).await?;
     given.n_bodies += look_at_issues(store, project, settings, before).await?;
     let mut tx = store.write().await?;
     tx.delete_unused_dictionaries(project, now).await?;
@@ -154,70 +155,55 @@ async fn oldest_kept(
     Ok(by_age.max(by_count))
 }
 
-async fn delete_events(
+/// What goes with time.
+#[derive(Debug, Clone, Copy)]
+enum Old {
+    /// Rows of events.
+    Events,
+    /// Releases, with their last events, where these are all that is known of them.
+    Releases,
+    /// Output of deploys that ended.
+    Output { now: Timestamp },
+    /// Effects that were carried out.
+    Effects,
+}
+
+impl Old {
+    /// Deletes some of it; gives how much.
+    async fn delete_some(
+        self,
+        tx: &mut Tx,
+        project: ProjectId,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        match self {
+            Self::Events => {
+                let n_deleted = tx.delete_events_before(project, before, STEP_ROWS).await?;
+                Ok(n_deleted as u64)
+            }
+            Self::Releases => tx.delete_releases_before(project, before, STEP_ROWS).await,
+            Self::Output { now } => {
+                tx.delete_output_before(project, (before, now), STEP_OUTPUT).await
+            }
+            Self::Effects => tx.delete_done_effects(project, before, STEP_ROWS).await,
+        }
+    }
+}
+
+/// Deletes what is older than that, in small steps; gives how much.
+async fn delete(
     store: &Store,
     project: ProjectId,
-    before: Timestamp,
+    (old, before): (Old, Timestamp),
 ) -> Result<u64, StoreError> {
     let mut sum = 0;
     loop {
         let mut tx = store.write().await?;
-        let n_deleted = tx.delete_events_before(project, before, STEP_ROWS).await?;
+        let n_deleted = old.delete_some(&mut tx, project, before).await?;
         tx.commit().await?;
-        sum += n_deleted as u64;
+        sum += n_deleted;
         if n_deleted == 0 {
             return Ok(sum);
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Releases go with their last events, where these are all that is known of them.
-async fn delete_releases(
-    store: &Store,
-    project: ProjectId,
-    before: Timestamp,
-) -> Result<(), StoreError> {
-    loop {
-        let mut tx = store.write().await?;
-        let n_deleted = tx.delete_releases_before(project, before, STEP_ROWS).await?;
-        tx.commit().await?;
-        if n_deleted == 0 {
-            return Ok(());
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Effects go when they were carried out that long ago.
-async fn delete_effects(
-    store: &Store,
-    project: ProjectId,
-    before: Timestamp,
-) -> Result<(), StoreError> {
-    loop {
-        let mut tx = store.write().await?;
-        let n_deleted = tx.delete_done_effects(project, before, STEP_ROWS).await?;
-        tx.commit().await?;
-        if n_deleted == 0 {
-            return Ok(());
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Output of a deploy goes when the deploy ended that long ago.
-async fn delete_output(
-    store: &Store,
-    project: ProjectId,
-    times: (Timestamp, Timestamp),
-) -> Result<(), StoreError> {
-    loop {
-        let mut tx = store.write().await?;
-        let has_more = tx.delete_output_before(project, times, STEP_OUTPUT).await?;
-        tx.commit().await?;
-        if !has_more {
-            return Ok(());
         }
         tokio::task::yield_now().await;
     }

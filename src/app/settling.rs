@@ -1,4 +1,5 @@
-//! Sees to what waits for git: undetermined events, fixes that were named, deploys.
+//! Sees to what waits for git: undetermined events, fixes that were named, deploys. What the gate found
+//! out for those who waited is kept.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::health::{Health, PartState};
+use crate::release::answers::keep_unkept;
 use crate::release::deploys::lose_silent;
 use crate::release::repositories::Repositories;
 use crate::release::settle::{Round, settle_due};
@@ -18,6 +20,8 @@ pub(super) struct Settler {
     pub(super) repositories: Repositories,
     pub(super) health: Health,
     pub(super) clock: Clock,
+    /// Whether it is this process that does what is due, or only what it was itself asked for.
+    pub(super) keeps_time: bool,
 }
 
 impl Settler {
@@ -31,6 +35,10 @@ impl Settler {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             let work = async {
+                keep_unkept(&self.repositories).await?;
+                if !self.keeps_time {
+                    return Ok(Round::Idle);
+                }
                 lose_silent(&self.repositories).await?;
                 settle_due(&self.repositories).await
             };

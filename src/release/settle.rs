@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answers::{Question, answers, keep_unkept};
+use super::answers::{Question, answers};
 use super::facts::{DEPLOYS_OF_SETTLING, Facts};
 use super::histories::Histories;
 use super::repositories::{Repositories, RepositoryError};
@@ -52,7 +52,6 @@ pub enum Round {
 /// # Errors
 /// [`StoreError`]: the store does not answer.
 pub async fn settle_due(repositories: &Repositories) -> Result<Round, StoreError> {
-    keep_unkept(repositories).await?;
     let now = repositories.now();
     let (deploys, fixes, unsettled) = {
         let mut tx = repositories.store().read().await?;
@@ -282,14 +281,18 @@ async fn list_rest(
     tx.commit().await
 }
 
-/// Makes the suppressed events of an issue and a release undetermined again, page by page.
+/// Makes the suppressed events of an issue and a release, or of all, undetermined again, page by page.
 async fn unsettle(
     repositories: &Repositories,
     project: &Project,
     one: &Unsettled,
     since: Timestamp,
 ) -> Result<(), StoreError> {
-    let reason = "the release was registered anew";
+    let reason = if one.release == REST {
+        "the parents of commits are others than was believed"
+    } else {
+        "the release was registered anew"
+    };
     let mut last: Option<JudgedEvent> = None;
     loop {
         let (issue, events) = {
@@ -310,6 +313,10 @@ async fn unsettle(
             Err(StoreError::Raced) => continue,
             Err(error) => return Err(error),
         }
+        let release = |event: &JudgedEvent| event.release.clone().unwrap_or_default();
+        let open =
+            events.iter().map(|event| Unsettled { issue: issue.id, release: release(event) });
+        tx.insert_unsettled(project.id, &open.collect(), repositories.now()).await?;
         tx.unsettle_events(project.id, issue.id, events, reason).await?;
         tx.commit().await?;
         last = Some(end);

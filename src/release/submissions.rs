@@ -177,6 +177,7 @@ pub async fn submit(
     tx.count_submitted(repository, (n_commits, n_replaced)).await?;
     if n_replaced > 0 {
         tx.delete_answers(project).await?;
+        tx.unsettle_all(project, repositories.now()).await?;
     }
     tx.settle_soon(project, repositories.now()).await?;
     // Somebody else may have added some that are not known here.

@@ -198,8 +198,8 @@ impl Tx {
     }
 
     /// Deletes output of the deploy of a project that ended first of those that ended before a time, at
-    /// most `limit` pieces, and notes that it is gone when nothing is left. False when no such deploy
-    /// has any.
+    /// most `limit` pieces, and notes that it is gone when nothing is left. Gives how many rows that
+    /// were: none when no such deploy has any.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -208,12 +208,12 @@ impl Tx {
         project: ProjectId,
         (before, now): (Timestamp, Timestamp),
         limit: i64,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<u64, StoreError> {
         let found: Option<(Uuid,)> = on!(self, |c| sqlx::query_as(FIND_OLD_OUTPUT)
             .bind(project.0)
             .bind(before.as_micros())
             .fetch_optional(c))?;
-        let Some((id,)) = found else { return Ok(false) };
+        let Some((id,)) = found else { return Ok(0) };
         // Whoever adds some has committed before, or finds that it is gone.
         self.hold_deploy(ProjectItemId { project, id }).await?;
         let n_deleted =
@@ -221,8 +221,9 @@ impl Tx {
         if n_deleted < limit.unsigned_abs() {
             let now = now.as_micros();
             execute!(self, sqlx::query(OUTPUT_IS_GONE).bind(project.0).bind(id).bind(now))?;
+            return Ok(n_deleted + 1);
         }
-        Ok(true)
+        Ok(n_deleted)
     }
 
     /// Counts the bodies of an issue anew, which is held: whatever went wrong before is right again.

@@ -178,7 +178,11 @@ macro_rules! list_undetermined {
 }
 macro_rules! list_suppressed {
     ($engine:ident) => {
-        list_events!($engine, "one.verdict = 'suppressed' AND one.release = $3")
+        list_events!(
+            $engine,
+            "one.verdict = 'suppressed'
+                AND COALESCE(one.release, '') = COALESCE($3, one.release, '')"
+        )
     };
 }
 const LIST_UNDETERMINED_SQLITE: &str = list_undetermined!(sqlite);
@@ -210,9 +214,18 @@ const DELETE_EMPTY_COUNTS: &str = "DELETE FROM issue_counts
 const LIST_RELEASES_OF_ISSUE: &str = "SELECT DISTINCT release FROM issue_counts
     WHERE project_id = $1 AND issue_id = $2 AND release <> ''
     ORDER BY release LIMIT 1000";
-const LIST_ISSUES_JUDGED_IN: &str = "SELECT DISTINCT issue_id FROM issue_counts
+const LIST_ISSUES_JUDGED_IN: &str = "SELECT issue_id FROM issue_counts
     WHERE project_id = $1 AND release = $2 AND verdict IN ('suppressed', 'undetermined')
+    UNION SELECT issue_id FROM issue_counts
+    WHERE project_id = $1 AND release = $3 AND verdict IN ('suppressed', 'undetermined')
     ORDER BY issue_id";
+const UNSETTLE_ALL: &str = "INSERT INTO unsettled
+        (project_id, issue_id, release, created_at, try_at, anew_at)
+    SELECT $1, issue_id, $3, $2, $2, $2 FROM (SELECT DISTINCT issue_id FROM issue_counts
+        WHERE project_id = $1 AND verdict IN ('suppressed', 'undetermined')) AS judged
+    WHERE TRUE ORDER BY issue_id
+    ON CONFLICT (project_id, issue_id, release) DO UPDATE SET
+    anew_at = EXCLUDED.anew_at, try_at = EXCLUDED.try_at";
 const MOVE_TOTALS: &str = "UPDATE issues SET n_suppressed = n_suppressed + $3,
         n_undetermined = n_undetermined + $4, revision = revision + 1
     WHERE project_id = $1 AND id = $2";
@@ -242,6 +255,7 @@ statements!(
     DELETE_EMPTY_COUNTS,
     LIST_RELEASES_OF_ISSUE,
     LIST_ISSUES_JUDGED_IN,
+    UNSETTLE_ALL,
     MOVE_TOTALS
 );
 
@@ -404,10 +418,11 @@ impl Tx {
         let text = dialect!(self, LIST_UNDETERMINED_SQLITE, LIST_UNDETERMINED_POSTGRES);
         // Nothing will ever tell which build runs at users' if that does not say so itself.
         let is_all = is_all || !one.release.is_empty();
-        self.list_judged(text, (project, one), page, is_all).await
+        let of = (one.issue, Some(one.release.as_str()));
+        self.list_judged(text, (project, of), page, is_all).await
     }
 
-    /// Suppressed events of an issue and a release, the oldest first, after one.
+    /// Suppressed events of an issue and a release, or of all releases, the oldest first, after one.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -418,13 +433,14 @@ impl Tx {
         page: (Option<&JudgedEvent>, i64),
     ) -> Result<Vec<JudgedEvent>, StoreError> {
         let text = dialect!(self, LIST_SUPPRESSED_SQLITE, LIST_SUPPRESSED_POSTGRES);
-        self.list_judged(text, (project, one), page, true).await
+        let of = (one.issue, Some(one.release.as_str()).filter(|release| *release != REST));
+        self.list_judged(text, (project, of), page, true).await
     }
 
     async fn list_judged(
         &mut self,
         text: &'static str,
-        (project, one): (ProjectId, &Unsettled),
+        (project, (issue, release)): (ProjectId, (IssueId, Option<&str>)),
         (after, limit): (Option<&JudgedEvent>, i64),
         with_clients: bool,
     ) -> Result<Vec<JudgedEvent>, StoreError> {
@@ -432,8 +448,8 @@ impl Tx {
         let id = after.map_or(Uuid::nil(), |event| event.id.0);
         let rows: Vec<EventRow> = on!(self, |c| sqlx::query_as(text)
             .bind(project.0)
-            .bind(one.issue.0)
-            .bind(&one.release)
+            .bind(issue.0)
+            .bind(release)
             .bind(at)
             .bind(id)
             .bind(limit)
@@ -615,7 +631,7 @@ impl Tx {
         Ok(rows.into_iter().map(waiting).collect())
     }
 
-    /// The issues with events of a release that were judged by what the release is.
+    /// The issues that may have events of a release that were judged by what the release is.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -627,8 +643,22 @@ impl Tx {
         let rows: Vec<(Uuid,)> = on!(self, |c| sqlx::query_as(LIST_ISSUES_JUDGED_IN)
             .bind(project.0)
             .bind(release)
+            .bind(OTHER)
             .fetch_all(c))?;
         Ok(rows.into_iter().map(|(issue,)| IssueId(issue)).collect())
+    }
+
+    /// Notes that all undetermined and suppressed events of a project are to be judged anew.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn unsettle_all(
+        &mut self,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(UNSETTLE_ALL).bind(project.0).bind(now.as_micros()).bind(REST))?;
+        Ok(())
     }
 
     async fn move_totals(

@@ -406,6 +406,35 @@ both!(what_was_said_of_made_up_parents_is_asked_again, |engine: Engine| async mo
     shop.stop().await;
 });
 
+both!(what_made_up_parents_explained_is_judged_anew, |engine: Engine| async move {
+    let known = [commit(1, &[]), commit(2, &[1]), commit(7, &[1])];
+    let shop = shop(engine, &known).await;
+    announce(&shop.app, "4.0", &[4, 3, 2]).await;
+    shop.crash_in("KeyError", "0").await;
+    shop.fix("SHOP-1", &sha(7)).await.ok();
+    record(&shop.app, "production", 4).await;
+    shop.app.clock.advance(Duration::from_mins(11));
+    // One names its release, the other is of what was deployed.
+    let events = [shop.crash_in("KeyError", "4.0").await, shop.crash_in("KeyError", "").await];
+    for event in &events {
+        assert_eq!(shop.settled(event).await.0, "suppressed");
+    }
+    shop.app.post(COMMITS, &json!([commit(4, &[3, 7]), commit(3, &[2])])).await.ok();
+    // What comes after a regression is known.
+    shop.until_in_time("they are news", async || {
+        let mut verdicts =
+            [shop.app.verdict(&events[0]).await.0, shop.app.verdict(&events[1]).await.0];
+        verdicts.sort_unstable();
+        verdicts == ["known", "regression"]
+    })
+    .await;
+    let issue = shop.app.issue("SHOP-1").await;
+    assert_eq!((&issue["suppressed"], &issue["undetermined"]), (&json!(0), &json!(0)));
+    let waiting = "SELECT COUNT(*) FROM unsettled";
+    until("nothing waits", async || shop.app.stored_number(waiting).await == 0).await;
+    shop.stop().await;
+});
+
 both!(answers_of_a_history_that_was_replaced_are_not_kept, |engine: Engine| async move {
     let shop = shop(engine, &[commit(1, &[])]).await;
     announce(&shop.app, "2.0", &[3, 2]).await;

@@ -12,7 +12,8 @@ use crate::support::{Engine, TestApp, crash};
 const OF_EVENTS: [&str; 5] =
     ["events", "issue_hashes", "issue_counts", "issue_tags", "issue_users"];
 
-/// Statements that may read all that a project has: they clear it away, or go on where they stopped.
+/// Statements that may read all that a project has: they clear it away, go on where they stopped, or
+/// have to doubt all of it.
 fn may_read_project(name: &str) -> bool {
     name.starts_with("project::")
         || matches!(
@@ -22,6 +23,7 @@ fn may_read_project(name: &str) -> bool {
                 | "retention::FIND_RECEIVED_AT"
                 | "retention::LIST_BODIES"
                 | "rules::COUNT_NEW_HASHES"
+                | "unsettled::UNSETTLE_ALL"
         )
 }
 
