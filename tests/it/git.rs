@@ -18,8 +18,6 @@ use airlock::git::command::{Credential, Limits};
 use airlock::git::graph_file::Commits;
 use airlock::git::mirror::{FetchError, Mirror, Writing};
 
-use crate::support::patiently;
-
 /// A file of `tests/fixtures/git`.
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/git").join(name)
@@ -87,11 +85,7 @@ impl Repository {
 
     /// Takes the mirror for changing.
     fn writing(&self) -> Writing {
-        patiently("the mirror", || match self.mirror.lock() {
-            // A child that another test of this process begins has our locks until it runs its program.
-            Err(FetchError::Busy) => None,
-            taken => Some(taken.expect("a lock")),
-        })
+        self.mirror.lock().expect("a lock")
     }
 
     /// Fetches it into the mirror and reads what is new.

@@ -43,17 +43,6 @@ pub(crate) async fn until(what: &str, mut ready: impl AsyncFnMut() -> bool) {
     panic!("waited half a minute for {what}");
 }
 
-/// What becomes free soon, for tests that wait for nothing else.
-pub(crate) fn patiently<T>(what: &str, mut take: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..600 {
-        if let Some(taken) = take() {
-            return taken;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("{what} is never free");
-}
-
 /// Lets time pass for what happens outside of this process.
 pub(crate) async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;

@@ -76,20 +76,14 @@ both!(what_a_stop_cut_off_is_seen_to_after_the_start, |engine: Engine| async mov
     );
     shop.app.change_store(&sql, &shop.git.names()["fix"].0).await;
     let shop = shop.restart().await;
-    crate::support::until("the issue is resolved", async || {
-        shop.state("SHOP-1").await.0 == "resolved"
+    let path = format!("/api/v1/deploys/{}", deploy["id"].as_str().expect("an id"));
+    crate::support::until("what it meant is told", async || {
+        let shown = shop.app.get(&path).await.ok();
+        shown["resolved"] == json!(["SHOP-1"]) && shown["released_locks"] == json!([lock["id"]])
     })
     .await;
+    assert_eq!(shop.state("SHOP-1").await.0, "resolved");
     assert!(active(&shop.app, "beta").await.is_empty());
-    let shown = shop
-        .app
-        .get(&format!("/api/v1/deploys/{}", deploy["id"].as_str().expect("an id")))
-        .await
-        .ok();
-    assert_eq!(
-        (&shown["resolved"], &shown["released_locks"]),
-        (&json!(["SHOP-1"]), &json!([lock["id"]]))
-    );
     // The same finish gets the same answer.
     let finished = shop.finish(&deploy, "succeeded").await;
     assert_eq!(finished["resolved"], json!(["SHOP-1"]));

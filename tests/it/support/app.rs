@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlock::app::{self, Running, StartError};
+use airlock::app::{self, Running};
 use airlock::clock::Clock;
 use airlock::config::{Config, Role};
 use airlock::domain::time::Timestamp;
-use airlock::spool::OpenError;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Database, Engine, pause, until};
+use super::{Database, Engine, until};
 
 /// The token with every scope.
 pub(crate) const TOKEN: &str = "a-bootstrap-token-for-tests";
@@ -140,19 +139,7 @@ impl TestApp {
     }
 
     async fn start_in(folder: TempDir, config: Config, clock: Clock) -> Self {
-        let mut started = app::start(config.clone(), clock.clone(), None).await;
-        // A child that another test of this process begins has our locks until it runs its program.
-        for _ in 0..20 {
-            if !matches!(
-                started,
-                Err(StartError::Spool(OpenError::InUse { .. }) | StartError::DatabaseInUse(_))
-            ) {
-                break;
-            }
-            pause(50).await;
-            started = app::start(config.clone(), clock.clone(), None).await;
-        }
-        let running = started.expect("a server");
+        let running = app::start(config.clone(), clock.clone(), None).await.expect("a server");
         Self { running, clock, config, folder, client: client() }
     }
 
