@@ -1,4 +1,5 @@
-//! What happens to issues is written down with what follows from it outside, in one transaction.
+//! What happens to issues is written down with what follows from it outside, in one transaction; of locks
+//! and deploys only the latter.
 //!
 //! *Invariant*: no change of an issue without its line in the activity and, if it has or is to have a
 //! task, its effect in the outbox.
@@ -15,6 +16,21 @@ use crate::store::{StoreError, Tx};
 
 /// A decision is made anew this often when somebody else changes the issue meanwhile.
 pub const MOST_RACES: usize = 10;
+
+/// Plans that the task of a lock or a deploy is looked at, and what is said on it.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn plan(
+    tx: &mut Tx,
+    clock: &Clock,
+    project: ProjectId,
+    subject: Subject,
+    say: Option<String>,
+) -> Result<(), StoreError> {
+    let planned = NewEffect { id: clock.id(), subject, effect: Effect { say } };
+    tx.insert_effects(project, &[planned], clock.now()).await
+}
 
 /// Writes down a change of an issue, with what follows outside.
 ///

@@ -10,11 +10,13 @@ use super::environments::{environment_of, item_of};
 use super::extract::{Json, Query, bytes};
 use super::gate::{GateResponse, asked};
 use super::page::{Page, PageQuery, page};
+use super::tasks::TaskReference;
 use super::{Api, ApiError, Code};
 use crate::domain::commit::Sha;
 use crate::domain::deploy::{
     Deploy, DeployStatus, InvalidDeploy, MOST_CHUNK_BYTES, MOST_OUTPUT_BYTES, Over, Wish,
 };
+use crate::domain::effect::Subject;
 use crate::domain::gate::{BlockerKind, Judgement, Kind};
 use crate::domain::project::{Environment, Project};
 use crate::domain::time::Timestamp;
@@ -135,8 +137,8 @@ pub(super) struct DeployResponse {
     released_locks: Vec<String>,
     /// Issues whose fixes it took back.
     taken_back: Vec<String>,
-    #[schema(value_type = Option<Object>)]
-    task: Option<serde_json::Value>,
+    /// The task that stands for it.
+    task: Option<TaskReference>,
 }
 
 async fn response(
@@ -146,7 +148,11 @@ async fn response(
 ) -> Result<Vec<DeployResponse>, ApiError> {
     let mut tx = api.store.read().await?;
     let names = super::releases::names(&mut tx, project).await?;
+    let subjects: Vec<Subject> =
+        deploys.iter().map(|deploy| Subject::Deploy(deploy.id.id)).collect();
+    let mut tasks = tx.list_tasks_of(project.id, &subjects).await?;
     let shown = |deploy: Deploy| {
+        let task = tasks.remove(&Subject::Deploy(deploy.id.id)).map(TaskReference::from);
         let outcome = deploy.outcome.unwrap_or_default();
         DeployResponse {
             id: deploy.id.to_string(),
@@ -172,7 +178,7 @@ async fn response(
             resolved: outcome.resolved,
             released_locks: outcome.released_locks,
             taken_back: outcome.taken_back,
-            task: None,
+            task,
         }
     };
     Ok(deploys.into_iter().map(shown).collect())

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::locks::of_issue;
 use super::releases::{CommitOfBuild, names};
-use super::tasks::TaskOfIssue;
+use super::tasks::TaskReference;
 use super::{Api, ApiError};
 use crate::domain::commit::Sha;
 use crate::domain::effect::Subject;
@@ -66,7 +66,7 @@ pub(super) struct IssueResponse {
     #[schema(value_type = Vec<Object>)]
     locks: Vec<serde_json::Value>,
     /// The task that stands for it, once it is serious.
-    task: Option<TaskOfIssue>,
+    task: Option<TaskReference>,
     assignee: Option<String>,
     /// What makes its events one issue.
     fingerprint: Option<FingerprintResponse>,
@@ -173,7 +173,8 @@ impl IssueResponse {
         let ids: Vec<IssueId> = issues.iter().map(|issue| issue.id).collect();
         let mut environments = tx.list_environments_of(project.id, &ids).await?;
         let mut hashes = tx.list_hashes_of(project.id, &ids).await?;
-        let mut tasks = tx.list_tasks_of(project.id, &ids).await?;
+        let subjects: Vec<Subject> = ids.iter().map(|id| Subject::Issue(*id)).collect();
+        let mut tasks = tx.list_tasks_of(project.id, &subjects).await?;
         let fixes = tx.list_fixes_of(project.id, &ids).await?;
         let names = if fixes.is_empty() { BTreeMap::new() } else { names(tx, project).await? };
         let response = |issue: Issue| {
@@ -181,7 +182,7 @@ impl IssueResponse {
             let hashes = hashes.remove(&issue.id).unwrap_or_default();
             let fix = fixes.get(&issue.id);
             let fix = fix.map(|fix| FixResponse::new(project, fix, Vec::new(), &names));
-            let task = tasks.remove(&issue.id).map(TaskOfIssue::from);
+            let task = tasks.remove(&Subject::Issue(issue.id)).map(TaskReference::from);
             Self { fix, task, ..Self::new(api, project, issue, environments, hashes) }
         };
         Ok(issues.into_iter().map(response).collect())
@@ -199,7 +200,7 @@ impl IssueResponse {
         let environments = environments.remove(&id).unwrap_or_default();
         let hashes = tx.list_hashes(project.id, id).await?;
         let locks = of_issue(&mut tx, project, id).await?;
-        let task = tx.find_task(project.id, Subject::Issue(id)).await?.map(TaskOfIssue::from);
+        let task = tx.find_task(project.id, Subject::Issue(id)).await?.map(TaskReference::from);
         let current = tx.list_fixes_of(project.id, &[id]).await?.remove(&id);
         let landed = match &current {
             Some(current) => tx.list_landings(project.id, current.fix.id).await?,

@@ -10,7 +10,9 @@ use super::auth::Bearer;
 use super::environments::{environment_of, item_of};
 use super::extract::{Json, Query};
 use super::page::{Page, PageQuery};
+use super::tasks::TaskReference;
 use super::{Api, ApiError};
+use crate::domain::effect::Subject as Stands;
 use crate::domain::id::ProjectItemId;
 use crate::domain::lock::{Lock, LockFilter, MOST_REASON_CHARS, Subject};
 use crate::domain::project::Project;
@@ -97,8 +99,8 @@ pub(super) struct LockResponse {
     released_at: Option<Timestamp>,
     released_by: Option<String>,
     release_reason: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    task: Option<serde_json::Value>,
+    /// The task that stands for it, or for its issue.
+    task: Option<TaskReference>,
     /// What was said about it; only where one lock is asked for.
     comments: Vec<LockCommentResponse>,
 }
@@ -128,8 +130,12 @@ impl LockResponse {
     ) -> Result<Vec<Self>, ApiError> {
         let ids: Vec<_> = locks.iter().filter_map(Lock::issue).collect();
         let issues = tx.list_issues_by_id(project, &ids).await?;
+        let of = |lock: &Lock| lock.issue().map_or(Stands::Lock(lock.id.id), Stands::Issue);
+        let subjects: Vec<Stands> = locks.iter().map(of).collect();
+        let tasks = tx.list_tasks_of(project.id, &subjects).await?;
         let response = |lock: Lock| {
             let issue = lock.issue().and_then(|id| issues.get(&id));
+            let task = tasks.get(&of(&lock)).cloned().map(TaskReference::from);
             let expired = lock.expires_at().filter(|at| *at <= now && lock.released.is_none());
             let id = lock.id.to_string();
             let (reason, assignee, key, expires_at) = match lock.subject {
@@ -158,7 +164,7 @@ impl LockResponse {
                 release_reason: released
                     .map(|it| it.reason)
                     .or_else(|| expired.map(|_| "expired".to_owned())),
-                task: None,
+                task,
                 comments: Vec::new(),
             }
         };

@@ -22,9 +22,9 @@ use crate::store::task::Task;
 /// So many projects are looked through at a time.
 const MOST_PROJECTS: i64 = 100;
 
-/// The task of an issue, wherever it is.
+/// The task of something, wherever it is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TaskOfIssue {
+pub(super) struct TaskReference {
     /// `built_in`, or another kind of tracker.
     tracker: String,
     /// What the tracker calls it; null until it is there.
@@ -32,14 +32,14 @@ pub(super) struct TaskOfIssue {
     url: Option<String>,
     /// `planned`, `open` or `done`.
     state: &'static str,
-    /// When it was last in line with the issue.
+    /// When it was last in line with what it stands for.
     #[schema(value_type = Option<String>, format = DateTime)]
     synced_at: Option<Timestamp>,
     /// Why it is not.
     error: Option<String>,
 }
 
-impl From<Task> for TaskOfIssue {
+impl From<Task> for TaskReference {
     fn from(task: Task) -> Self {
         let state = match (&task.remote, task.is_done) {
             (None, _) => "planned",

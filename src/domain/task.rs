@@ -1,5 +1,11 @@
 //! What a task shows: the same in every tracker, each of which writes it in its own markup.
 
+mod deploy;
+mod lock;
+
+pub use deploy::{DeployFacts, MOST_TAIL_LINES, of_deploy};
+pub use lock::of_lock;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

@@ -3,21 +3,27 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::fixes::{FixError, NamedCommit, locate};
 use super::gate::{Asked, ask};
 use super::histories::Histories;
 use super::landing;
 use super::repositories::{Repositories, RepositoryError};
+use crate::clock::Clock;
 use crate::domain::commit::ShaPrefix;
 use crate::domain::deploy::{
     Deploy, DeployStatus, InvalidDeploy, MOST_OUTPUT_BYTES, NewDeploy, Origin, Outcome, Over, Wish,
     ended_at, times,
 };
+use crate::domain::effect::Subject;
 use crate::domain::gate::{Answered, Pass};
 use crate::domain::id::{ProjectId, ProjectItemId};
+use crate::domain::lock::LockFilter;
 use crate::domain::project::{Environment, Project};
 use crate::domain::scrub::Scrubber;
 use crate::domain::time::Timestamp;
+use crate::journal::plan;
 use crate::store::lock::LockComment;
 use crate::store::{StoreError, Tx};
 
@@ -26,6 +32,9 @@ const MOST_JUDGEMENTS: usize = 3;
 
 /// Whoever ends a deploy sees to what it means; if that is cut off, it is done after this.
 const SETTLE_AFTER: Duration = Duration::from_secs(30);
+
+/// What a deploy did in spite of locks is told on at most so many of their tasks.
+const MOST_TOLD: i64 = 100;
 
 /// Why there is no deploy.
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +172,7 @@ pub async fn take(
         if held.is_some_and(|deploy| deploy.is_holding(now)) {
             return Err(StoreError::Raced);
         }
-        tx.lose_deploy(running.id, now).await?;
+        lose(&mut tx, repositories.clock(), running.id).await?;
     }
     let last = tx.find_last_deploy(project, environment).await?;
     let origin = Origin {
@@ -181,11 +190,24 @@ pub async fn take(
             format!("{} overrode the gate for deploy {}: {reason}", deploy.by, deploy.number);
         tell_locks(&mut tx, repositories, (&deploy, None), text, actor).await?;
     }
+    plan_task(&mut tx, repositories.clock(), deploy.id).await?;
     tx.commit().await?;
     Ok(deploy)
 }
 
+/// Has the task of a deploy looked at.
+async fn plan_task(tx: &mut Tx, clock: &Clock, id: ProjectItemId) -> Result<(), StoreError> {
+    plan(tx, clock, id.project, Subject::Deploy(id.id), None).await
+}
+
+/// A deploy that nobody heard of is lost.
+async fn lose(tx: &mut Tx, clock: &Clock, id: ProjectItemId) -> Result<(), StoreError> {
+    tx.lose_deploy(id, clock.now()).await?;
+    plan_task(tx, clock, id).await
+}
+
 /// Notes something on every lock that a deploy passed: those that stand, or stood when it started.
+/// What it passed just now, and is no issue's, is told on its task as well.
 async fn tell_locks(
     tx: &mut Tx,
     repositories: &Repositories,
@@ -193,9 +215,21 @@ async fn tell_locks(
     text: String,
     actor: &str,
 ) -> Result<(), StoreError> {
-    let comment = LockComment { at: repositories.now(), actor: actor.to_owned(), text };
-    let place = (deploy.id.project, deploy.environment.as_str());
-    tx.insert_lock_comments(place, repositories.clock().id(), &comment, stood_at).await
+    let clock = repositories.clock();
+    let comment = LockComment { at: clock.now(), actor: actor.to_owned(), text };
+    let (project, environment) = (deploy.id.project, deploy.environment.as_str());
+    tx.insert_lock_comments((project, environment), clock.id(), &comment, stood_at).await?;
+    if stood_at.is_some() {
+        return Ok(());
+    }
+    let (filter, most) = ((LockFilter::Active, clock.now()), (Uuid::nil(), MOST_TOLD));
+    for lock in tx.list_locks(project, environment, filter, most).await? {
+        if lock.issue().is_none() {
+            let said = Some(comment.text.clone());
+            plan(tx, clock, project, Subject::Lock(lock.id.id), said).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Records a deploy that is over, without asking the gate.
@@ -248,6 +282,7 @@ pub async fn record(
     // Without a time it ran just now, past the locks that stand, whatever the clock says.
     let stood_at = over.started_at.or(over.finished_at).map(|_| deploy.started_at);
     tell_locks(&mut tx, repositories, (&deploy, stood_at), text, actor).await?;
+    plan_task(&mut tx, repositories.clock(), deploy.id).await?;
     tx.settle_soon(project.id, now).await?;
     tx.commit().await?;
     ended(repositories, project, deploy).await
@@ -295,6 +330,7 @@ pub async fn finish(
         ..deploy
     };
     tx.finish_deploy(&deploy, now.plus(SETTLE_AFTER)).await?;
+    plan_task(&mut tx, repositories.clock(), id).await?;
     tx.settle_soon(id.project, now).await?;
     tx.commit().await?;
     ended(repositories, project, deploy).await.map(Some)
@@ -356,7 +392,7 @@ pub async fn abandon(
         }
         DeployStatus::Running => {}
     }
-    tx.lose_deploy(id, repositories.now()).await?;
+    lose(&mut tx, repositories.clock(), id).await?;
     tx.commit().await?;
     Ok(repositories.store().read().await?.find_deploy(id).await?)
 }
@@ -375,7 +411,7 @@ pub async fn lose_silent(repositories: &Repositories) -> Result<(), StoreError> 
         if current
             .is_some_and(|deploy| deploy.status == DeployStatus::Running && !deploy.is_holding(now))
         {
-            tx.lose_deploy(deploy.id, now).await?;
+            lose(&mut tx, repositories.clock(), deploy.id).await?;
             tx.commit().await?;
         }
     }

@@ -10,6 +10,7 @@ use super::{rearm, releases};
 use crate::domain::build::Build;
 use crate::domain::containment::Containment;
 use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
+use crate::domain::effect::Subject;
 use crate::domain::fix::{Answer, FixId, FixState, Problem, Unknown};
 use crate::domain::id::{IssueId, ProjectItemId};
 use crate::domain::lifecycle::{ACTOR, Change, Landing, Note};
@@ -17,7 +18,7 @@ use crate::domain::lock::{Lock, LockFilter, Released};
 use crate::domain::project::{Environment, Project};
 use crate::domain::repository::RepositoryId;
 use crate::domain::time::Timestamp;
-use crate::journal::{MOST_RACES, note};
+use crate::journal::{MOST_RACES, note, plan};
 use crate::store::deploy::Deployed;
 use crate::store::fix::{Current, Kind, Landed};
 use crate::store::{StoreError, Tx};
@@ -124,6 +125,8 @@ pub async fn settle_deploy(
     let known = tx.hold_deploy(deploy.id).await?.and_then(|deploy| deploy.outcome);
     let outcome = known.unwrap_or_default().with(outcome);
     tx.set_outcome(deploy.id, &outcome, again_at).await?;
+    let (id, subject) = (deploy.id, Subject::Deploy(deploy.id.id));
+    plan(&mut tx, repositories.clock(), id.project, subject, None).await?;
     tx.commit().await?;
     Ok(outcome)
 }

@@ -2,12 +2,13 @@
 
 use super::repositories::Repositories;
 use crate::clock::Clock;
+use crate::domain::effect::Subject as Effects;
 use crate::domain::id::{IssueId, ProjectId, ProjectItemId, ShortId};
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Change;
 use crate::domain::lock::{InvalidLock, Lock, MOST_LOCKS, Released, Subject, check};
 use crate::domain::project::{Environment, Project};
-use crate::journal::{note, note_serious};
+use crate::journal::{note, note_serious, plan};
 use crate::store::lock::LockComment;
 use crate::store::{StoreError, Tx};
 
@@ -45,11 +46,13 @@ pub async fn lock(
     }
     // Whoever locks the same environment waits here.
     tx.raise_gate(project.id, &environment.name).await?;
+    let mut expired = None;
     if let Some(mut known) = find(&mut tx, project, environment, &subject).await? {
         if known.is_active(now) {
             if matches!(subject, Subject::Manual { .. }) {
                 known.subject = subject;
                 tx.refresh_lock(&known).await?;
+                tell(&mut tx, repositories.clock(), known.id, None).await?;
             }
             tx.commit().await?;
             return Ok((known, false));
@@ -61,6 +64,7 @@ pub async fn lock(
             fix: None,
         };
         tx.release_lock(known.id, &released).await?;
+        expired = Some(known.id);
     }
     if tx.count_locks(project.id, &environment.name).await? >= MOST_LOCKS {
         return Err(InvalidLock::TooMany.into());
@@ -80,9 +84,24 @@ pub async fn lock(
         note_serious(&mut tx, repositories.clock(), of, reason, owner).await?;
         let change = Change::Locked { environment, lock };
         note(&mut tx, repositories.clock(), project.id, issue, change, owner).await?;
+    } else {
+        tell(&mut tx, repositories.clock(), lock.id, None).await?;
+    }
+    if let Some(expired) = expired {
+        tell(&mut tx, repositories.clock(), expired, Some("It expired".to_owned())).await?;
     }
     tx.commit().await?;
     Ok((lock, true))
+}
+
+/// Has the task of a lock that is no issue's looked at, and something said on it.
+async fn tell(
+    tx: &mut Tx,
+    clock: &Clock,
+    lock: ProjectItemId,
+    say: Option<String>,
+) -> Result<(), StoreError> {
+    plan(tx, clock, lock.project, Effects::Lock(lock.id), say).await
 }
 
 async fn find(
@@ -131,12 +150,16 @@ pub async fn release(
     tx.raise_gate(project, &lock.environment).await?;
     let at = repositories.now();
     let released = Released { at, by: by.to_owned(), reason: reason.to_owned(), fix: None };
-    if tx.release_lock(lock.id, &released).await?
-        && let Some(issue) = lock.issue()
-    {
-        let (environment, lock) = (lock.environment.clone(), lock.id.to_string());
-        let change = Change::Unlocked { environment, lock, reason: reason.to_owned() };
-        note(&mut tx, repositories.clock(), project, issue, change, by).await?;
+    let clock = repositories.clock();
+    if tx.release_lock(lock.id, &released).await? {
+        if let Some(issue) = lock.issue() {
+            let (environment, lock) = (lock.environment.clone(), lock.id.to_string());
+            let change = Change::Unlocked { environment, lock, reason: reason.to_owned() };
+            note(&mut tx, clock, project, issue, change, by).await?;
+        } else {
+            let said = format!("{by} released it: {reason}");
+            tell(&mut tx, clock, lock.id, Some(said)).await?;
+        }
     }
     tx.commit().await
 }
@@ -182,6 +205,7 @@ pub async fn assign(
     let mut tx = repositories.store().write().await?;
     tx.raise_gate(lock.id.project, &lock.environment).await?;
     tx.refresh_lock(&Lock { subject, ..lock.clone() }).await?;
+    tell(&mut tx, repositories.clock(), lock.id, None).await?;
     tx.commit().await
 }
 
@@ -196,7 +220,11 @@ pub async fn comment(
     actor: &str,
 ) -> Result<(), StoreError> {
     let mut tx = repositories.store().write().await?;
-    let comment = LockComment { at: repositories.now(), actor: actor.to_owned(), text };
-    tx.insert_lock_comment(lock.id, repositories.clock().id(), &comment).await?;
+    let clock = repositories.clock();
+    let comment = LockComment { at: clock.now(), actor: actor.to_owned(), text };
+    tx.insert_lock_comment(lock.id, clock.id(), &comment).await?;
+    if lock.issue().is_none() {
+        tell(&mut tx, clock, lock.id, Some(format!("{actor}: {}", comment.text))).await?;
+    }
     tx.commit().await
 }

@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::rows::{dialect, new_rows, rows_json, to_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::effect::Subject;
-use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::id::ProjectId;
 use crate::domain::task::Written;
 use crate::domain::time::Timestamp;
 
@@ -134,31 +134,25 @@ impl Tx {
         row.map(TaskRow::task).transpose()
     }
 
-    /// The tasks of issues.
+    /// The tasks of subjects.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn list_tasks_of(
         &mut self,
         project: ProjectId,
-        issues: &[IssueId],
-    ) -> Result<BTreeMap<IssueId, Task>, StoreError> {
-        if issues.is_empty() {
+        subjects: &[Subject],
+    ) -> Result<BTreeMap<Subject, Task>, StoreError> {
+        if subjects.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let subject = |issue: &IssueId| SubjectRow { subject: Subject::Issue(*issue).to_string() };
-        let rows = rows_json(issues.iter().map(subject));
+        let row = |subject: &Subject| SubjectRow { subject: subject.to_string() };
+        let rows = rows_json(subjects.iter().map(row));
         let text = dialect!(self, LIST_OF_SQLITE, LIST_OF_POSTGRES);
         let rows: Vec<TaskRow> =
             on!(self, |c| sqlx::query_as(text).bind(project.0).bind(&rows).fetch_all(c))?;
-        let mut tasks = BTreeMap::new();
-        for row in rows {
-            let task = row.task()?;
-            if let Subject::Issue(issue) = task.subject {
-                tasks.insert(issue, task);
-            }
-        }
-        Ok(tasks)
+        let task = |row: TaskRow| row.task().map(|task| (task.subject, task));
+        rows.into_iter().map(task).collect()
     }
 
     /// Writes down what is known of a task.
