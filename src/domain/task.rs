@@ -1,5 +1,7 @@
 //! What a task shows: the same in every tracker, each of which writes it in its own markup.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -8,6 +10,9 @@ use super::fingerprint::Hash;
 use super::fix::{Fix, FixState, shas};
 use super::issue::Issue;
 use super::lifecycle::Status;
+
+/// The text of a task, which counts events, is written again after this at the earliest.
+pub const BODY_PAUSE: Duration = Duration::from_mins(5);
 
 /// The longest title, in characters.
 pub const MOST_TITLE_CHARS: usize = 200;
