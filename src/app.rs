@@ -126,6 +126,7 @@ pub struct Running {
     store: Store,
     outcomes: Arc<Outcomes>,
     mirrors: Mirrors,
+    outbox: Outbox,
     digest_health: Health,
     stop: watch::Sender<bool>,
     digest: Option<tokio::task::JoinHandle<()>>,
@@ -218,9 +219,10 @@ pub async fn start(
         };
         tasks.spawn(fetcher.run(stopping.clone()));
     }
+    let outbox = Outbox::new(store.clone(), clock.clone(), public_url.clone());
     if config.role.keeps_time() {
         let deliverer = delivering::Deliverer {
-            outbox: Outbox::new(store.clone(), clock.clone(), public_url.clone()),
+            outbox: outbox.clone(),
             health: outbox_health.clone(),
             clock: clock.clone(),
         };
@@ -281,6 +283,7 @@ pub async fn start(
         store,
         outcomes,
         mirrors,
+        outbox,
         digest_health,
         stop,
         digest,
@@ -344,6 +347,12 @@ impl Running {
             }
         }
         false
+    }
+
+    /// The outbox, for tests that carry out what is in it themselves.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// The store, for tests that look behind the API.

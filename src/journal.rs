@@ -63,7 +63,7 @@ pub async fn note_serious(
     reason: String,
     actor: &str,
 ) -> Result<(), StoreError> {
-    if tx.set_serious(project, &[issue], clock.now()).await? == 0 {
+    if tx.set_serious(project, &[issue], clock.now()).await?.is_empty() {
         return Ok(());
     }
     note(tx, clock, project, issue, Change::BecameSerious { reason }, actor).await

@@ -4,10 +4,16 @@
 //! nobody else's. The tracker of a project is worked by one node at a time, under a lease.
 //!
 //! *Invariant*: an effect is marked before anything is sent, and again after; what is found marked is
-//! *unsure*, and looked up before it is done again.
+//! *unsure*, and looked up before it is done again. That making a task was begun stands on the task
+//! itself, until it is there or certainly not.
+//!
+//! *Invariant*: whatever is written holds the lease in the same transaction.
 
+mod deploy;
 mod issue;
 mod lane;
+mod lock;
+mod task;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,12 +24,14 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::domain::effect::Subject;
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
-use crate::store::{Store, StoreError};
-use crate::tracker::Connection;
+use crate::store::lease::Lease;
+use crate::store::{Store, StoreError, Tx};
 use crate::tracker::built_in::BuiltIn;
+use crate::tracker::{Connection, Tracker};
 
 /// So many lanes of a tracker are worked at a time.
 const MOST_LANES: i64 = 8;
@@ -31,8 +39,8 @@ const MOST_LANES: i64 = 8;
 /// How long a node has a tracker for itself without a word.
 const LEASE: Duration = Duration::from_mins(1);
 
-/// A lease that has less left is renewed before anything else is sent.
-const LEAST_LEASE: Duration = Duration::from_secs(40);
+/// What the lease of a project's tracker is called.
+const TRACKER: &str = "tracker";
 
 /// Carries out effects.
 #[derive(Debug, Clone)]
@@ -47,12 +55,12 @@ pub struct Outbox {
     is_stopping: Arc<AtomicBool>,
 }
 
-/// That a tracker is this node's for a while.
-#[derive(Debug)]
-struct Lease {
-    name: String,
-    fence: i64,
-    until: Timestamp,
+/// A tracker that is this node's for a while.
+#[derive(Debug, Clone, Copy)]
+struct Desk<'a, T> {
+    project: &'a Project,
+    tracker: &'a T,
+    lease: Lease,
 }
 
 /// That a project is worked on; until it is dropped.
@@ -82,13 +90,17 @@ impl Outbox {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Projects of which something is due and that nobody here works on: they are now.
+    /// Projects of which something is due and that nobody works on: they are worked on here now.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn due(&self) -> Result<Vec<Busy>, StoreError> {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
         let mut tx = self.store.read().await?;
-        let projects = tx.list_projects_with_effects(self.clock.now()).await?;
+        let now = self.clock.now();
+        let projects = tx.list_projects_with_effects(TRACKER, self.holder, now).await?;
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = projects.into_iter().filter(|project| busy.insert(*project));
         Ok(taken.map(|project| Busy { project, busy: Arc::clone(&self.busy) }).collect())
@@ -99,66 +111,87 @@ impl Outbox {
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn work(&self, busy: Busy) -> Result<(), StoreError> {
-        let id = busy.project;
-        let project = self.store.read().await?.find_project_by_id(id).await?;
+        self.work_with(busy, |project| self.tracker(project)).await
+    }
+
+    /// Carries out what is due of a project in this tracker of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn work_with<T: Tracker + Sync>(
+        &self,
+        busy: Busy,
+        tracker: impl FnOnce(&Project) -> T,
+    ) -> Result<(), StoreError> {
+        let project = self.store.read().await?.find_project_by_id(busy.project).await?;
         let Some(project) = project else { return Ok(()) };
-        let Some(mut lease) = self.claim(id).await? else { return Ok(()) };
-        let tracker = self.tracker(&project);
+        let Some(lease) = self.claim(project.id).await? else { return Ok(()) };
+        let tracker = tracker(&project);
+        let desk = Desk { project: &project, tracker: &tracker, lease };
         let worked = loop {
-            match self.round(&project, &tracker, &mut lease).await {
+            match self.round(&desk).await {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
+        // Others may have it.
         let mut tx = self.store.write().await?;
-        tx.release_lease(&lease.name, (self.holder, lease.fence)).await?;
+        tx.hold_lease(&lease, Timestamp::from_micros(0)).await?;
         tx.commit().await?;
         worked
     }
 
     /// Works some lanes; false when nothing is due any more, or the tracker is another node's.
-    async fn round(
-        &self,
-        project: &Project,
-        tracker: &Connection,
-        lease: &mut Lease,
-    ) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        let lanes = self.store.read().await?.list_lanes(project.id, now, MOST_LANES).await?;
-        let is_over = lanes.is_empty() || self.is_stopping.load(Ordering::Relaxed);
-        if is_over || !self.renew(lease).await? {
+    async fn round<T: Tracker + Sync>(&self, desk: &Desk<'_, T>) -> Result<bool, StoreError> {
+        let (now, project) = (self.clock.now(), desk.project.id);
+        let found = self.store.read().await?.list_lanes(project, now, MOST_LANES).await?;
+        if found.is_empty() || self.is_stopping.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let worked =
-            lanes.into_iter().map(|lane| self.work_lane(project, tracker, lane, lease.fence));
-        for done in join_all(worked).await {
-            done?;
+        let mut lanes = Vec::new();
+        for lane in found {
+            match lane {
+                Ok(lane) => lanes.push(lane),
+                Err(name) => self.park(desk, &name).await?,
+            }
         }
-        Ok(true)
+        let mut is_held = true;
+        for worked in join_all(lanes.into_iter().map(|lane| self.work_lane(desk, lane))).await {
+            is_held &= worked?;
+        }
+        Ok(is_held)
+    }
+
+    /// Nobody knows what a lane of this name is for.
+    async fn park<T>(&self, desk: &Desk<'_, T>, name: &str) -> Result<(), StoreError> {
+        tracing::error!(project = desk.project.slug, name, "there is no such lane");
+        let Some(mut tx) = self.hold(&desk.lease).await? else { return Ok(()) };
+        let parked = (name, "nobody knows whose task it is");
+        tx.park_lane(desk.project.id, parked, self.clock.now()).await?;
+        tx.commit().await
     }
 
     async fn claim(&self, project: ProjectId) -> Result<Option<Lease>, StoreError> {
-        let (name, now) = (format!("tracker/{project}"), self.clock.now());
-        let until = now.plus(LEASE);
+        let now = self.clock.now();
         let mut tx = self.store.write().await?;
-        let fence = tx.claim_lease(&name, self.holder, (now, until)).await?;
+        let times = (now, now.plus(LEASE));
+        let lease = tx.claim_lease((project, TRACKER), self.holder, times).await?;
         tx.commit().await?;
-        Ok(fence.map(|fence| Lease { name, fence, until }))
+        Ok(lease)
     }
 
-    async fn renew(&self, lease: &mut Lease) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        if lease.until.since(now) >= LEAST_LEASE {
-            return Ok(true);
-        }
-        let until = now.plus(LEASE);
+    /// A transaction of whoever has the lease, which is held for longer by it; `None` when it is lost.
+    async fn hold(&self, lease: &Lease) -> Result<Option<Tx>, StoreError> {
         let mut tx = self.store.write().await?;
-        let held = (self.holder, lease.fence);
-        let is_held = tx.renew_lease(&lease.name, held, (now, until)).await?;
-        tx.commit().await?;
-        lease.until = until;
-        Ok(is_held)
+        let is_held = tx.hold_lease(lease, self.clock.now().plus(LEASE)).await?;
+        Ok(is_held.then_some(tx))
+    }
+
+    /// The same, with a lane in which nobody else plans anything meanwhile.
+    async fn take(&self, lease: &Lease, subject: Subject) -> Result<Option<Tx>, StoreError> {
+        let Some(mut tx) = self.hold(lease).await? else { return Ok(None) };
+        Ok(tx.take_lane(lease.project, subject).await?.then_some(tx))
     }
 
     fn tracker(&self, project: &Project) -> Connection {

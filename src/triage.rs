@@ -145,8 +145,10 @@ async fn save(
         tx.update_issue_state(issue).await?;
     }
     let (project, id) = (issue.project_id, issue.id);
-    if matches!(change, Change::BecameSerious { .. }) {
-        tx.set_serious(project, &[id], clock.now()).await?;
+    if matches!(change, Change::BecameSerious { .. })
+        && tx.set_serious(project, &[id], clock.now()).await?.is_empty()
+    {
+        return Err(StoreError::Raced);
     }
     // With a standing fix they stay conditional.
     if matches!(change, Change::Resolved) && issue.state.standing().is_none() {

@@ -237,17 +237,19 @@ CREATE TABLE lanes (
     lane TEXT NOT NULL,
     try_at INTEGER NOT NULL,
     n_failures INTEGER NOT NULL,
-    fence INTEGER NOT NULL,
     PRIMARY KEY (project_id, lane)
 ) STRICT;
 CREATE INDEX lanes_try_idx ON lanes (try_at, project_id);
+CREATE INDEX lanes_project_try_idx ON lanes (project_id, try_at, lane);
 
 -- Who works on what. A fence is greater than all that were given for the same before.
 CREATE TABLE leases (
-    name TEXT NOT NULL PRIMARY KEY,
+    project_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
     holder BLOB NOT NULL,
     fence INTEGER NOT NULL,
-    held_until INTEGER NOT NULL
+    held_until INTEGER NOT NULL,
+    PRIMARY KEY (project_id, name)
 ) STRICT;
 
 -- Tasks of a tracker, by what they stand for: one for life.
@@ -256,6 +258,7 @@ CREATE TABLE tasks (
     subject TEXT NOT NULL,
     generation INTEGER NOT NULL,
     tracker TEXT NOT NULL,
+    create_began_at INTEGER,
     remote_id TEXT,
     url TEXT,
     is_done INTEGER NOT NULL,

@@ -208,24 +208,26 @@ async fn write_plan(
     tx.number_issues(project, &plan.new_issues).await
 }
 
-/// Notes which issues are serious from now on.
+/// Notes which issues are serious from now on, of those that nobody else made so meanwhile.
 async fn note_serious(
     tx: &mut Tx,
     project: ProjectId,
     issues: &mut [IssuePlan],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut serious = Vec::new();
-    for IssuePlan { delta, filing, changes, .. } in issues {
-        let of = (project, delta.id);
-        let why = reached(tx, of, take(filing), delta.last_seen).await?;
-        if let Some(reason) = why {
-            serious.push(delta.id);
-            changes.push(Change::BecameSerious { reason });
-        }
+    let mut reasons = BTreeMap::new();
+    for IssuePlan { delta, filing, .. } in issues.iter_mut() {
+        let why = reached(tx, (project, delta.id), take(filing), delta.last_seen).await?;
+        reasons.extend(why.map(|reason| (delta.id, reason)));
     }
-    if !serious.is_empty() {
-        tx.set_serious(project, &serious, now).await?;
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let serious: Vec<IssueId> = reasons.keys().copied().collect();
+    let set = tx.set_serious(project, &serious, now).await?;
+    for IssuePlan { delta, changes, .. } in issues.iter_mut() {
+        let reason = reasons.remove(&delta.id).filter(|_| set.contains(&delta.id));
+        changes.extend(reason.map(|reason| Change::BecameSerious { reason }));
     }
     Ok(())
 }

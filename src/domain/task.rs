@@ -6,6 +6,8 @@ mod lock;
 pub use deploy::{DeployFacts, MOST_TAIL_LINES, of_deploy};
 pub use lock::of_lock;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -14,6 +16,9 @@ use super::fingerprint::Hash;
 use super::fix::{Fix, FixState, shas};
 use super::issue::Issue;
 use super::lifecycle::Status;
+
+/// The text of a task, which counts events, is written again after this at the earliest.
+pub const BODY_PAUSE: Duration = Duration::from_mins(5);
 
 /// The longest title, in characters.
 pub const MOST_TITLE_CHARS: usize = 200;
@@ -113,10 +118,12 @@ impl Wanted {
     }
 
     /// What is to be written where something was; the body, which counts events, only if it may be
-    /// written again already.
+    /// written again already, or with what people see without it.
     #[must_use]
     pub fn since(&self, written: &Written, may_write_body: bool) -> Patch {
         let now = self.written();
+        let is_other = now.title != written.title || now.is_done != written.is_done;
+        let may_write_body = may_write_body || is_other;
         Patch {
             title: (now.title != written.title).then(|| self.title.clone()),
             body: (may_write_body && now.body != written.body).then(|| self.body.clone()),

@@ -1,9 +1,7 @@
-//! The task of an issue: made once, and kept in line with it.
+//! The task of an issue.
 
-use std::time::Duration;
-
-use super::Outbox;
 use super::lane::EffectError;
+use super::{Desk, Outbox};
 use crate::domain::effect::Subject;
 use crate::domain::id::IssueId;
 use crate::domain::issue::Issue;
@@ -11,97 +9,23 @@ use crate::domain::project::Project;
 use crate::domain::task::{IssueFacts, Wanted, of_issue};
 use crate::store::StoreError;
 use crate::store::body::Decoded;
-use crate::store::task::{Remote, Task};
-use crate::tracker::{Connection, Tracker as _};
-
-/// The text of a task, which counts events, is written again after this at the earliest.
-const BODY_PAUSE: Duration = Duration::from_mins(5);
+use crate::store::task::Remote;
+use crate::tracker::Tracker;
 
 impl Outbox {
     /// Brings the task of an issue in line with it, and makes it first if there is none; `None` when
     /// the issue is gone.
-    pub(super) async fn sync_issue(
+    pub(super) async fn sync_issue<T: Tracker + Sync>(
         &self,
-        project: &Project,
-        tracker: &Connection,
+        desk: &Desk<'_, T>,
         id: IssueId,
-        is_unsure: bool,
     ) -> Result<Option<Remote>, EffectError> {
-        let subject = Subject::Issue(id);
-        let (issue, task) = {
-            let mut tx = self.store.read().await?;
-            let issue = tx.find_issue_by_id(project, id).await?;
-            (issue, tx.find_task(project.id, subject).await?)
-        };
+        let issue = self.store.read().await?.find_issue_by_id(desk.project, id).await?;
         let Some(issue) = issue else { return Ok(None) };
-        let wanted = self.wanted(project, &issue).await?;
-        let now = self.clock.now();
-        let mut task = task.unwrap_or_else(|| Task {
-            subject,
-            generation: 1,
-            tracker: tracker.kind().to_owned(),
-            remote: None,
-            is_done: false,
-            written: None,
-            body_written_at: None,
-            synced_at: None,
-            error: None,
-            created_at: now,
-        });
-        let written = self.write(tracker, &issue, &mut task, &wanted, is_unsure).await;
-        task.error = written.as_ref().err().map(ToString::to_string);
-        let mut tx = self.store.write().await?;
-        tx.upsert_task(project.id, &task).await?;
-        tx.commit().await?;
-        written?;
+        let wanted = self.wanted(desk.project, &issue).await?;
+        let mut task = self.task_of(desk, Subject::Issue(id)).await?;
+        self.sync_task(desk, &mut task, (&issue.short_id.to_string(), &wanted)).await?;
         Ok(task.remote)
-    }
-
-    /// Makes or changes the task in the tracker.
-    async fn write(
-        &self,
-        tracker: &Connection,
-        issue: &Issue,
-        task: &mut Task,
-        wanted: &Wanted,
-        is_unsure: bool,
-    ) -> Result<(), EffectError> {
-        let now = self.clock.now();
-        let Some(remote) = &task.remote else {
-            let key = format!("{}/{}", issue.short_id, task.generation);
-            let found = if is_unsure { tracker.find(&key).await? } else { Vec::new() };
-            let is_found = !found.is_empty();
-            // The oldest wins, whoever made it.
-            let remote = match found.into_iter().next() {
-                Some(remote) => remote,
-                None => tracker.create(&key, wanted).await?,
-            };
-            if is_found {
-                let all = wanted.all();
-                tracker.update(&remote.id, &all).await?;
-            }
-            task.remote = Some(remote);
-            task.written = Some(wanted.written());
-            (task.is_done, task.body_written_at, task.synced_at) =
-                (wanted.is_done, Some(now), Some(now));
-            return Ok(());
-        };
-        let may_write_body = task.body_written_at.is_none_or(|at| now.since(at) >= BODY_PAUSE);
-        let patch = match &task.written {
-            Some(written) => wanted.since(written, may_write_body),
-            None => wanted.all(),
-        };
-        if !patch.is_empty() {
-            tracker.update(&remote.id, &patch).await?;
-            if patch.body.is_some() {
-                task.body_written_at = Some(now);
-            }
-            let before = task.written.take().unwrap_or_else(|| wanted.written());
-            task.written = Some(before.after(&patch, wanted));
-            task.is_done = wanted.is_done;
-        }
-        task.synced_at = Some(now);
-        Ok(())
     }
 
     /// What the task is to be by now.

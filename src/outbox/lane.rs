@@ -3,18 +3,23 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Outbox;
+use tokio::time::timeout;
+
+use super::{Desk, LEASE, Outbox};
 use crate::domain::effect::Subject;
-use crate::domain::project::Project;
+use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::outbox::{EffectState, Lane, StoredEffect};
-use crate::tracker::{Connection, TrackerError};
+use crate::tracker::{Tracker, TrackerError};
 
 /// A lane that fails is tried again after this, and then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A lane that fails again and again is tried this often at least.
 const MOST_PAUSE: Duration = Duration::from_mins(10);
+
+/// What is sent has ended before the lease does.
+const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 2);
 
 /// Why an effect was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +30,16 @@ pub(super) enum EffectError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Another node has the tracker now: here nothing is written any more.
+    #[error("another node has the tracker")]
+    Lost,
 }
 
 /// Effects that are carried out together: those that say nothing need one look.
-struct Step {
-    effects: Vec<StoredEffect>,
+pub(super) struct Step {
+    pub(super) effects: Vec<StoredEffect>,
     /// Whether somebody was at it before, and nobody knows how far that came.
-    is_unsure: bool,
+    pub(super) is_unsure: bool,
 }
 
 impl Step {
@@ -49,115 +57,186 @@ impl Step {
     fn ids(&self) -> Vec<uuid::Uuid> {
         self.effects.iter().map(|one| one.id.id).collect()
     }
+
+    /// Where the effects are after one of them failed.
+    fn after(&self, error: &EffectError) -> EffectState {
+        match error {
+            // Who was at it before may still have done it.
+            EffectError::Tracker(TrackerError::NotDone { .. }) if !self.is_unsure => {
+                EffectState::Planned
+            }
+            EffectError::Tracker(TrackerError::NotDone { .. } | TrackerError::Ambiguous(_))
+            | EffectError::Lost => EffectState::Unsure,
+            EffectError::Tracker(TrackerError::Refused(_) | TrackerError::Gone) => {
+                EffectState::Parked
+            }
+            EffectError::Store(error) if error.is_permanent() => EffectState::Parked,
+            EffectError::Store(_) => EffectState::Unsure,
+        }
+    }
 }
 
 impl Outbox {
-    /// Carries out what is in a lane until nothing is left, or something fails.
-    pub(super) async fn work_lane(
+    /// Carries out what is in a lane until nothing is left, or something fails; false when the tracker
+    /// is another node's by now.
+    pub(super) async fn work_lane<T: Tracker + Sync>(
         &self,
-        project: &Project,
-        tracker: &Connection,
+        desk: &Desk<'_, T>,
         lane: Lane,
-        fence: i64,
-    ) -> Result<(), StoreError> {
-        let Lane { subject, n_failures } = lane;
-        while let Some(step) = self.begin(project, subject, fence).await? {
-            let (state, error, is_over) =
-                match self.carry_out(project, tracker, subject, &step).await {
-                    Ok(()) => (EffectState::Done, None, false),
-                    Err(EffectError::Store(error)) => return Err(error),
-                    Err(EffectError::Tracker(error)) => {
-                        let state = match &error {
-                            TrackerError::NotDone { .. } => EffectState::Planned,
-                            TrackerError::Ambiguous(_) => EffectState::Unsure,
-                            TrackerError::Refused(_) | TrackerError::Gone => EffectState::Parked,
-                        };
-                        // What is refused holds up nothing that comes after it.
-                        (state, Some(error), state != EffectState::Parked)
-                    }
-                };
-            let now = self.clock.now();
-            let mut tx = self.store.write().await?;
-            if !tx.take_lane(project.id, subject, fence).await? {
-                return Ok(());
-            }
-            let cause = error.as_ref().map(ToString::to_string);
-            tx.set_effects(project.id, &step.ids(), (state, cause.as_deref()), now).await?;
-            let asked = match &error {
-                Some(TrackerError::NotDone { after, .. }) => *after,
-                _ => None,
+    ) -> Result<bool, StoreError> {
+        match self.work_steps(desk, lane).await {
+            Ok(()) => Ok(true),
+            Err(EffectError::Lost) => Ok(false),
+            Err(EffectError::Tracker(cause)) => self.postpone(desk, lane, &cause).await,
+            Err(EffectError::Store(cause)) => self.postpone(desk, lane, &cause).await,
+        }
+    }
+
+    async fn work_steps<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+        lane: Lane,
+    ) -> Result<(), EffectError> {
+        while let Some(step) = self.begin(desk, lane.subject).await? {
+            let carried = timeout(MOST_STEP, self.carry_out(desk, lane.subject, &step)).await;
+            let late = || TrackerError::Ambiguous("it took too long".to_owned());
+            let carried = carried.map_err(|_| late()).map_err(EffectError::from).flatten();
+            let is_over = match carried {
+                Ok(()) => {
+                    self.finish(desk, lane, &step).await?;
+                    false
+                }
+                Err(EffectError::Lost) => return Err(EffectError::Lost),
+                Err(error) => self.fail(desk, lane, &step, &error).await?,
             };
             if is_over {
-                let pause = asked.unwrap_or_default().max(pause(n_failures));
-                let again = (now.plus(pause), n_failures.saturating_add(1));
-                tx.set_lane(project.id, subject, again).await?;
-            } else {
-                tx.set_lane(project.id, subject, (now, 0)).await?;
-            }
-            tx.commit().await?;
-            if let Some(cause) = &error {
-                tracing::warn!(project = project.slug, %subject, %cause, "an effect was not carried out");
-            }
-            if is_over {
-                return Ok(());
+                break;
             }
         }
         Ok(())
     }
 
-    /// Marks what is next in a lane as being sent.
-    async fn begin(
+    /// Marks what is next in a lane as being sent. What makes no sense is parked.
+    async fn begin<T>(
         &self,
-        project: &Project,
+        desk: &Desk<'_, T>,
         subject: Subject,
-        fence: i64,
-    ) -> Result<Option<Step>, StoreError> {
+    ) -> Result<Option<Step>, EffectError> {
         if self.is_stopping.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let now = self.clock.now();
-        let mut tx = self.store.write().await?;
-        if !tx.take_lane(project.id, subject, fence).await? {
+        let (now, project) = (self.clock.now(), desk.project.id);
+        let Some(mut tx) = self.hold(&desk.lease).await? else { return Err(EffectError::Lost) };
+        if !tx.take_lane(project, subject).await? {
             return Ok(None);
         }
-        let step = Step::next(tx.list_effects_of(project.id, subject).await?);
+        let mut effects = Vec::new();
+        for found in tx.list_effects_of(project, subject).await? {
+            match found {
+                Ok(effect) => effects.push(effect),
+                Err((id, error)) => {
+                    tracing::error!(project = desk.project.slug, %error, "an effect is parked");
+                    let why = error.to_string();
+                    tx.set_effects(project, &[id], (EffectState::Parked, Some(&why)), now).await?;
+                }
+            }
+        }
+        let step = Step::next(effects);
         match &step {
             Some(step) => {
-                tx.set_effects(project.id, &step.ids(), (EffectState::Sending, None), now).await?;
+                tx.set_effects(project, &step.ids(), (EffectState::Sending, None), now).await?;
             }
-            None => tx.set_lane(project.id, subject, (now, 0)).await?,
+            None => tx.set_lane(project, subject, (now, 0)).await?,
         }
         tx.commit().await?;
         Ok(step)
     }
 
-    async fn carry_out(
+    /// Notes that effects are carried out.
+    async fn finish<T>(
         &self,
-        project: &Project,
-        tracker: &Connection,
+        desk: &Desk<'_, T>,
+        lane: Lane,
+        step: &Step,
+    ) -> Result<(), EffectError> {
+        let (now, project) = (self.clock.now(), desk.project.id);
+        let taken = self.take(&desk.lease, lane.subject).await?;
+        let mut tx = taken.ok_or(EffectError::Lost)?;
+        tx.set_effects(project, &step.ids(), (EffectState::Done, None), now).await?;
+        tx.set_lane(project, lane.subject, (now, 0)).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Notes why effects are not carried out; whether the lane has to wait because of it. What is
+    /// refused holds up nothing that comes after it.
+    async fn fail<T>(
+        &self,
+        desk: &Desk<'_, T>,
+        lane: Lane,
+        step: &Step,
+        error: &EffectError,
+    ) -> Result<bool, EffectError> {
+        let (now, project, subject) = (self.clock.now(), desk.project.id, lane.subject);
+        tracing::warn!(project = desk.project.slug, %subject, cause = %error,
+            "an effect was not carried out");
+        let state = step.after(error);
+        let asked = match error {
+            EffectError::Tracker(TrackerError::NotDone { after, .. }) => after.unwrap_or_default(),
+            EffectError::Tracker(_) | EffectError::Store(_) | EffectError::Lost => Duration::ZERO,
+        };
+        let taken = self.take(&desk.lease, subject).await?;
+        let mut tx = taken.ok_or(EffectError::Lost)?;
+        tx.set_effects(project, &step.ids(), (state, Some(&error.to_string())), now).await?;
+        let is_over = state != EffectState::Parked;
+        let again = if is_over { lane.again(asked, now) } else { (now, 0) };
+        tx.set_lane(project, subject, again).await?;
+        tx.commit().await?;
+        Ok(is_over)
+    }
+
+    /// Leaves a lane alone for a while of which the store does not say or take what is in it.
+    async fn postpone<T>(
+        &self,
+        desk: &Desk<'_, T>,
+        lane: Lane,
+        cause: &(dyn std::error::Error + Sync),
+    ) -> Result<bool, StoreError> {
+        let (project, subject) = (&desk.project.slug, lane.subject);
+        tracing::warn!(project, %subject, %cause, "a lane cannot be worked");
+        let Some(mut tx) = self.take(&desk.lease, subject).await? else { return Ok(false) };
+        let again = lane.again(Duration::ZERO, self.clock.now());
+        tx.set_lane(desk.project.id, subject, again).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn carry_out<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
         subject: Subject,
         step: &Step,
     ) -> Result<(), EffectError> {
         let task = match subject {
-            Subject::Issue(issue) => {
-                self.sync_issue(project, tracker, issue, step.is_unsure).await?
-            }
-            // They have no tasks yet.
-            Subject::Lock(_) | Subject::Deploy(_) => None,
+            Subject::Issue(issue) => self.sync_issue(desk, issue).await?,
+            Subject::Lock(lock) => self.sync_lock(desk, lock).await?,
+            Subject::Deploy(deploy) => self.sync_deploy(desk, deploy).await?,
         };
         let Some(remote) = task else { return Ok(()) };
         let said = step.effects.iter().filter_map(|one| Some((one, one.effect.say.as_ref()?)));
         for (effect, text) in said {
-            use crate::tracker::Tracker as _;
             let key = effect.id.to_string();
-            if !step.is_unsure || !tracker.has_said(&remote.id, &key).await? {
-                tracker.say(&remote.id, &key, text).await?;
+            if !step.is_unsure || !desk.tracker.has_said(&remote.id, &key).await? {
+                desk.tracker.say(&remote.id, &key, text).await?;
             }
         }
         Ok(())
     }
 }
 
-fn pause(n_failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(n_failures.min(16))).min(MOST_PAUSE)
+impl Lane {
+    /// When it is tried again after one more failure, and how many there were then.
+    fn again(self, asked: Duration, now: Timestamp) -> (Timestamp, u32) {
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.n_failures.min(16)));
+        (now.plus(asked.max(pause.min(MOST_PAUSE))), self.n_failures.saturating_add(1))
+    }
 }

@@ -1,10 +1,12 @@
 //! Which issues are serious.
 
+use std::collections::BTreeSet;
+
 use sqlx::FromRow;
 
 use super::error::StoreError;
 use super::rows::{dialect, new_rows, rows_json};
-use super::tx::{Tx, execute, on, statements};
+use super::tx::{Tx, on, statements};
 use crate::domain::filing::Window;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::time::Timestamp;
@@ -51,7 +53,7 @@ macro_rules! set_serious {
             "UPDATE issues SET serious_at = $3
             WHERE project_id = $1 AND serious_at IS NULL AND id IN (SELECT new.id FROM ",
             new_rows!($engine, uuid id),
-            ")"
+            ") RETURNING id"
         )
     };
 }
@@ -96,7 +98,7 @@ impl Tx {
             && window.n_users.is_none_or(|users| found.n_users >= i64::from(users)))
     }
 
-    /// Marks issues as serious from now on; says how many were not.
+    /// Marks issues as serious from now on; gives those that were not before.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -105,10 +107,15 @@ impl Tx {
         project: ProjectId,
         issues: &[IssueId],
         now: Timestamp,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<BTreeSet<IssueId>, StoreError> {
         let rows = rows_json(issues.iter().map(|issue| IdRow { id: issue.0 }));
         let text = dialect!(self, SET_SERIOUS_SQLITE, SET_SERIOUS_POSTGRES);
-        Ok(execute!(self, sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()))?)
+        let set: Vec<(uuid::Uuid,)> = on!(self, |c| sqlx::query_as(text)
+            .bind(project.0)
+            .bind(&rows)
+            .bind(now.as_micros())
+            .fetch_all(c))?;
+        Ok(set.into_iter().map(|(id,)| IssueId(id)).collect())
     }
 
     /// Whether a project ever deployed.

@@ -1,82 +1,82 @@
 //! Who works on what: one at a time, for a while.
 //!
-//! Leases are global and never part of a project's transaction. What their holder writes carries the
-//! fence, so that whoever lost a lease without noticing writes nothing any more.
+//! Whoever writes as the holder of a lease holds it in the same transaction first: who lost it without
+//! noticing writes nothing any more, and those who have it write one after the other.
 
 use uuid::Uuid;
 
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
+use crate::domain::id::ProjectId;
 use crate::domain::time::Timestamp;
 
-const CLAIM: &str = "INSERT INTO leases (name, holder, fence, held_until) VALUES ($1, $2, 1, $4)
-    ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, fence = leases.fence + 1,
-        held_until = EXCLUDED.held_until
-    WHERE leases.held_until <= $3 RETURNING fence";
-const RENEW: &str = "UPDATE leases SET held_until = $4
-    WHERE name = $1 AND holder = $2 AND fence = $3 AND held_until > $5";
-const RELEASE: &str = "UPDATE leases SET held_until = 0
-    WHERE name = $1 AND holder = $2 AND fence = $3";
+const CLAIM: &str = "INSERT INTO leases (project_id, name, holder, fence, held_until)
+    VALUES ($1, $2, $3, 1, $5) ON CONFLICT (project_id, name) DO UPDATE SET
+        holder = EXCLUDED.holder, fence = leases.fence + 1, held_until = EXCLUDED.held_until
+    WHERE leases.held_until <= $4 RETURNING fence";
+const HOLD: &str = "UPDATE leases SET held_until = $5
+    WHERE project_id = $1 AND name = $2 AND holder = $3 AND fence = $4";
 
-statements!(CLAIM, RENEW, RELEASE);
+statements!(CLAIM, HOLD);
+
+/// Something of a project that one node at a time works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose.
+    pub project: ProjectId,
+    /// What of it.
+    pub name: &'static str,
+    /// The node.
+    pub holder: Uuid,
+    /// Greater than those of all who had it before.
+    pub fence: i64,
+}
 
 impl Tx {
-    /// Takes a lease that nobody holds; gives its fence, or `None` when somebody does. One process alone
-    /// has a SQLite file: whoever held it before is gone.
+    /// Takes a lease that nobody holds; `None` when somebody does. One process alone has a SQLite file:
+    /// whoever held it before is gone.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn claim_lease(
         &mut self,
-        name: &str,
+        (project, name): (ProjectId, &'static str),
         holder: Uuid,
         (now, until): (Timestamp, Timestamp),
-    ) -> Result<Option<i64>, StoreError> {
+    ) -> Result<Option<Lease>, StoreError> {
         let free_until = match self {
             Self::Sqlite(_) => i64::MAX,
             Self::Postgres(_) => now.as_micros(),
         };
         let fence: Option<(i64,)> = on!(self, |c| sqlx::query_as(CLAIM)
+            .bind(project.0)
             .bind(name)
             .bind(holder)
             .bind(free_until)
             .bind(until.as_micros())
             .fetch_optional(c))?;
-        Ok(fence.map(|(fence,)| fence))
+        Ok(fence.map(|(fence,)| Lease { project, name, holder, fence }))
     }
 
-    /// Holds a lease for longer; false when it is lost.
+    /// Holds a lease from now on until a time, and keeps everybody else from it until the transaction
+    /// ends; false when it is lost.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn renew_lease(
+    pub async fn hold_lease(
         &mut self,
-        name: &str,
-        (holder, fence): (Uuid, i64),
-        (now, until): (Timestamp, Timestamp),
+        lease: &Lease,
+        until: Timestamp,
     ) -> Result<bool, StoreError> {
         let n_rows = execute!(
             self,
-            sqlx::query(RENEW)
-                .bind(name)
-                .bind(holder)
-                .bind(fence)
+            sqlx::query(HOLD)
+                .bind(lease.project.0)
+                .bind(lease.name)
+                .bind(lease.holder)
+                .bind(lease.fence)
                 .bind(until.as_micros())
-                .bind(now.as_micros())
         )?;
         Ok(n_rows == 1)
-    }
-
-    /// Lets others have a lease.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn release_lease(
-        &mut self,
-        name: &str,
-        (holder, fence): (Uuid, i64),
-    ) -> Result<(), StoreError> {
-        execute!(self, sqlx::query(RELEASE).bind(name).bind(holder).bind(fence))?;
-        Ok(())
     }
 }

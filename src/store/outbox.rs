@@ -158,33 +158,41 @@ macro_rules! insert {
 }
 const INSERT_SQLITE: &str = insert!(sqlite);
 const INSERT_POSTGRES: &str = insert!(postgres);
-/// A lane that waits goes on waiting.
+/// A lane that failed goes on waiting.
 macro_rules! insert_lanes {
     ($engine:ident) => {
         concat!(
-            "INSERT INTO lanes (project_id, lane, try_at, n_failures, fence)
-            SELECT $1, lane, $3, 0, 0 FROM (SELECT DISTINCT new.lane FROM ",
+            "INSERT INTO lanes (project_id, lane, try_at, n_failures)
+            SELECT $1, lane, $3, 0 FROM (SELECT DISTINCT new.lane FROM ",
             new_rows!($engine, text lane, uuid issue_id),
             serious!(),
             ") AS lanes WHERE TRUE ORDER BY lane
-            ON CONFLICT (project_id, lane) DO UPDATE SET try_at = lanes.try_at"
+            ON CONFLICT (project_id, lane) DO UPDATE SET try_at = CASE
+                WHEN lanes.n_failures > 0 OR lanes.try_at < $3 THEN lanes.try_at ELSE $3 END"
         )
     };
 }
 const INSERT_LANES_SQLITE: &str = insert_lanes!(sqlite);
 const INSERT_LANES_POSTGRES: &str = insert_lanes!(postgres);
-const LIST_PROJECTS: &str = "SELECT DISTINCT project_id FROM lanes WHERE try_at <= $1
-    ORDER BY project_id LIMIT 1000";
+/// Those on which somebody works are left out. The plus says not to read all lanes for their order.
+const LIST_PROJECTS: &str = "SELECT due.project_id FROM
+        (SELECT +project_id AS project_id, MIN(try_at) AS try_at FROM lanes WHERE try_at <= $1
+        GROUP BY +project_id) AS due
+    WHERE NOT EXISTS (SELECT 1 FROM leases
+        WHERE leases.project_id = due.project_id AND leases.name = $2
+            AND leases.held_until > $1 AND (leases.holder = $3 OR $4))
+    ORDER BY due.try_at, due.project_id LIMIT 1000";
 const LIST_LANES: &str = "SELECT lane, n_failures FROM lanes
     WHERE project_id = $1 AND try_at <= $2 ORDER BY try_at, lane LIMIT $3";
 /// Holds the row, so that who plans an effect in it waits, or has planned it.
-const TAKE_LANE: &str = "UPDATE lanes SET fence = $3
-    WHERE project_id = $1 AND lane = $2 AND fence <= $3";
+const TAKE_LANE: &str = "UPDATE lanes SET try_at = try_at WHERE project_id = $1 AND lane = $2";
 const DELETE_LANE: &str = "DELETE FROM lanes WHERE project_id = $1 AND lane = $2
     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.project_id = $1 AND outbox.lane = $2
         AND outbox.state IN ('planned', 'sending', 'unsure'))";
 const SET_LANE: &str = "UPDATE lanes SET try_at = $3, n_failures = $4
     WHERE project_id = $1 AND lane = $2";
+const PARK_LANE: &str = "UPDATE outbox SET state = 'parked', changed_at = $3, error = $4
+    WHERE project_id = $1 AND lane = $2 AND state IN ('planned', 'sending', 'unsure')";
 macro_rules! columns {
     () => {
         "id, lane, effect, state, n_tries, error, created_at, changed_at"
@@ -215,10 +223,11 @@ macro_rules! set_state {
 }
 const SET_STATE_SQLITE: &str = set_state!(sqlite);
 const SET_STATE_POSTGRES: &str = set_state!(postgres);
-const RETRY: &str = "UPDATE outbox SET state = 'planned', changed_at = $3
+/// Nobody knows how far it came before: it is looked up.
+const RETRY: &str = "UPDATE outbox SET state = 'unsure', changed_at = $3
     WHERE project_id = $1 AND id = $2 AND state = 'parked' RETURNING lane";
-const ADD_LANE: &str = "INSERT INTO lanes (project_id, lane, try_at, n_failures, fence)
-    VALUES ($1, $2, $3, 0, 0) ON CONFLICT (project_id, lane) DO UPDATE SET
+const ADD_LANE: &str = "INSERT INTO lanes (project_id, lane, try_at, n_failures)
+    VALUES ($1, $2, $3, 0) ON CONFLICT (project_id, lane) DO UPDATE SET
     try_at = EXCLUDED.try_at";
 const COUNT_OPEN: &str = "SELECT COUNT(*), MIN(created_at) FROM outbox
     WHERE state IN ('planned', 'sending', 'unsure')";
@@ -237,6 +246,7 @@ statements!(
     TAKE_LANE,
     DELETE_LANE,
     SET_LANE,
+    PARK_LANE,
     LIST_OF_LANE,
     FIND,
     LIST,
@@ -279,20 +289,30 @@ impl Tx {
         Ok(())
     }
 
-    /// Projects of which something is due; at most 1,000.
+    /// Projects of which something is due and on which nobody works, what waits longest first; at most
+    /// 1,000.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn list_projects_with_effects(
         &mut self,
+        lease: &str,
+        holder: Uuid,
         now: Timestamp,
     ) -> Result<Vec<ProjectId>, StoreError> {
-        let rows: Vec<(i64,)> =
-            on!(self, |c| sqlx::query_as(LIST_PROJECTS).bind(now.as_micros()).fetch_all(c))?;
+        // One process alone has a SQLite file.
+        let has_others = dialect!(self, false, true);
+        let rows: Vec<(i64,)> = on!(self, |c| sqlx::query_as(LIST_PROJECTS)
+            .bind(now.as_micros())
+            .bind(lease)
+            .bind(holder)
+            .bind(has_others)
+            .fetch_all(c))?;
         Ok(rows.into_iter().map(|(id,)| ProjectId(id)).collect())
     }
 
-    /// Lanes of a project in which something is due, what waits longest first.
+    /// Lanes of a project in which something is due, what waits longest first; the name of one that is
+    /// none.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -301,21 +321,21 @@ impl Tx {
         project: ProjectId,
         now: Timestamp,
         limit: i64,
-    ) -> Result<Vec<Lane>, StoreError> {
+    ) -> Result<Vec<Result<Lane, String>>, StoreError> {
         let rows: Vec<(String, i64)> = on!(self, |c| sqlx::query_as(LIST_LANES)
             .bind(project.0)
             .bind(now.as_micros())
             .bind(limit)
             .fetch_all(c))?;
         let lane = |(lane, n_failures): (String, i64)| {
-            let subject =
-                Subject::parse(&lane).ok_or_else(|| StoreError::corrupt("lanes", "lane", lane))?;
+            let subject = Subject::parse(&lane).ok_or(lane)?;
             Ok(Lane { subject, n_failures: u32::try_from(n_failures).unwrap_or(u32::MAX) })
         };
-        rows.into_iter().map(lane).collect()
+        Ok(rows.into_iter().map(lane).collect())
     }
 
-    /// What is to be carried out in a lane, in order; at most 100.
+    /// What is to be carried out in a lane, in order; at most 100. One that makes no sense is told by
+    /// its id.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -323,13 +343,14 @@ impl Tx {
         &mut self,
         project: ProjectId,
         subject: Subject,
-    ) -> Result<Vec<StoredEffect>, StoreError> {
+    ) -> Result<Vec<Result<StoredEffect, (Uuid, StoreError)>>, StoreError> {
         let rows: Vec<EffectRow> = on!(self, |c| sqlx::query_as(LIST_OF_LANE)
             .bind(project.0)
             .bind(subject.to_string())
             .bind(MOST_TAKEN)
             .fetch_all(c))?;
-        rows.into_iter().map(|row| row.effect(project)).collect()
+        let effect = |row: EffectRow| (row.id, row.effect(project));
+        Ok(rows.into_iter().map(effect).map(|(id, one)| one.map_err(|error| (id, error))).collect())
     }
 
     /// An effect.
@@ -345,7 +366,7 @@ impl Tx {
         row.map(|row| row.effect(id.project)).transpose()
     }
 
-    /// Effects of a project in a state, after one.
+    /// Effects of a project in a state, after one; those that make no sense are left out.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -361,7 +382,7 @@ impl Tx {
             .bind(after)
             .bind(limit)
             .fetch_all(c))?;
-        rows.into_iter().map(|row| row.effect(project)).collect()
+        Ok(rows.into_iter().filter_map(|row| row.effect(project).ok()).collect())
     }
 
     /// Notes where effects are on their way, and what went wrong.
@@ -411,8 +432,7 @@ impl Tx {
         Ok(true)
     }
 
-    /// Takes a lane, or still has it: who plans an effect in it waits, or has planned it. False when
-    /// there is nothing in it, or somebody with a greater fence took it.
+    /// Takes a lane: who plans an effect in it waits, or has planned it. False when there is none.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -420,11 +440,28 @@ impl Tx {
         &mut self,
         project: ProjectId,
         subject: Subject,
-        fence: i64,
     ) -> Result<bool, StoreError> {
         let lane = subject.to_string();
-        let n_rows = execute!(self, sqlx::query(TAKE_LANE).bind(project.0).bind(lane).bind(fence))?;
+        let n_rows = execute!(self, sqlx::query(TAKE_LANE).bind(project.0).bind(lane))?;
         Ok(n_rows == 1)
+    }
+
+    /// Parks all that is in a lane whose name says nothing, and forgets the lane.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn park_lane(
+        &mut self,
+        project: ProjectId,
+        (lane, reason): (&str, &str),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self,
+            sqlx::query(PARK_LANE).bind(project.0).bind(lane).bind(now.as_micros()).bind(reason)
+        )?;
+        execute!(self, sqlx::query(DELETE_LANE).bind(project.0).bind(lane))?;
+        Ok(())
     }
 
     /// A lane is looked at again at a time, after so many failures in a row; or it is over, if nothing

@@ -117,7 +117,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 36] = [
+pub(super) const CLEAR: [&str; 37] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -127,6 +127,7 @@ pub(super) const CLEAR: [&str; 36] = [
     clear!("issue_tags", "issue_id"),
     clear!("issue_users", "issue_id"),
     clear!("issues", "id"),
+    clear!("leases", "name"),
     clear!("lanes", "lane"),
     clear!("tasks", "subject"),
     clear!("built_in_comments", "number"),

@@ -22,6 +22,8 @@ pub struct Task {
     pub generation: u32,
     /// The kind of its tracker.
     pub tracker: String,
+    /// When making it was begun, as far as nobody knows that it was not made.
+    pub create_began_at: Option<Timestamp>,
     /// What the tracker calls it; `None` until it is there.
     pub remote: Option<Remote>,
     /// Whether it is done.
@@ -52,6 +54,7 @@ struct TaskRow {
     subject: String,
     generation: i64,
     tracker: String,
+    create_began_at: Option<i64>,
     remote_id: Option<String>,
     url: Option<String>,
     is_done: bool,
@@ -72,6 +75,7 @@ impl TaskRow {
             written: written.map_err(|_| corrupt("written"))?,
             remote: self.remote_id.zip(self.url).map(|(id, url)| Remote { id, url }),
             tracker: self.tracker,
+            create_began_at: self.create_began_at.map(Timestamp::from_micros),
             is_done: self.is_done,
             body_written_at: self.body_written_at.map(Timestamp::from_micros),
             synced_at: self.synced_at.map(Timestamp::from_micros),
@@ -88,8 +92,9 @@ struct SubjectRow {
 
 macro_rules! columns {
     () => {
-        "tasks.subject, tasks.generation, tasks.tracker, tasks.remote_id, tasks.url, tasks.is_done,
-        tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at"
+        "tasks.subject, tasks.generation, tasks.tracker, tasks.create_began_at, tasks.remote_id,
+        tasks.url, tasks.is_done, tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error,
+        tasks.created_at"
     };
 }
 const FIND: &str =
@@ -106,12 +111,15 @@ const LIST_OF_POSTGRES: &str = list_of!(
     " CROSS JOIN LATERAL (SELECT * FROM tasks
         WHERE project_id = $1 AND subject = new.subject LIMIT 1) AS tasks"
 );
-const UPSERT: &str = "INSERT INTO tasks (project_id, subject, generation, tracker, remote_id, url,
-        is_done, written, body_written_at, synced_at, error, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+/// Where a task is is never forgotten.
+const UPSERT: &str = "INSERT INTO tasks (project_id, subject, generation, tracker, create_began_at,
+        remote_id, url, is_done, written, body_written_at, synced_at, error, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     ON CONFLICT (project_id, subject) DO UPDATE SET
         generation = EXCLUDED.generation, tracker = EXCLUDED.tracker,
-        remote_id = EXCLUDED.remote_id, url = EXCLUDED.url, is_done = EXCLUDED.is_done,
+        create_began_at = EXCLUDED.create_began_at,
+        remote_id = COALESCE(EXCLUDED.remote_id, tasks.remote_id),
+        url = COALESCE(EXCLUDED.url, tasks.url), is_done = EXCLUDED.is_done,
         written = EXCLUDED.written, body_written_at = EXCLUDED.body_written_at,
         synced_at = EXCLUDED.synced_at, error = EXCLUDED.error";
 
@@ -155,7 +163,7 @@ impl Tx {
         rows.into_iter().map(task).collect()
     }
 
-    /// Writes down what is known of a task.
+    /// Writes down what is known of a task. [`Self::hold_lease`] comes first.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -168,6 +176,7 @@ impl Tx {
                 .bind(task.subject.to_string())
                 .bind(i64::from(task.generation))
                 .bind(&task.tracker)
+                .bind(task.create_began_at.map(Timestamp::as_micros))
                 .bind(task.remote.as_ref().map(|remote| &remote.id))
                 .bind(task.remote.as_ref().map(|remote| &remote.url))
                 .bind(task.is_done)

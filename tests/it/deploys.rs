@@ -17,6 +17,7 @@ mod sentry_cli;
 mod slot;
 mod story;
 mod submitted;
+mod tasks;
 mod twins;
 mod unsure;
 

@@ -23,6 +23,7 @@ mod grouping;
 mod hostile;
 mod intake;
 mod key_rules;
+mod outbox;
 mod privacy;
 mod readme;
 mod retention;

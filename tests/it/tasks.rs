@@ -135,13 +135,13 @@ both!(an_effect_that_was_cut_off_is_carried_out_once, |engine: Engine| async mov
     app.act("SHOP-1", "comment", json!({"text": "once"})).await.ok();
     delivered(&app).await;
     // As if the process had died after the tracker did it, and before that was written down.
-    let forget = "UPDATE tasks SET remote_id = NULL, url = NULL, written = NULL
-        WHERE CAST($1 AS BYTEA) IS NOT NULL";
+    let forget = "UPDATE tasks SET remote_id = NULL, url = NULL, written = NULL,
+        create_began_at = 1 WHERE CAST($1 AS BYTEA) IS NOT NULL";
     app.change_store(forget, &[]).await;
     let again = "UPDATE outbox SET state = 'sending' WHERE CAST($1 AS BYTEA) IS NOT NULL";
     app.change_store(again, &[]).await;
-    let lanes = "INSERT INTO lanes (project_id, lane, try_at, n_failures, fence)
-        SELECT DISTINCT project_id, lane, 0, 0, 0 FROM outbox WHERE CAST($1 AS BYTEA) IS NOT NULL";
+    let lanes = "INSERT INTO lanes (project_id, lane, try_at, n_failures)
+        SELECT DISTINCT project_id, lane, 0, 0 FROM outbox WHERE CAST($1 AS BYTEA) IS NOT NULL";
     app.change_store(lanes, &[]).await;
     let task = task_of(&app, "SHOP-1").await;
     assert_eq!((&task["number"], comments(&task).len()), (&json!(1), 1));

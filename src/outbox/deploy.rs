@@ -1,0 +1,68 @@
+//! The task of a deploy.
+
+use uuid::Uuid;
+
+use super::lane::EffectError;
+use super::{Desk, Outbox};
+use crate::domain::deploy::{Deploy, DeployStatus};
+use crate::domain::effect::Subject;
+use crate::domain::id::ProjectItemId;
+use crate::domain::task::{DeployFacts, of_deploy};
+use crate::store::StoreError;
+use crate::store::task::Remote;
+use crate::tracker::Tracker;
+
+/// So much of the end of a deploy's output is looked at, in bytes.
+const TAIL_BYTES: u64 = 16 * 1024;
+
+impl Outbox {
+    /// Brings the task of a deploy in line with it, and makes it first if there is none; `None` when the
+    /// deploy is gone.
+    pub(super) async fn sync_deploy<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+        id: Uuid,
+    ) -> Result<Option<Remote>, EffectError> {
+        let project = desk.project;
+        let item = ProjectItemId { project: project.id, id };
+        let Some(deploy) = self.store.read().await?.find_deploy(item).await? else {
+            return Ok(None);
+        };
+        let tail = self.tail(&deploy).await?;
+        let base = self.public_url.trim_end_matches('/');
+        let wanted = of_deploy(&DeployFacts {
+            deploy: &deploy,
+            project: &project.slug,
+            tail: &tail,
+            url: &format!("{base}/api/v1/deploys/{}", deploy.id),
+        });
+        let mut task = self.task_of(desk, Subject::Deploy(id)).await?;
+        let name = format!("{}/deploy/{}", project.prefix, deploy.number);
+        self.sync_task(desk, &mut task, (&name, &wanted)).await?;
+        Ok(task.remote)
+    }
+
+    /// The end of the output of a deploy that went wrong.
+    async fn tail(&self, deploy: &Deploy) -> Result<String, StoreError> {
+        match deploy.status {
+            DeployStatus::Running | DeployStatus::Succeeded => return Ok(String::new()),
+            DeployStatus::Failed | DeployStatus::Lost => {}
+        }
+        let mut tail = String::new();
+        let mut from = deploy.n_output.saturating_sub(TAIL_BYTES);
+        loop {
+            let pieces = self.store.read().await?.list_output(deploy.id, from).await?;
+            let end = pieces.last().map_or(from, |(start, text)| start + text.len() as u64);
+            // The first may begin before.
+            for (start, text) in pieces {
+                let known = usize::try_from(from.saturating_sub(start)).unwrap_or(usize::MAX);
+                let known = (known..text.len()).find(|at| text.is_char_boundary(*at));
+                tail.push_str(known.and_then(|known| text.get(known..)).unwrap_or_default());
+            }
+            if end <= from {
+                return Ok(tail);
+            }
+            from = end;
+        }
+    }
+}
