@@ -263,7 +263,7 @@ async fn united(
     for id in fixes.into_iter().flatten() {
         if let Some((fix, _)) = tx.find_fix(project, id).await? {
             commits.extend(fix.commits);
-            problem = problem.or(fix.problem);
+            problem = fix.problem.map(|one| one.worse(problem)).or(problem);
         }
     }
     let fix = Fix {

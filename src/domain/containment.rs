@@ -113,10 +113,16 @@ impl<'a> Deployed<'a> {
         Self { history, same_patch, failed, tip, ancestors: history.ancestors(&[tip]) }
     }
 
-    /// What the history says of a commit of a fix.
+    /// What the history says of a commit of a fix, and of those that say themselves that they fix the
+    /// same.
     #[must_use]
-    pub fn contains(&self, fix: &Sha) -> Containment {
-        let equivalents = self.equivalents(fix);
+    pub fn contains(&self, fix: &Sha, alternatives: &[Sha]) -> Containment {
+        let mut equivalents = self.equivalents(fix);
+        for other in alternatives.iter().filter(|other| !self.failed.contains(other)) {
+            for sha in self.equivalents(other).into_keys() {
+                equivalents.entry(sha).or_insert(Rule::Named);
+            }
+        }
         let present: Vec<(Place, Sha, Rule)> = equivalents
             .iter()
             .filter_map(|(sha, rule)| Some((self.history.find(sha)?, *sha, *rule)))
@@ -145,34 +151,41 @@ impl<'a> Deployed<'a> {
             present.iter().filter(|one| killer(one).is_none()).copied().collect();
         let Some((_, last_alive, _)) = alive.iter().max() else {
             let taken_back = present.iter().max().and_then(|one| Some((one.1, killer(one)?)));
-            return taken_back.map_or(Containment::Absent, |(commit, by)| Containment::Reverted {
-                commit,
-                by: self.history.sha(by),
-            });
+            return match taken_back {
+                Some((commit, by)) if self.is_certain(by) => {
+                    Containment::Reverted { commit, by: self.history.sha(by) }
+                }
+                Some(_) => Containment::Unknown,
+                None => Containment::Absent,
+            };
         };
         // What lives descends from the revert, as a re-landing does; else the two know nothing of
         // each other.
         let is_settled = |revert: &Place| alive.iter().any(|one| self.descends(one.0, *revert));
         match named.iter().rev().find(|revert| !is_settled(revert)) {
-            Some(by) => Containment::Conflicted { commit: *last_alive, by: self.history.sha(*by) },
+            Some(by) if self.is_certain(*by) => {
+                Containment::Conflicted { commit: *last_alive, by: self.history.sha(*by) }
+            }
+            Some(_) => Containment::Unknown,
             None => self.contained(&alive),
         }
     }
 
+    /// Whether nothing that is not known can take a commit back: what is beyond a cut that it descends
+    /// from is older than it, and so is what takes back something beyond.
+    fn is_certain(&self, place: Place) -> bool {
+        let cuts = || self.history.cuts(&self.ancestors);
+        let mut reverts = self.history.unresolved_reverts().filter(|by| self.ancestors.has(*by));
+        cuts().next().is_none()
+            || (cuts().all(|cut| self.descends(place, cut))
+                && reverts.all(|by| self.descends(place, by)))
+    }
+
     /// The plainest reason why it is part of it, if nothing that is not known can take it back.
     fn contained(&self, alive: &[(Place, Sha, Rule)]) -> Containment {
-        let is_certain = |place: Place| {
-            // What is beyond the cut is older than it, and so is what takes back something beyond.
-            let cuts = || self.history.cuts(&self.ancestors);
-            let mut reverts =
-                self.history.unresolved_reverts().filter(|by| self.ancestors.has(*by));
-            cuts().next().is_none()
-                || (cuts().all(|cut| self.descends(place, cut))
-                    && reverts.all(|by| self.descends(place, by)))
-        };
         let plainest = alive.iter().min_by_key(|(place, _, rule)| (*rule, *place));
         match plainest {
-            Some(_) if !alive.iter().any(|(place, _, _)| is_certain(*place)) => {
+            Some(_) if !alive.iter().any(|(place, _, _)| self.is_certain(*place)) => {
                 Containment::Unknown
             }
             Some((_, commit, rule)) => Containment::Contained { commit: *commit, rule: *rule },

@@ -123,6 +123,17 @@ impl Problem {
         }
     }
 
+    /// Of two problems the one that must be seen to first: each of the others is found again.
+    #[must_use]
+    pub fn worse(self, other: Option<Self>) -> Self {
+        let weight = |problem: Self| match problem {
+            Self::UnknownCommit => 2,
+            Self::SeenInRelease => 1,
+            Self::Conflicted => 0,
+        };
+        other.filter(|other| weight(*other) > weight(self)).unwrap_or(self)
+    }
+
     /// The problem of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -163,11 +174,15 @@ pub struct Fix {
 }
 
 impl Fix {
-    /// Whether a deploy that has it tells anything: where a release that has it showed the error, only a
-    /// deploy after it was named does.
+    /// Whether what is deployed tells anything: where a release that has it showed the error, only deploys
+    /// of its repositories after it was named do. `deployed` gives the last deploy of a repository.
     #[must_use]
-    pub fn is_told_by(&self, deploy: &Deploy) -> bool {
-        self.problem != Some(Problem::SeenInRelease) || deploy.started_at > self.at
+    pub fn is_told_by<'a>(&self, deployed: impl Fn(RepositoryId) -> Option<&'a Deploy>) -> bool {
+        let is_later = |one: &FixCommit| {
+            let deploy = one.repository.and_then(&deployed);
+            deploy.is_some_and(|deploy| deploy.started_at > self.at)
+        };
+        self.problem != Some(Problem::SeenInRelease) || self.commits.iter().all(is_later)
     }
 
     /// Whether a candidate that has it may pass a lock: where a release that has it showed the error,
@@ -180,8 +195,9 @@ impl Fix {
     /// Its commits once another one says that it fixes the same; `None` when that is part of it
     /// already.
     ///
-    /// Where none of them is on a branch that counts, they were squashed into it, and it stands for the
-    /// first of its repository from now on. Else it comes later, and replaces them.
+    /// Where none of them is on a branch that counts, they were squashed into it, and it stands for all
+    /// of its repository from now on, or for the first that no repository has yet. Else it comes later,
+    /// and replaces them.
     #[must_use]
     pub fn joined(
         &self,
@@ -195,13 +211,16 @@ impl Fix {
         if self.commits.iter().any(is_on_branch) {
             return Some(vec![own.clone()]);
         }
-        let of_same = |one: &&mut FixCommit| {
-            one.repository.is_none_or(|repository| Some(repository) == own.repository)
-        };
         let mut commits = self.commits.clone();
-        let Some(first) = commits.iter_mut().find(of_same) else { return Some(vec![own.clone()]) };
-        first.repository = own.repository;
-        first.alternatives.push(own.sha);
+        if !commits.iter().any(|one| one.repository == own.repository) {
+            // Of the others nobody knows where they belong.
+            let unplaced = commits.iter_mut().find(|one| one.repository.is_none());
+            let Some(first) = unplaced else { return Some(vec![own.clone()]) };
+            first.repository = own.repository;
+        }
+        for one in commits.iter_mut().filter(|one| one.repository == own.repository) {
+            one.alternatives.push(own.sha);
+        }
         Some(commits)
     }
 
@@ -408,10 +427,15 @@ mod tests {
     fn a_commit_on_a_branch_stands_for_those_that_were_squashed_into_it() {
         let (own, never) = (commit(Some(1), 9), |_: &FixCommit| false);
         let squashed = FixCommit { alternatives: vec![own.sha], ..commit(Some(1), 5) };
-        for first in [commit(Some(1), 5), commit(None, 5)] {
-            let joined = fix(&[first, commit(Some(1), 6)]).joined(&own, never);
-            assert_eq!(joined, Some(vec![squashed.clone(), commit(Some(1), 6)]));
-        }
+        let other = FixCommit { alternatives: vec![own.sha], ..commit(Some(1), 6) };
+        let elsewhere = commit(Some(2), 7);
+        let joined =
+            fix(&[commit(Some(1), 5), commit(Some(1), 6), elsewhere.clone()]).joined(&own, never);
+        assert_eq!(joined, Some(vec![squashed.clone(), other, elsewhere.clone()]));
+        // Nobody knows where the others belong.
+        let joined = fix(&[elsewhere.clone(), commit(None, 5), commit(None, 6)]);
+        let expected = vec![elsewhere, squashed.clone(), commit(None, 6)];
+        assert_eq!(joined.joined(&own, never), Some(expected));
         // What is on a branch itself was not squashed; and another repository's is another fix.
         assert_eq!(fix(&[commit(Some(1), 5)]).joined(&own, |_| true), Some(vec![own.clone()]));
         assert_eq!(fix(&[commit(Some(2), 5)]).joined(&own, never), Some(vec![own.clone()]));

@@ -240,7 +240,7 @@ mod tests {
         let (patches, failed) = (SamePatch::new(), BTreeSet::new());
         let said = |tip: u8, fix: u8| {
             let tip = history.find(&sha(tip)).expect("known");
-            Deployed::new(&history, tip, &patches, &failed).contains(&sha(fix))
+            Deployed::new(&history, tip, &patches, &failed).contains(&sha(fix), &[])
         };
         for (tip, fix) in [(4, 1), (4, 2), (4, 3), (4, 4), (2, 1)] {
             assert!(said(tip, fix).is_contained(), "{fix} in {tip}");

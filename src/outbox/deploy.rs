@@ -48,21 +48,7 @@ impl Outbox {
             DeployStatus::Running | DeployStatus::Succeeded => return Ok(String::new()),
             DeployStatus::Failed | DeployStatus::Lost => {}
         }
-        let mut tail = String::new();
-        let mut from = deploy.n_output.saturating_sub(TAIL_BYTES);
-        loop {
-            let pieces = self.store.read().await?.list_output(deploy.id, from).await?;
-            let end = pieces.last().map_or(from, |(start, text)| start + text.len() as u64);
-            // The first may begin before.
-            for (start, text) in pieces {
-                let known = usize::try_from(from.saturating_sub(start)).unwrap_or(usize::MAX);
-                let known = (known..text.len()).find(|at| text.is_char_boundary(*at));
-                tail.push_str(known.and_then(|known| text.get(known..)).unwrap_or_default());
-            }
-            if end <= from {
-                return Ok(tail);
-            }
-            from = end;
-        }
+        let from = deploy.n_output.saturating_sub(TAIL_BYTES);
+        self.store.read().await?.output_from(deploy.id, from).await
     }
 }

@@ -182,10 +182,11 @@ async fn same_patches(
     let fixes = questions.iter().filter(|question| question.kind == Kind::Fix);
     for commit in fixes.flat_map(|question| &question.commits) {
         let Some(repository) = commit.repository else { continue };
-        let is_known = histories.place(repository, &commit.sha).is_some();
+        let is_known = |sha: &&Sha| histories.place(repository, sha).is_some();
         // Of submitted commits nobody has the changes.
-        if is_known && histories.is_mirrored(repository) {
-            wanted.entry(repository).or_default().insert(commit.sha);
+        if histories.is_mirrored(repository) {
+            let all = [&commit.sha].into_iter().chain(&commit.alternatives);
+            wanted.entry(repository).or_default().extend(all.filter(is_known));
         }
     }
     let mut patches = BTreeMap::new();
@@ -253,7 +254,7 @@ fn ask(
             let each = question
                 .commits
                 .iter()
-                .map(|commit| answer_of(histories, build, &deployed, failed, commit));
+                .map(|commit| answer_of(histories, build, &deployed, commit));
             Answer::of_all(each)
         }
         Kind::Baseline => newer(histories, build, &question.commits),
@@ -265,7 +266,6 @@ fn answer_of(
     histories: &Histories,
     build: &Build,
     deployed: &BTreeMap<RepositoryId, Deployed<'_>>,
-    failed: &BTreeSet<Sha>,
     commit: &FixCommit,
 ) -> Answer {
     let unknown = |why| Answer::unknown(Some(commit.sha), why);
@@ -279,22 +279,15 @@ fn answer_of(
     };
     let said = |containment| Answer { commit: Some(commit.sha), containment, unknown: None };
     let is_known = |sha: &Sha| histories.place(repository, sha).is_some();
-    let first = if is_known(&commit.sha) {
-        said(deployed.contains(&commit.sha))
-    } else {
-        unknown(Unknown::FixNotPushed)
-    };
-    if first.containment.is_contained() {
-        return first;
+    let is_pushed = is_known(&commit.sha);
+    if !is_pushed && !commit.alternatives.iter().any(is_known) {
+        return unknown(Unknown::FixNotPushed);
     }
-    // What says itself that it fixes the same is as good.
-    let helps = |sha: &&Sha| is_known(sha) && !failed.contains(sha);
-    for other in commit.alternatives.iter().filter(helps) {
-        if deployed.contains(other).is_contained() {
-            return said(Containment::Contained { commit: *other, rule: Rule::Named });
-        }
+    let containment = deployed.contains(&commit.sha, &commit.alternatives);
+    if containment == Containment::Absent && !is_pushed {
+        return unknown(Unknown::FixNotPushed);
     }
-    first
+    said(containment)
 }
 
 /// Whether a build is newer than a baseline: some commit of it is not part of that.

@@ -36,6 +36,9 @@ const SETTLE_AFTER: Duration = Duration::from_secs(30);
 /// What a deploy did in spite of locks is told on at most so many of their tasks.
 const MOST_TOLD: i64 = 100;
 
+/// So much of a line that output ended with is looked at again when it goes on, in bytes.
+const MOST_BEGUN_BYTES: u64 = 4 * 1024;
+
 /// Why there is no deploy.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
@@ -469,10 +472,20 @@ pub async fn output(
         tx.renew_deploy(id, until).await?;
     }
     if !new.is_empty() {
-        tx.append_output(id, there, &scrubber.masked(new)).await?;
+        // A secret may have been cut in two: what came before on the same line is looked at again.
+        let before = begun_line(&mut tx, id, there).await?;
+        let masked = scrubber.masked(&format!("{before}{new}"));
+        let masked = masked.get(before.len()..).unwrap_or_default();
+        tx.append_output(id, there, masked).await?;
     }
     tx.commit().await?;
     Ok(repositories.store().read().await?.find_deploy(id).await?)
+}
+
+/// The line that output ends with so far, at most its last 4 KiB.
+async fn begun_line(tx: &mut Tx, id: ProjectItemId, end: u64) -> Result<String, StoreError> {
+    let text = tx.output_from(id, end.saturating_sub(MOST_BEGUN_BYTES)).await?;
+    Ok(text.rsplit('\n').next().unwrap_or_default().to_owned())
 }
 
 /// The beginning of a text, at most so many bytes.

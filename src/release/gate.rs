@@ -275,7 +275,10 @@ async fn taken_back(
     Ok(fixes.iter().filter(is_gone).map(id).collect())
 }
 
-/// What a candidate brings that says to revert something, and nobody knows what.
+/// So many reverts of nobody knows what are named.
+const MOST_UNRESOLVED: usize = 5;
+
+/// What a candidate brings that says to revert something, and nobody knows what; the latest.
 fn unresolved_reverts(
     histories: &Histories,
     repository: RepositoryId,
@@ -291,7 +294,9 @@ fn unresolved_reverts(
         deployed.and_then(|sha| history.find(sha)).map(|place| history.ancestors(&[place]));
     let marks = history.ancestors(&[tip]);
     let is_new = |place: &crate::domain::history::Place| {
-        marks.has(*place) && before.as_ref().is_some_and(|before| !before.has(*place))
+        marks.has(*place) && before.as_ref().is_none_or(|before| !before.has(*place))
     };
-    history.unresolved_reverts().filter(is_new).take(5).map(|place| history.sha(place)).collect()
+    let new: Vec<Sha> =
+        history.unresolved_reverts().filter(is_new).map(|place| history.sha(place)).collect();
+    new.into_iter().rev().take(MOST_UNRESOLVED).collect()
 }

@@ -148,7 +148,9 @@ async fn land(
 ) -> Result<Done, RepositoryError> {
     let mut done = Done { is_all: true, ..Done::default() };
     let Some(last) = &deployed.last else { return Ok(done) };
-    let counts = |one: &Current| one.state != FixState::Failed && one.fix.is_told_by(last);
+    let counts = |one: &Current| {
+        one.state != FixState::Failed && one.fix.is_told_by(|id| deployed.deploys.get(&id))
+    };
     let fixes: Vec<Current> = fixes.into_iter().filter(counts).collect();
     if fixes.is_empty() {
         return Ok(done);
@@ -179,7 +181,7 @@ async fn land(
                     || locked.contains(&one.fix.issue)
             }
             Containment::Absent | Containment::Reverted { .. } => was_there,
-            Containment::Conflicted { .. } => one.fix.problem != Some(Problem::Conflicted),
+            Containment::Conflicted { .. } => one.fix.problem.is_none(),
             Containment::Unknown => {
                 // The rest is known with another deploy, or once the fix is pushed.
                 done.is_all &= answer.unknown != Some(Unknown::BuildNotPushed);
@@ -255,11 +257,12 @@ impl Site<'_> {
             return Ok(false);
         }
         let landings = tx.list_landings(project, current.fix.id).await?;
-        let deploy = self.last.id.to_string();
+        let brought = self.deployed.last_of(&current.fix).unwrap_or(self.last);
+        let deploy = brought.id.to_string();
         let landing = Landing {
             environment: self.environment,
             deploy: &deploy,
-            at: self.last.finished_at.unwrap_or(self.last.started_at),
+            at: brought.finished_at.unwrap_or(brought.started_at),
             completes: self.completes,
             was_there: landings.iter().any(|one| one.environment == self.environment),
             answer,
@@ -270,7 +273,7 @@ impl Site<'_> {
         if issue.state != before {
             tx.update_issue_state(&issue).await?;
         }
-        self.write_note(tx, current.fix.id, landing.at, noted).await?;
+        self.write_note(tx, current.fix.id, (brought, landing.at), noted).await?;
         for change in changes {
             if matches!(change, Change::ResolvedByDeploy { .. }) {
                 outcome.resolved.push(issue.short_id.to_string());
@@ -305,7 +308,12 @@ impl Site<'_> {
             rearm::locks(tx, clock, project, issue.id, Some(self.environment)).await?;
         }
         // With what it is about, so that a stop in the middle forgets neither.
-        if let Some(deploy) = self.asked {
+        let mut deploy = self.asked;
+        if deploy.is_none() && !tx.is_deploy_settled(self.last.id).await? {
+            // Whoever ends it sees to the rest at this moment.
+            deploy = Some(self.last.id);
+        }
+        if let Some(deploy) = deploy {
             tx.add_deploy_outcome(deploy, outcome.clone()).await?;
         }
         Ok(true)
@@ -315,7 +323,7 @@ impl Site<'_> {
         &self,
         tx: &mut Tx,
         fix: FixId,
-        at: Timestamp,
+        (brought, at): (&Deploy, Timestamp),
         noted: Note,
     ) -> Result<(), StoreError> {
         let project = self.project.id;
@@ -324,8 +332,7 @@ impl Site<'_> {
             Note::Ends => tx.delete_landing(project, fix, self.environment).await,
             Note::Begins => {
                 let environment = self.environment.to_owned();
-                let deploy = self.last.id.id;
-                let landed = Landed { environment, deploy, sha: self.last.sha, at };
+                let landed = Landed { environment, deploy: brought.id.id, sha: brought.sha, at };
                 tx.insert_landing(project, fix, &landed).await
             }
         }
@@ -350,8 +357,13 @@ impl Site<'_> {
         let Some((fix, _)) = tx.find_fix(self.project.id, current.fix.id).await? else {
             return Ok(());
         };
-        // That somebody must push it first stays so until it is known.
-        if problem == fix.problem || fix.problem == Some(Problem::UnknownCommit) {
+        // What must be seen to first stays so until it is.
+        let is_worse = match fix.problem {
+            Some(Problem::UnknownCommit) => true,
+            Some(Problem::SeenInRelease) => problem.is_some(),
+            Some(Problem::Conflicted) | None => false,
+        };
+        if problem == fix.problem || is_worse {
             return Ok(());
         }
         let fix = crate::domain::fix::Fix { problem, ..fix };

@@ -66,7 +66,7 @@ pub async fn lock(
         tx.release_lock(known.id, &released).await?;
         expired = Some(known.id);
     }
-    if tx.count_locks(project.id, &environment.name).await? >= MOST_LOCKS {
+    if tx.count_locks(project.id, &environment.name, now).await? >= MOST_LOCKS {
         return Err(InvalidLock::TooMany.into());
     }
     let lock = Lock {

@@ -178,6 +178,14 @@ pub async fn submit(
     if n_replaced > 0 {
         tx.delete_answers(project).await?;
         tx.unsettle_all(project, repositories.now()).await?;
+        // Whoever was judged by what was believed before does not start.
+        if let Some(project) = tx.find_project_by_id(project).await? {
+            let names: BTreeSet<&String> =
+                project.environments.iter().map(|one| &one.name).collect();
+            for name in names {
+                tx.raise_gate(project.id, name).await?;
+            }
+        }
     }
     tx.settle_soon(project, repositories.now()).await?;
     // Somebody else may have added some that are not known here.

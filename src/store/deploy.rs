@@ -1,5 +1,7 @@
 //! Deploys.
 
+use std::collections::BTreeMap;
+
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -8,6 +10,7 @@ use super::fix::sha_of;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::build::Build;
 use crate::domain::deploy::{Deploy, DeployStatus, NewDeploy, Outcome};
+use crate::domain::fix::Fix;
 use crate::domain::freeze::DeployTimes;
 use crate::domain::id::{ProjectId, ProjectItemId};
 use crate::domain::repository::RepositoryId;
@@ -77,6 +80,18 @@ pub struct Deployed {
     pub build: Build,
     /// The deploy that ended last.
     pub last: Option<Deploy>,
+    /// The deploy of each repository that ended last.
+    pub deploys: BTreeMap<RepositoryId, Deploy>,
+}
+
+impl Deployed {
+    /// The deploy that ended last of those of a fix's repositories.
+    #[must_use]
+    pub fn last_of(&self, fix: &Fix) -> Option<&Deploy> {
+        let repositories = fix.commits.iter().filter_map(|commit| commit.repository);
+        let deploys = repositories.filter_map(|repository| self.deploys.get(&repository));
+        deploys.max_by_key(|deploy| (deploy.finished_at, deploy.number))
+    }
 }
 
 macro_rules! columns {
@@ -325,10 +340,10 @@ impl Tx {
             .fetch_optional(c))?;
         let Some(last) = last else { return Ok(Deployed::default()) };
         let last = last.deploy()?;
-        let mut build = Build::default();
+        let mut deploys = BTreeMap::new();
         for repository in repositories {
             if last.repository == Some(*repository) {
-                build.0.insert(*repository, last.sha);
+                deploys.insert(*repository, last.clone());
                 continue;
             }
             let row: Option<DeployRow> = on!(self, |c| sqlx::query_as(FIND_DEPLOYED)
@@ -338,10 +353,11 @@ impl Tx {
                 .bind(at.as_micros())
                 .fetch_optional(c))?;
             if let Some(row) = row {
-                build.0.insert(*repository, row.deploy()?.sha);
+                deploys.insert(*repository, row.deploy()?);
             }
         }
-        Ok(Deployed { build, last: Some(last) })
+        let build = Build(deploys.iter().map(|(id, deploy)| (*id, deploy.sha)).collect());
+        Ok(Deployed { build, last: Some(last), deploys })
     }
 
     /// When deploys of an environment succeeded, after one time and not after another, the latest

@@ -93,7 +93,8 @@ const LIST_ALL: &str =
     select!("environment = $2 AND CAST($3 AS BIGINT) IS NOT NULL AND id > $4 ORDER BY id LIMIT $5");
 const LIST_OF_ISSUE: &str = select!("issue_id = $2 ORDER BY issue_id, id LIMIT 1000");
 const COUNT_ACTIVE: &str = "SELECT COUNT(*) FROM locks
-    WHERE project_id = $1 AND environment = $2 AND released_at IS NULL";
+    WHERE project_id = $1 AND environment = $2 AND released_at IS NULL
+        AND (expires_at IS NULL OR expires_at > $3)";
 const INSERT: &str =
     "INSERT INTO locks (project_id, id, environment, issue_id, reason, assignee, key,
         expires_at, owner, created_at)
@@ -240,10 +241,12 @@ impl Tx {
         &mut self,
         project: ProjectId,
         environment: &str,
+        now: Timestamp,
     ) -> Result<u64, StoreError> {
         let (n,): (i64,) = on!(self, |c| sqlx::query_as(COUNT_ACTIVE)
             .bind(project.0)
             .bind(environment)
+            .bind(now.as_micros())
             .fetch_one(c))?;
         Ok(n.unsigned_abs())
     }

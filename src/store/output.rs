@@ -59,4 +59,30 @@ impl Tx {
             .fetch_all(c))?;
         Ok(rows.into_iter().map(|(start, text)| (start.unsigned_abs(), text)).collect())
     }
+
+    /// All output of a deploy from an offset on, or from the next character.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn output_from(
+        &mut self,
+        id: ProjectItemId,
+        mut from: u64,
+    ) -> Result<String, StoreError> {
+        let mut all = String::new();
+        loop {
+            let pieces = self.list_output(id, from).await?;
+            let end = pieces.last().map_or(from, |(start, text)| start + text.len() as u64);
+            if end <= from {
+                return Ok(all);
+            }
+            for (start, text) in pieces {
+                // The first may begin before.
+                let known = usize::try_from(from.saturating_sub(start)).unwrap_or(usize::MAX);
+                let known = (known..text.len()).find(|at| text.is_char_boundary(*at));
+                all.push_str(known.and_then(|known| text.get(known..)).unwrap_or_default());
+            }
+            from = end;
+        }
+    }
 }

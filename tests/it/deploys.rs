@@ -8,6 +8,7 @@ mod gate;
 mod histories;
 mod hooks;
 mod hostile;
+mod joined;
 mod kills;
 mod nodes;
 mod races;

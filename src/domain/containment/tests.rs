@@ -179,7 +179,7 @@ proptest! {
             let place = history.find(&sha(tip)).expect("a place");
             let deployed = Deployed::new(&history, place, &patches, &failed);
             for fix in 0..made.len() {
-                let said = deployed.contains(&sha(fix));
+                let said = deployed.contains(&sha(fix), &[]);
                 prop_assert_eq!(
                     answer(&said), model.answer(fix, tip),
                     "fix {} in {}: {:?}", fix, tip, said
@@ -198,7 +198,7 @@ proptest! {
         let model = Model(&made);
         let contains = |tip: usize, fix: usize| {
             let place = history.find(&sha(tip)).expect("a place");
-            answer(&Deployed::new(&history, place, &patches, &failed).contains(&sha(fix)))
+            answer(&Deployed::new(&history, place, &patches, &failed).contains(&sha(fix), &[]))
         };
         for later in 0..made.len() {
             for earlier in (0..later).filter(|one| model.descends(later, *one)) {
@@ -237,7 +237,7 @@ proptest! {
             let other = Deployed::new(&parts, place(&parts), &patches, &failed);
             for fix in 0..made.len() {
                 prop_assert_eq!(
-                    answer(&one.contains(&sha(fix))), answer(&other.contains(&sha(fix)))
+                    answer(&one.contains(&sha(fix), &[])), answer(&other.contains(&sha(fix), &[]))
                 );
             }
         }
@@ -261,9 +261,9 @@ proptest! {
             let truth = whole.find(&sha(tip)).expect("a place");
             let truth = Deployed::new(&whole, truth, &patches, &failed);
             for fix in 0..made.len() {
-                let said = answer(&deployed.contains(&sha(fix)));
+                let said = answer(&deployed.contains(&sha(fix), &[]));
                 if said == "absent" || (said == "contained" && is_told) {
-                    let truth = answer(&truth.contains(&sha(fix)));
+                    let truth = answer(&truth.contains(&sha(fix), &[]));
                     prop_assert_eq!(said, truth, "fix {} in {}", fix, tip);
                 }
             }
@@ -285,10 +285,10 @@ fn a_fix_that_failed_stands_for_nothing() {
     let none = BTreeSet::new();
     let deployed = Deployed::new(&history, tip, &patches, &none);
     let picked = Containment::Contained { commit: sha(2), rule: Rule::Picked };
-    assert_eq!(deployed.contains(&sha(1)), picked);
+    assert_eq!(deployed.contains(&sha(1), &[]), picked);
     let failed = BTreeSet::from([sha(2)]);
     let deployed = Deployed::new(&history, tip, &patches, &failed);
-    assert_eq!(deployed.contains(&sha(1)), Containment::Absent);
+    assert_eq!(deployed.contains(&sha(1), &[]), Containment::Absent);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_long_row_of_reverts_is_judged() {
     let (patches, failed) = no_patches();
     let contains = |tip: usize| {
         let tip = history.find(&sha(tip)).expect("a place");
-        Deployed::new(&history, tip, &patches, &failed).contains(&sha(0))
+        Deployed::new(&history, tip, &patches, &failed).contains(&sha(0), &[])
     };
     assert!(contains(LENGTH - 2).is_contained());
     assert_eq!(contains(LENGTH - 1), Containment::Reverted { commit: sha(0), by: sha(1) });

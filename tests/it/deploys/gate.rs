@@ -299,6 +299,17 @@ both!(output_is_kept_once_and_secrets_are_masked, |engine: Engine| async move {
     assert_eq!(shown.header("next-offset"), Some(more.len().to_string().as_str()));
     let rest = shop.app.get(&format!("{path}?offset={}", first.len())).await;
     assert_eq!(rest.text, "done\n");
+    // One that is cut in two on its way, wherever.
+    let cut = "token=abcdef-is-secret-too\n";
+    for (at, end) in [(9, 15), (15, 16), (16, cut.len())] {
+        let offset = more.len() + if at == 9 { 0 } else { at };
+        let part = if at == 9 { &cut[..end] } else { &cut[at..end] };
+        send(offset, part).await.ok();
+    }
+    let shown = shop.app.get(&format!("{path}?offset={}", more.len())).await.text;
+    assert!(shown.starts_with("token=*"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
+    let more = format!("{more}{cut}");
     let large = "x".repeat(1024 * 1024 + 1);
     assert_eq!(send(more.len(), &large).await.problem(), (413, "too-large".to_owned()));
     let broken = shop.app.api(reqwest::Method::POST, &format!("{path}?offset={}", more.len()));

@@ -14,7 +14,7 @@ fn short(sha: &str) -> String {
     sha.chars().take(7).collect()
 }
 
-fn text(pair: &(String, String)) -> (&str, &str) {
+pub(super) fn text(pair: &(String, String)) -> (&str, &str) {
     (&pair.0, &pair.1)
 }
 

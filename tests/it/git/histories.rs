@@ -108,7 +108,8 @@ pub(crate) fn wrong(history: &History, repository: &Repository) -> String {
             looked.into_iter().map(|(sha, looked)| (sha, looked.same)).collect();
         let tip = commits.history.find(&names[&question.deployed]).expect("a commit");
         let failed = BTreeSet::new();
-        let answer = Deployed::new(&commits.history, tip, &same_patch, &failed).contains(&fix_sha);
+        let answer =
+            Deployed::new(&commits.history, tip, &same_patch, &failed).contains(&fix_sha, &[]);
         let (said, commit) = match answer {
             Containment::Contained { commit, rule } => {
                 let rule = match rule {
