@@ -4,7 +4,7 @@
 //! task, its effect in the outbox.
 
 use crate::clock::Clock;
-use crate::domain::effect::{Effect, Subject};
+use crate::domain::effect::{Demand, Effect, Subject};
 use crate::domain::filing::Filing;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::lifecycle::Change;
@@ -51,6 +51,20 @@ pub async fn note_serious(
         return Ok(());
     }
     note(tx, clock, project, issue, Change::BecameSerious { reason }, actor).await
+}
+
+/// Somebody wants a task of a serious issue, however many new ones there are.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn demand_task(
+    tx: &mut Tx,
+    clock: &Clock,
+    (project, issue): (ProjectId, IssueId),
+) -> Result<(), StoreError> {
+    let effect = Effect { say: None, demand: Some(Demand::Now) };
+    let planned = NewEffect { id: clock.id(), subject: Subject::Issue(issue), effect };
+    tx.insert_effects(project, &[planned], clock.now()).await
 }
 
 /// What makes an issue serious, once it is known how often it happened of late.

@@ -11,6 +11,7 @@
 
 mod issue;
 mod lane;
+mod storm;
 mod task;
 
 use std::collections::BTreeSet;

@@ -34,7 +34,7 @@ pub const TASKS_PER_HOUR: std::ops::RangeInclusive<u32> = 1..=1_000;
 pub struct FilingRules {
     /// One of them is enough. By default: unhandled, or fatal, or 10 events within 10 minutes.
     pub rules: Vec<FilingRule>,
-    /// So many new tasks in an hour; 20 by default. Nothing caps them yet.
+    /// So many new tasks in an hour; 20 by default. Beyond it issues wait, named in one task.
     pub most_tasks_per_hour: u32,
 }
 
