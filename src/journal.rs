@@ -67,7 +67,8 @@ pub async fn demand_task(
     tx.insert_effects(project, &[planned], clock.now()).await
 }
 
-/// What makes an issue serious, once it is known how often it happened of late.
+/// What makes an issue serious, once it is known how often it happened around the occurrences from one
+/// time to another.
 ///
 /// # Errors
 /// [`StoreError`] of the database.
@@ -75,14 +76,15 @@ pub async fn reached(
     tx: &mut Tx,
     (project, issue): (ProjectId, IssueId),
     filing: Filing,
-    last_seen: Timestamp,
+    times: (Timestamp, Timestamp),
 ) -> Result<Option<String>, StoreError> {
     match filing {
         Filing::No => Ok(None),
         Filing::Serious(why) => Ok(Some(why)),
         Filing::Asks(windows) => {
             for window in windows {
-                if tx.is_reached(project, issue, &window, last_seen).await? {
+                let seen = tx.list_seen(project, issue, &window, times).await?;
+                if window.is_reached(seen) {
                     return Ok(Some(window.reason));
                 }
             }

@@ -220,7 +220,8 @@ async fn note_serious(
 ) -> Result<(), StoreError> {
     let mut reasons = BTreeMap::new();
     for IssuePlan { delta, filing, .. } in issues.iter_mut() {
-        let why = reached(tx, (project, delta.id), take(filing), delta.last_seen).await?;
+        let times = (delta.first_seen, delta.last_seen);
+        let why = reached(tx, (project, delta.id), take(filing), times).await?;
         reasons.extend(why.map(|reason| (delta.id, reason)));
     }
     if reasons.is_empty() {
