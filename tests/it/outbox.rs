@@ -188,7 +188,7 @@ both!(only_one_node_tries_to_have_a_tracker, |engine: Engine| async move {
     });
     one.work_with(busy, |_| tracker.clone()).await.expect("work");
     assert_eq!(tracker.tasks().len(), 1);
-    // Leases go with their project.
+    // A project has one lease of its tracker, whoever worked it.
     assert_eq!(app.stored_number("SELECT COUNT(*) FROM leases").await, 1);
     app.stop().await;
 });
