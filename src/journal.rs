@@ -5,7 +5,7 @@
 //! task, its effect in the outbox.
 
 use crate::clock::Clock;
-use crate::domain::effect::{Effect, Subject};
+use crate::domain::effect::{Demand, Effect, Subject};
 use crate::domain::filing::Filing;
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::lifecycle::Change;
@@ -28,7 +28,7 @@ pub async fn plan(
     subject: Subject,
     say: Option<String>,
 ) -> Result<(), StoreError> {
-    let planned = NewEffect { id: clock.id(), subject, effect: Effect { say } };
+    let planned = NewEffect { id: clock.id(), subject, effect: Effect { say, demand: None } };
     tx.insert_effects(project, &[planned], clock.now()).await
 }
 
@@ -69,7 +69,22 @@ pub async fn note_serious(
     note(tx, clock, project, issue, Change::BecameSerious { reason }, actor).await
 }
 
-/// What makes an issue serious, once it is known how often it happened of late.
+/// Somebody wants a task of a serious issue, however many new ones there are.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn demand_task(
+    tx: &mut Tx,
+    clock: &Clock,
+    (project, issue): (ProjectId, IssueId),
+) -> Result<(), StoreError> {
+    let effect = Effect { say: None, demand: Some(Demand::Now) };
+    let planned = NewEffect { id: clock.id(), subject: Subject::Issue(issue), effect };
+    tx.insert_effects(project, &[planned], clock.now()).await
+}
+
+/// What makes an issue serious, once it is known how often it happened around the occurrences from one
+/// time to another.
 ///
 /// # Errors
 /// [`StoreError`] of the database.
@@ -77,14 +92,15 @@ pub async fn reached(
     tx: &mut Tx,
     (project, issue): (ProjectId, IssueId),
     filing: Filing,
-    last_seen: Timestamp,
+    times: (Timestamp, Timestamp),
 ) -> Result<Option<String>, StoreError> {
     match filing {
         Filing::No => Ok(None),
         Filing::Serious(why) => Ok(Some(why)),
         Filing::Asks(windows) => {
             for window in windows {
-                if tx.is_reached(project, issue, &window, last_seen).await? {
+                let seen = tx.list_seen(project, issue, &window, times).await?;
+                if window.is_reached(seen) {
                     return Ok(Some(window.reason));
                 }
             }

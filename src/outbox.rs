@@ -13,6 +13,7 @@ mod deploy;
 mod issue;
 mod lane;
 mod lock;
+mod storm;
 mod task;
 
 use std::collections::BTreeSet;

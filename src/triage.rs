@@ -16,7 +16,7 @@ use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{Change, InvalidTransition, Order, State, Status, end_mute};
 use crate::domain::project::Project;
 use crate::domain::text::bounded;
-use crate::journal::{MOST_RACES, note};
+use crate::journal::{MOST_RACES, demand_task, note, note_serious};
 use crate::release::{locks, rearm};
 use crate::store::fix::Kind;
 use crate::store::{Store, StoreError, Tx};
@@ -88,9 +88,17 @@ pub async fn carry_out(
             return Err(StoreError::Raced.into());
         }
         let (issue, change) = decide(issue, wish, clock)?;
-        let Some(change) = change else { return Ok(()) };
-        match save(&mut tx, clock, &issue, change, actor).await {
-            Ok(()) => return Ok(tx.commit().await?),
+        let saved = match change {
+            Some(change) => save(&mut tx, clock, &issue, change, actor).await,
+            None => Ok(()),
+        };
+        match saved {
+            Ok(()) => {
+                if matches!(wish, Wish::File) {
+                    demand_task(&mut tx, clock, (project.id, issue.id)).await?;
+                }
+                return Ok(tx.commit().await?);
+            }
             Err(StoreError::Raced) => {}
             Err(error) => return Err(error.into()),
         }
@@ -234,6 +242,10 @@ async fn merge_in(
     tx.update_issue_state(&survivor).await?;
     let project = survivor.project_id;
     tx.raise_gates_of(project, &[merged.id, survivor.id]).await?;
+    if merged.serious_at.is_some() {
+        let reason = format!("{} is part of it", merged.short_id);
+        note_serious(tx, clock, (project, survivor.id), reason, actor).await?;
+    }
     if let Some(fix) = fix {
         let commits = fix.commits.iter().map(|commit| commit.sha.to_string()).collect();
         let (fix, source, problem) = (fix.id, fix.source, fix.problem);

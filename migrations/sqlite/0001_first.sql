@@ -258,7 +258,9 @@ CREATE TABLE tasks (
     subject TEXT NOT NULL,
     generation INTEGER NOT NULL,
     tracker TEXT NOT NULL,
+    held_at INTEGER,
     create_began_at INTEGER,
+    deleted_at INTEGER,
     remote_id TEXT,
     url TEXT,
     is_done INTEGER NOT NULL,
@@ -269,6 +271,10 @@ CREATE TABLE tasks (
     created_at INTEGER NOT NULL,
     PRIMARY KEY (project_id, subject)
 ) STRICT;
+CREATE INDEX tasks_project_held_idx ON tasks (project_id, held_at, subject)
+    WHERE held_at IS NOT NULL;
+CREATE INDEX tasks_project_began_idx ON tasks (project_id, create_began_at)
+    WHERE create_began_at IS NOT NULL;
 
 -- The tasks of the tracker that is part of Airlock.
 CREATE TABLE built_in_tasks (

@@ -30,7 +30,7 @@ pub(super) struct TaskReference {
     /// What the tracker calls it; null until it is there.
     id: Option<String>,
     url: Option<String>,
-    /// `planned`, `open` or `done`.
+    /// `planned`; `held` while there are so many new ones; `open`, `done`, or `deleted` by somebody.
     state: &'static str,
     /// When it was last in line with what it stands for.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -42,6 +42,8 @@ pub(super) struct TaskReference {
 impl From<Task> for TaskReference {
     fn from(task: Task) -> Self {
         let state = match (&task.remote, task.is_done) {
+            _ if task.deleted_at.is_some() => "deleted",
+            (None, _) if task.held_at.is_some() => "held",
             (None, _) => "planned",
             (Some(_), false) => "open",
             (Some(_), true) => "done",
@@ -158,7 +160,8 @@ pub(super) async fn show(
 pub(super) struct EffectResponse {
     id: String,
     project: String,
-    /// Whose task: `issue/…`, `lock/…` or `deploy/…`. In order within one.
+    /// Whose task: `issue/…`, `lock/…`, `deploy/…`, or `storm` for issues that wait for tasks. In order
+    /// within one.
     lane: String,
     /// What people are told, beside what the task shows.
     say: Option<String>,

@@ -204,6 +204,9 @@ async fn write_plan(
     let tags = plan.issues.iter_mut().map(|issue| (issue.delta.id, take(&mut issue.tags)));
     tx.add_tags(project, &tags.collect(), known_tags).await?;
     note_serious(tx, project, &mut plan.issues, now).await?;
+    let is_serious = |issue: &&IssuePlan| issue.is_serious;
+    let looks: Vec<_> = plan.issues.iter().filter(is_serious).map(|one| one.delta.id).collect();
+    tx.insert_looks(project, &looks, now).await?;
     write_changes(tx, clock, project, (plan.issues, plan.changes), now).await?;
     tx.number_issues(project, &plan.new_issues).await
 }
@@ -217,7 +220,8 @@ async fn note_serious(
 ) -> Result<(), StoreError> {
     let mut reasons = BTreeMap::new();
     for IssuePlan { delta, filing, .. } in issues.iter_mut() {
-        let why = reached(tx, (project, delta.id), take(filing), delta.last_seen).await?;
+        let times = (delta.first_seen, delta.last_seen);
+        let why = reached(tx, (project, delta.id), take(filing), times).await?;
         reasons.extend(why.map(|reason| (delta.id, reason)));
     }
     if reasons.is_empty() {

@@ -65,6 +65,8 @@ pub struct IssuePlan {
     pub rearms_locks: bool,
     /// Whether it is serious from now on.
     pub filing: Filing,
+    /// Whether it was before.
+    pub is_serious: bool,
 }
 
 /// Folds a batch.
@@ -255,6 +257,7 @@ fn fold_issue(
         changes: observed.changes,
         rearms_locks,
         filing,
+        is_serious: facts.is_some_and(|facts| facts.is_serious),
     };
     let below = facts.and_then(|facts| facts.users_below).unwrap_or(i64::MAX);
     for (report, event) in reports.iter().zip(&events) {

@@ -20,12 +20,20 @@ pub enum Subject {
     Lock(Uuid),
     /// A deploy.
     Deploy(Uuid),
+    /// Issues that wait for tasks of their own, because there are so many new ones.
+    Storm,
 }
+
+/// What a storm is called.
+const STORM: &str = "storm";
 
 impl Subject {
     /// The subject of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
+        if name == STORM {
+            return Some(Self::Storm);
+        }
         let (kind, id) = name.split_once('/')?;
         let id = id.parse().ok()?;
         match kind {
@@ -44,6 +52,7 @@ impl fmt::Display for Subject {
             Self::Issue(id) => write!(f, "issue/{}", id.0),
             Self::Lock(id) => write!(f, "lock/{id}"),
             Self::Deploy(id) => write!(f, "deploy/{id}"),
+            Self::Storm => f.write_str(STORM),
         }
     }
 }
@@ -54,13 +63,26 @@ pub struct Effect {
     /// What people are told on the task, beside what it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub say: Option<String>,
+    /// How much a task is wanted where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand: Option<Demand>,
+}
+
+/// How much a task is wanted where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Demand {
+    /// The issue came back: a task that somebody deleted is made anew.
+    Again,
+    /// Somebody wants it: that too, and it is not held because there are so many.
+    Now,
 }
 
 impl Effect {
     /// What follows from a change of an issue that somebody made.
     #[must_use]
     pub fn of(change: &Change, actor: &str) -> Self {
-        Self { say: said(change, actor) }
+        Self { say: said(change, actor), demand: change.is_regression().then_some(Demand::Again) }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A rule has conditions that all must hold; one rule is enough. What is known of an occurrence alone
 //! decides at once; a rule that counts asks how many there were of late.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::event::Level;
 use super::lifecycle::Verdict;
 use super::project::Project;
+use super::time::Timestamp;
 
 /// A project has at most so many rules of filing.
 pub const MOST_RULES: usize = 20;
@@ -34,7 +35,7 @@ pub const TASKS_PER_HOUR: std::ops::RangeInclusive<u32> = 1..=1_000;
 pub struct FilingRules {
     /// One of them is enough. By default: unhandled, or fatal, or 10 events within 10 minutes.
     pub rules: Vec<FilingRule>,
-    /// So many new tasks in an hour; 20 by default. Nothing caps them yet.
+    /// So many new tasks in an hour; 20 by default. Beyond it issues wait, named in one task.
     pub most_tasks_per_hour: u32,
 }
 
@@ -102,6 +103,12 @@ pub enum InvalidFiling {
     /// No such list.
     #[error("rule {0}: environments must be 1 to {MOST_ENVIRONMENTS} names")]
     Environments(usize),
+    /// Reports are counted whatever they are.
+    #[error(
+        "rule {0}: events and users count all reports of an issue: leave out level and unhandled, or \
+         give them in a rule of their own"
+    )]
+    Counted(usize),
     /// No such number of tasks.
     #[error("most_tasks_per_hour must be {} to {}", TASKS_PER_HOUR.start(), TASKS_PER_HOUR.end())]
     TasksPerHour,
@@ -132,10 +139,10 @@ pub enum Filing {
     Asks(Vec<Window>),
 }
 
-/// How many occurrences there must have been of late.
+/// How many occurrences there must have been within a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Back to so long ago.
+    /// The time.
     pub within: Duration,
     /// In these environments, by names and aliases in small letters; `None` for any.
     pub environments: Option<BTreeSet<String>>,
@@ -145,6 +152,44 @@ pub struct Window {
     pub n_users: Option<u32>,
     /// The rule in words.
     pub reason: String,
+}
+
+/// An occurrence that counts in a window: when it happened, and the hash of its user.
+pub type Seen = (Timestamp, Option<i64>);
+
+impl Window {
+    /// Whether there were enough in any time of this length.
+    #[must_use]
+    pub fn is_reached(&self, mut seen: Vec<Seen>) -> bool {
+        seen.sort_unstable();
+        let mut recent: VecDeque<Seen> = VecDeque::new();
+        let mut users: BTreeMap<i64, u32> = BTreeMap::new();
+        for (at, user) in seen {
+            while let Some((_, gone)) =
+                recent.pop_front_if(|(first, _)| at.since(*first) >= self.within)
+            {
+                if let Some(user) = gone
+                    && let Some(n) = users.get_mut(&user)
+                {
+                    *n -= 1;
+                    if *n == 0 {
+                        users.remove(&user);
+                    }
+                }
+            }
+            recent.push_back((at, user));
+            if let Some(user) = user {
+                *users.entry(user).or_default() += 1;
+            }
+            let are_enough = |n: usize, least: u32| n >= usize::try_from(least).unwrap_or(n + 1);
+            if are_enough(recent.len(), self.n_events)
+                && self.n_users.is_none_or(|least| are_enough(users.len(), least))
+            {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// Where occurrences count that no rule places.
@@ -216,6 +261,10 @@ impl FilingRule {
             if count.is_some_and(|count| !COUNTS.contains(&count)) {
                 return Err(InvalidFiling::Count { number, name });
             }
+        }
+        let counts = self.events.is_some_and(|n| n > 1) || self.users.is_some();
+        if counts && (self.level.is_some() || self.unhandled.is_some()) {
+            return Err(InvalidFiling::Counted(number));
         }
         if !MINUTES.contains(&self.within_minutes) {
             return Err(InvalidFiling::Minutes(number));

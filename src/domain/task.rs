@@ -23,6 +23,9 @@ pub const BODY_PAUSE: Duration = Duration::from_mins(5);
 /// The longest title, in characters.
 pub const MOST_TITLE_CHARS: usize = 200;
 
+/// So many issues are named that wait for tasks of their own.
+pub const MOST_NAMED: usize = 50;
+
 /// So many frames of a stack are shown.
 pub const MOST_FRAMES: usize = 12;
 
@@ -204,6 +207,47 @@ pub fn of_issue(facts: &IssueFacts<'_>) -> Wanted {
         body,
         is_done: is_resolved || issue.merged_into.is_some() || issue.discarded_at.is_some(),
         assignee: issue.assignee.clone(),
+    }
+}
+
+/// Issues that wait for tasks of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct StormFacts<'a> {
+    /// The first of them: what each is called, and where it is shown.
+    pub named: &'a [(String, String)],
+    /// How many there are.
+    pub n_held: u64,
+    /// So many new tasks an hour are made.
+    pub most_per_hour: u32,
+}
+
+/// The one task for all issues that wait for tasks of their own.
+#[must_use]
+pub fn of_storm(facts: &StormFacts<'_>) -> Wanted {
+    let StormFacts { named, n_held, most_per_hour } = *facts;
+    let is_over = n_held == 0;
+    let mut body = vec![Block::Text(if is_over {
+        "Nothing waits any more: each issue has a task of its own, or needs none.".to_owned()
+    } else {
+        format!(
+            "There are more than {most_per_hour} new tasks an hour. These issues wait for tasks of their \
+         own, and get them as soon as there is room, unless they are resolved by then."
+        )
+    })];
+    body.extend(
+        named
+            .iter()
+            .map(|(text, url)| Block::Link { text: cut(text, MOST_TITLE_CHARS), url: url.clone() }),
+    );
+    let n_more = n_held.saturating_sub(named.len() as u64);
+    if n_more > 0 {
+        body.push(Block::Text(format!("and {n_more} more")));
+    }
+    Wanted {
+        title: "Many new issues wait for tasks".to_owned(),
+        body,
+        is_done: is_over,
+        assignee: None,
     }
 }
 

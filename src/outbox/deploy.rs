@@ -2,14 +2,15 @@
 
 use uuid::Uuid;
 
-use super::lane::EffectError;
+use super::lane::{Carried, EffectError, Step};
+use super::task::Aim;
 use super::{Desk, Outbox};
 use crate::domain::deploy::{Deploy, DeployStatus};
 use crate::domain::effect::Subject;
 use crate::domain::id::ProjectItemId;
 use crate::domain::task::{DeployFacts, of_deploy};
 use crate::store::StoreError;
-use crate::store::task::Remote;
+use crate::store::task::Task;
 use crate::tracker::Tracker;
 
 /// So much of the end of a deploy's output is looked at, in bytes.
@@ -21,8 +22,9 @@ impl Outbox {
     pub(super) async fn sync_deploy<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
+        step: &Step,
         id: Uuid,
-    ) -> Result<Option<Remote>, EffectError> {
+    ) -> Result<Option<(Task, Carried)>, EffectError> {
         let project = desk.project;
         let item = ProjectItemId { project: project.id, id };
         let Some(deploy) = self.store.read().await?.find_deploy(item).await? else {
@@ -38,8 +40,9 @@ impl Outbox {
         });
         let mut task = self.task_of(desk, Subject::Deploy(id)).await?;
         let name = format!("{}/deploy/{}", project.prefix, deploy.number);
-        self.sync_task(desk, &mut task, (&name, &wanted)).await?;
-        Ok(task.remote)
+        let aim = Aim { name: &name, wanted: &wanted, is_needed: true };
+        let look_at = self.sync_task(desk, step, &mut task, &aim).await?;
+        Ok(Some((task, Carried { look_at, ..Carried::default() })))
     }
 
     /// The end of the output of a deploy that went wrong.

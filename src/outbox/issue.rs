@@ -1,15 +1,17 @@
 //! The task of an issue.
 
-use super::lane::EffectError;
+use super::lane::{Carried, EffectError, Step};
+use super::task::Aim;
 use super::{Desk, Outbox};
-use crate::domain::effect::Subject;
-use crate::domain::id::IssueId;
+use crate::domain::effect::{Demand, Subject};
+use crate::domain::id::{IssueId, ShortId};
 use crate::domain::issue::Issue;
+use crate::domain::lifecycle::Status;
 use crate::domain::project::Project;
 use crate::domain::task::{IssueFacts, Wanted, of_issue};
 use crate::store::StoreError;
 use crate::store::body::Decoded;
-use crate::store::task::Remote;
+use crate::store::task::Task;
 use crate::tracker::Tracker;
 
 impl Outbox {
@@ -18,14 +20,35 @@ impl Outbox {
     pub(super) async fn sync_issue<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
+        step: &Step,
         id: IssueId,
-    ) -> Result<Option<Remote>, EffectError> {
+    ) -> Result<Option<(Task, Carried)>, EffectError> {
         let issue = self.store.read().await?.find_issue_by_id(desk.project, id).await?;
-        let Some(issue) = issue else { return Ok(None) };
-        let wanted = self.wanted(desk.project, &issue).await?;
         let mut task = self.task_of(desk, Subject::Issue(id)).await?;
-        self.sync_task(desk, &mut task, (&issue.short_id.to_string(), &wanted)).await?;
-        Ok(task.remote)
+        let Some(issue) = issue else {
+            if task.held_at.take().is_some() {
+                self.save(desk, &task).await?;
+                self.wake_storm(desk).await?;
+            }
+            return Ok(None);
+        };
+        let wanted = self.wanted(desk.project, &issue).await?;
+        let is_muted = matches!(issue.state.status, Status::Muted { .. });
+        // What is over before it has a task needs none, unless somebody wants it.
+        let is_needed = (!wanted.is_done && !is_muted) || step.demand == Some(Demand::Now);
+        let aim = Aim { name: &issue.short_id.to_string(), wanted: &wanted, is_needed };
+        let look_at = self.sync_task(desk, step, &mut task, &aim).await?;
+        let carried = Carried {
+            look_at,
+            n_events: task.remote.as_ref().map(|_| issue.n_events),
+            is_held: task.held_at.is_some(),
+        };
+        Ok(Some((task, carried)))
+    }
+
+    /// Where an issue is shown.
+    pub(super) fn url_of(&self, id: &ShortId) -> String {
+        format!("{}/api/v1/issues/{id}", self.public_url.trim_end_matches('/'))
     }
 
     /// What the task is to be by now.
@@ -43,8 +66,7 @@ impl Outbox {
             .filter(|lock| lock.is_active(now))
             .map(|lock| lock.environment)
             .collect();
-        let url =
-            format!("{}/api/v1/issues/{}", self.public_url.trim_end_matches('/'), issue.short_id);
+        let url = self.url_of(&issue.short_id);
         Ok(of_issue(&IssueFacts {
             issue,
             environments: &environments.remove(&issue.id).unwrap_or_default(),

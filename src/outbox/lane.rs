@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{Desk, LEASE, Outbox};
-use crate::domain::effect::Subject;
+use crate::domain::effect::{Demand, Subject};
+use crate::domain::task::BODY_PAUSE;
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::outbox::{EffectState, Lane, StoredEffect};
+use crate::store::task::Task;
 use crate::tracker::{Tracker, TrackerError};
 
 /// A lane that fails is tried again after this, and then twice as long each time.
@@ -17,6 +19,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A lane that fails again and again is tried this often at least.
 const MOST_PAUSE: Duration = Duration::from_mins(10);
+
+/// A lane that waits for others is looked at when they say so.
+pub(super) fn never() -> Timestamp {
+    Timestamp::from_micros(i64::MAX)
+}
 
 /// What is sent has ended before the lease does.
 const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 2);
@@ -35,23 +42,44 @@ pub(super) enum EffectError {
     Lost,
 }
 
-/// Effects that are carried out together: those that say nothing need one look.
+/// Effects that are carried out together: those that say nothing need one look. Without any, it is
+/// only looked whether the task is in line.
 pub(super) struct Step {
     pub(super) effects: Vec<StoredEffect>,
     /// Whether somebody was at it before, and nobody knows how far that came.
     pub(super) is_unsure: bool,
+    /// How much a task is wanted if there is none.
+    pub(super) demand: Option<Demand>,
+    /// How many effects are in the lane.
+    n_open: usize,
+}
+
+/// What is to come of a lane after effects were carried out.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    /// It is to be looked at again then.
+    pub(super) look_at: Option<Timestamp>,
+    /// How many events the issue had that the task is in line with.
+    pub(super) n_events: Option<u64>,
+    /// The task waits for others; so do the effects.
+    pub(super) is_held: bool,
 }
 
 impl Step {
     /// The next of a lane.
-    fn next(mut effects: Vec<StoredEffect>) -> Option<Self> {
+    fn next(mut effects: Vec<StoredEffect>) -> Self {
+        let n_open = effects.len();
+        // Wherever in the lane somebody says so.
+        let is_wanted_now = effects.iter().any(|one| one.effect.demand == Some(Demand::Now));
         let n_silent = effects.iter().take_while(|one| one.effect.say.is_none()).count();
         effects.truncate(n_silent + 1);
         let is_unsure = effects.iter().any(|one| match one.state {
             EffectState::Sending | EffectState::Unsure => true,
             EffectState::Planned | EffectState::Done | EffectState::Parked => false,
         });
-        (!effects.is_empty()).then_some(Self { effects, is_unsure })
+        let demand = effects.iter().filter_map(|one| one.effect.demand).max();
+        let demand = if is_wanted_now { Some(Demand::Now) } else { demand };
+        Self { effects, is_unsure, demand, n_open }
     }
 
     fn ids(&self) -> Vec<uuid::Uuid> {
@@ -65,13 +93,13 @@ impl Step {
             EffectError::Tracker(TrackerError::NotDone { .. }) if !self.is_unsure => {
                 EffectState::Planned
             }
-            EffectError::Tracker(TrackerError::NotDone { .. } | TrackerError::Ambiguous(_))
-            | EffectError::Lost => EffectState::Unsure,
             EffectError::Tracker(TrackerError::Refused(_) | TrackerError::Gone) => {
                 EffectState::Parked
             }
             EffectError::Store(error) if error.is_permanent() => EffectState::Parked,
-            EffectError::Store(_) => EffectState::Unsure,
+            EffectError::Tracker(TrackerError::NotDone { .. } | TrackerError::Ambiguous(_))
+            | EffectError::Store(_)
+            | EffectError::Lost => EffectState::Unsure,
         }
     }
 }
@@ -97,13 +125,16 @@ impl Outbox {
         desk: &Desk<'_, T>,
         lane: Lane,
     ) -> Result<(), EffectError> {
-        while let Some(step) = self.begin(desk, lane.subject).await? {
+        let mut is_first = true;
+        while let Some(step) = self.begin(desk, lane.subject, is_first).await? {
+            is_first = false;
             let carried = timeout(MOST_STEP, self.carry_out(desk, lane.subject, &step)).await;
-            let late = || TrackerError::Ambiguous("it took too long".to_owned());
-            let carried = carried.map_err(|_| late()).map_err(EffectError::from).flatten();
+            let too_long = || TrackerError::Ambiguous("it took too long".to_owned());
+            let carried = carried.map_err(|_| too_long()).map_err(EffectError::from).flatten();
             let is_over = match carried {
-                Ok(()) => {
-                    self.finish(desk, lane, &step).await?;
+                Ok(carried) if carried.is_held => self.hold_back(desk, lane, &step).await?,
+                Ok(carried) => {
+                    self.finish(desk, lane, &step, &carried).await?;
                     false
                 }
                 Err(EffectError::Lost) => return Err(EffectError::Lost),
@@ -116,11 +147,13 @@ impl Outbox {
         Ok(())
     }
 
-    /// Marks what is next in a lane as being sent. What makes no sense is parked.
+    /// Marks what is next in a lane as being sent; `None` when nothing is left. What makes no sense is
+    /// parked.
     async fn begin<T>(
         &self,
         desk: &Desk<'_, T>,
         subject: Subject,
+        is_first: bool,
     ) -> Result<Option<Step>, EffectError> {
         if self.is_stopping.load(Ordering::Relaxed) {
             return Ok(None);
@@ -142,28 +175,61 @@ impl Outbox {
             }
         }
         let step = Step::next(effects);
-        match &step {
-            Some(step) => {
-                tx.set_effects(project, &step.ids(), (EffectState::Sending, None), now).await?;
-            }
-            None => tx.set_lane(project, subject, (now, 0)).await?,
-        }
+        tx.set_effects(project, &step.ids(), (EffectState::Sending, None), now).await?;
         tx.commit().await?;
-        Ok(step)
+        // A lane in which nothing is left is due for a look, once.
+        Ok((is_first || !step.effects.is_empty()).then_some(step))
     }
 
-    /// Notes that effects are carried out.
+    /// Leaves effects alone until there is room for their task.
+    async fn hold_back<T>(
+        &self,
+        desk: &Desk<'_, T>,
+        lane: Lane,
+        step: &Step,
+    ) -> Result<bool, EffectError> {
+        let (now, project, subject) = (self.clock.now(), desk.project.id, lane.subject);
+        let taken = self.take(&desk.lease, subject).await?;
+        let mut tx = taken.ok_or(EffectError::Lost)?;
+        tx.set_effects(project, &step.ids(), (EffectState::Planned, None), now).await?;
+        // One that was planned meanwhile may be what the task is made for.
+        let is_more = tx.list_effects_of(project, subject).await?.len() != step.n_open;
+        let at = if is_more { now } else { never() };
+        tx.set_lane(project, subject, (at, 0)).await?;
+        tx.commit().await?;
+        Ok(!is_more)
+    }
+
+    /// Notes that effects are carried out. If events came since, the task is looked at again.
     async fn finish<T>(
         &self,
         desk: &Desk<'_, T>,
         lane: Lane,
         step: &Step,
+        carried: &Carried,
     ) -> Result<(), EffectError> {
         let (now, project) = (self.clock.now(), desk.project.id);
-        let taken = self.take(&desk.lease, lane.subject).await?;
-        let mut tx = taken.ok_or(EffectError::Lost)?;
+        let mut tx = self.store.write().await?;
+        let mut look_at = carried.look_at;
+        if let (Subject::Issue(issue), Some(seen)) = (lane.subject, carried.n_events) {
+            // Who adds events says so to the lane, and has the issue until then.
+            tx.lock_issue(project, issue).await?;
+            let n_events = tx.count_events_of(project, issue).await?;
+            if n_events.is_some_and(|n_events| n_events != seen) {
+                look_at = look_at.or(Some(now.plus(BODY_PAUSE)));
+            }
+        }
+        let is_held = tx.hold_lease(&desk.lease, now.plus(LEASE)).await?;
+        if !is_held || !tx.take_lane(project, lane.subject).await? {
+            return Err(EffectError::Lost);
+        }
         tx.set_effects(project, &step.ids(), (EffectState::Done, None), now).await?;
-        tx.set_lane(project, lane.subject, (now, 0)).await?;
+        if lane.subject == Subject::Storm
+            && tx.count_held_tasks(project, (never(), Subject::Storm)).await? > 0
+        {
+            look_at = look_at.or(Some(now));
+        }
+        tx.leave_lane(project, lane.subject, (now, look_at)).await?;
         Ok(tx.commit().await?)
     }
 
@@ -187,9 +253,12 @@ impl Outbox {
         let taken = self.take(&desk.lease, subject).await?;
         let mut tx = taken.ok_or(EffectError::Lost)?;
         tx.set_effects(project, &step.ids(), (state, Some(&error.to_string())), now).await?;
-        let is_over = state != EffectState::Parked;
-        let again = if is_over { lane.again(asked, now) } else { (now, 0) };
-        tx.set_lane(project, subject, again).await?;
+        let is_over = state != EffectState::Parked || step.effects.is_empty();
+        if is_over {
+            tx.set_lane(project, subject, lane.again(asked, now)).await?;
+        } else {
+            tx.leave_lane(project, subject, (now, None)).await?;
+        }
         tx.commit().await?;
         Ok(is_over)
     }
@@ -215,13 +284,34 @@ impl Outbox {
         desk: &Desk<'_, T>,
         subject: Subject,
         step: &Step,
-    ) -> Result<(), EffectError> {
-        let task = match subject {
-            Subject::Issue(issue) => self.sync_issue(desk, issue).await?,
-            Subject::Lock(lock) => self.sync_lock(desk, lock).await?,
-            Subject::Deploy(deploy) => self.sync_deploy(desk, deploy).await?,
+    ) -> Result<Carried, EffectError> {
+        let synced = match subject {
+            Subject::Issue(issue) => self.sync_issue(desk, step, issue).await?,
+            Subject::Lock(lock) => self.sync_lock(desk, step, lock).await?,
+            Subject::Deploy(deploy) => self.sync_deploy(desk, step, deploy).await?,
+            Subject::Storm => self.sync_storm(desk, step).await?,
         };
-        let Some(remote) = task else { return Ok(()) };
+        let Some((mut task, carried)) = synced else { return Ok(Carried::default()) };
+        match self.say(desk, step, &task).await {
+            Err(TrackerError::Gone) => {
+                task.deleted_at = Some(self.clock.now());
+                self.save(desk, &task).await?;
+            }
+            said => said?,
+        }
+        Ok(carried)
+    }
+
+    /// Says what people are told, where there is a task.
+    async fn say<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+        step: &Step,
+        task: &Task,
+    ) -> Result<(), TrackerError> {
+        let Some(remote) = task.remote.as_ref().filter(|_| task.deleted_at.is_none()) else {
+            return Ok(());
+        };
         let said = step.effects.iter().filter_map(|one| Some((one, one.effect.say.as_ref()?)));
         for (effect, text) in said {
             let key = effect.id.to_string();

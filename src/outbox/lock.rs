@@ -2,12 +2,13 @@
 
 use uuid::Uuid;
 
-use super::lane::EffectError;
+use super::lane::{Carried, EffectError, Step};
+use super::task::Aim;
 use super::{Desk, Outbox};
 use crate::domain::effect::Subject;
 use crate::domain::id::ProjectItemId;
 use crate::domain::task::of_lock;
-use crate::store::task::Remote;
+use crate::store::task::Task;
 use crate::tracker::Tracker;
 
 impl Outbox {
@@ -16,16 +17,22 @@ impl Outbox {
     pub(super) async fn sync_lock<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
+        step: &Step,
         id: Uuid,
-    ) -> Result<Option<Remote>, EffectError> {
+    ) -> Result<Option<(Task, Carried)>, EffectError> {
         let project = desk.project;
         let item = ProjectItemId { project: project.id, id };
-        let lock = self.store.read().await?.find_lock(item).await?;
-        let wanted = lock.and_then(|lock| of_lock(&lock, &project.slug, self.clock.now()));
-        let Some(wanted) = wanted else { return Ok(None) };
+        let Some(lock) = self.store.read().await?.find_lock(item).await? else { return Ok(None) };
+        let now = self.clock.now();
+        let Some(wanted) = of_lock(&lock, &project.slug, now) else { return Ok(None) };
         let mut task = self.task_of(desk, Subject::Lock(id)).await?;
         let name = format!("{}/lock/{id}", project.prefix);
-        self.sync_task(desk, &mut task, (&name, &wanted)).await?;
-        Ok(task.remote)
+        // What is over before it has a task needs none.
+        let aim = Aim { name: &name, wanted: &wanted, is_needed: !wanted.is_done };
+        let text_at = self.sync_task(desk, step, &mut task, &aim).await?;
+        // It ends by itself.
+        let ends_at = lock.expires_at().filter(|_| lock.is_active(now));
+        let look_at = [text_at, ends_at].into_iter().flatten().min();
+        Ok(Some((task, Carried { look_at, ..Carried::default() })))
     }
 }

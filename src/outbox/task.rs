@@ -1,12 +1,22 @@
 //! A task in the tracker: made once, and kept in line with what it stands for.
 
-use super::lane::EffectError;
+use super::lane::{EffectError, Step};
 use super::{Desk, Outbox};
 use crate::domain::effect::Subject;
 use crate::domain::task::{BODY_PAUSE, Patch, Wanted};
+use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::task::{Remote, Task};
 use crate::tracker::{Tracker, TrackerError};
+
+/// What a task is to be.
+pub(super) struct Aim<'a> {
+    /// What it is made for.
+    pub(super) name: &'a str,
+    pub(super) wanted: &'a Wanted,
+    /// Whether it is made if there is none.
+    pub(super) is_needed: bool,
+}
 
 impl Outbox {
     /// The task of a subject as it is known, or as one that nobody began to make.
@@ -20,6 +30,8 @@ impl Outbox {
             subject,
             generation: 1,
             tracker: desk.tracker.kind().to_owned(),
+            held_at: None,
+            deleted_at: None,
             create_began_at: None,
             remote: None,
             is_done: false,
@@ -31,21 +43,26 @@ impl Outbox {
         }))
     }
 
-    /// Brings a task in line with what it is to be, and makes it first if there is none; `name` is what
-    /// it is made for.
+    /// Brings a task in line with what it is to be, and makes it first if there is none and one is
+    /// needed; gives the time from which on its text may be written again, if that is left to do.
     pub(super) async fn sync_task<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
+        step: &Step,
         task: &mut Task,
-        (name, wanted): (&str, &Wanted),
-    ) -> Result<(), EffectError> {
-        let written = match task.remote.clone() {
-            Some(remote) => self.change(desk, task, &remote, wanted).await,
-            None => self.make(desk, task, (name, wanted)).await,
-        };
+        aim: &Aim<'_>,
+    ) -> Result<Option<Timestamp>, EffectError> {
+        let before = task.clone();
+        let written = self.write(desk, step, task, aim).await;
         if !matches!(written, Err(EffectError::Lost)) {
             task.error = written.as_ref().err().map(ToString::to_string);
-            self.save(desk, task).await?;
+            // Nothing is written down of one that was never needed.
+            if *task != before {
+                self.save(desk, task).await?;
+            }
+            if before.held_at.is_some() && task.held_at.is_none() {
+                self.wake_storm(desk).await?;
+            }
         }
         written
     }
@@ -58,13 +75,45 @@ impl Outbox {
         Ok(tx.commit().await?)
     }
 
-    /// Makes a task, unless one was made when nobody heard of it any more.
+    async fn write<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+        step: &Step,
+        task: &mut Task,
+        aim: &Aim<'_>,
+    ) -> Result<Option<Timestamp>, EffectError> {
+        if task.deleted_at.is_some() {
+            if step.demand.is_none() {
+                // Somebody wants none.
+                task.is_done = aim.wanted.is_done;
+                return Ok(None);
+            }
+            task.begin_anew();
+        }
+        let Some(remote) = task.remote.clone() else {
+            return self.make(desk, step, task, aim).await;
+        };
+        match self.change(desk, task, &remote, aim.wanted).await {
+            Err(EffectError::Tracker(TrackerError::Gone)) => {
+                task.deleted_at = Some(self.clock.now());
+                if step.demand.is_none() {
+                    return Ok(None);
+                }
+                task.begin_anew();
+                self.make(desk, step, task, aim).await
+            }
+            changed => changed,
+        }
+    }
+
+    /// Makes a task, unless one was made when nobody heard of it any more, or it has to wait.
     async fn make<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
+        step: &Step,
         task: &mut Task,
-        (name, wanted): (&str, &Wanted),
-    ) -> Result<(), EffectError> {
+        Aim { name, wanted, is_needed }: &Aim<'_>,
+    ) -> Result<Option<Timestamp>, EffectError> {
         let key = format!("{name}/{}", task.generation);
         if task.create_began_at.is_some() {
             let mut found = desk.tracker.find(&key).await?.into_iter();
@@ -78,15 +127,20 @@ impl Outbox {
             }
             task.create_began_at = None;
         }
-        task.create_began_at = Some(self.clock.now());
-        self.save(desk, task).await?;
+        if !is_needed {
+            task.held_at = None;
+            return Ok(None);
+        }
+        if !self.begin_to_make(desk, step, task).await? {
+            return Ok(None);
+        }
         match desk.tracker.create(&key, wanted).await {
             Ok(remote) => {
                 let now = self.clock.now();
                 (task.remote, task.written) = (Some(remote), Some(wanted.written()));
                 (task.is_done, task.body_written_at, task.synced_at) =
                     (wanted.is_done, Some(now), Some(now));
-                Ok(())
+                Ok(None)
             }
             Err(error) => {
                 match &error {
@@ -101,14 +155,15 @@ impl Outbox {
         }
     }
 
-    /// Writes what is new of a task.
+    /// Writes what is new of a task; gives the time from which on its text may be written if it must
+    /// not be yet.
     async fn change<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
         task: &mut Task,
         remote: &Remote,
         wanted: &Wanted,
-    ) -> Result<(), EffectError> {
+    ) -> Result<Option<Timestamp>, EffectError> {
         let now = self.clock.now();
         let may_write_body = task.body_written_at.is_none_or(|at| now.since(at) >= BODY_PAUSE);
         let patch = match &task.written {
@@ -125,7 +180,17 @@ impl Outbox {
             task.is_done = wanted.is_done;
         }
         task.synced_at = Some(now);
-        Ok(())
+        let is_left = task.written.as_ref().is_some_and(|it| !wanted.since(it, true).is_empty());
+        Ok(task.body_written_at.filter(|_| is_left).map(|at| at.plus(BODY_PAUSE)))
+    }
+}
+
+impl Task {
+    /// Another one is to stand for the same.
+    pub(super) fn begin_anew(&mut self) {
+        self.generation = self.generation.saturating_add(1);
+        (self.remote, self.written, self.create_began_at) = (None, None, None);
+        (self.deleted_at, self.body_written_at, self.is_done) = (None, None, false);
     }
 }
 

@@ -431,9 +431,8 @@ async fn file(
     issue: &Issue,
     settled: &[(JudgedEvent, Judged)],
 ) -> Result<(), StoreError> {
-    let Some(last) = settled.iter().map(|(event, _)| event.occurred_at).max() else {
-        return Ok(());
-    };
+    let times = || settled.iter().map(|(event, _)| event.occurred_at);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(()) };
     if issue.serious_at.is_some() {
         return Ok(());
     }
@@ -451,7 +450,7 @@ async fn file(
         .collect();
     let of = (project.id, issue.id);
     let filing = rules.judge(scope, issue.n_events, &occurred);
-    if let Some(reason) = reached(tx, of, filing, last).await? {
+    if let Some(reason) = reached(tx, of, filing, (first, last)).await? {
         note_serious(tx, clock, of, reason, ACTOR).await?;
     }
     Ok(())

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::FromRow;
-
 use super::error::StoreError;
 use super::rows::{dialect, new_rows, rows_json};
 use super::tx::{Tx, on, statements};
-use crate::domain::filing::Window;
+use crate::domain::filing::{Seen, Window};
 use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::time::Timestamp;
 
-/// So many events are looked at for the users of a window.
+/// So many events are looked at for a window.
 const MOST_EVENTS: i64 = 10_000;
 
 #[derive(serde::Serialize)]
@@ -24,29 +22,22 @@ struct IdRow {
     id: uuid::Uuid,
 }
 
-#[derive(FromRow)]
-struct ReachedRow {
-    n_events: i64,
-    n_users: i64,
-}
-
-macro_rules! count_recent {
+macro_rules! list_seen {
     ($engine:ident) => {
         concat!(
-            "SELECT COUNT(*) AS n_events, COUNT(DISTINCT user_hash) AS n_users FROM (
-            SELECT events.user_hash FROM issue_hashes CROSS JOIN events
+            "SELECT events.occurred_at, events.user_hash FROM issue_hashes CROSS JOIN events
             WHERE issue_hashes.project_id = $1 AND issue_hashes.issue_id = $3
                 AND events.project_id = $1 AND events.hash = issue_hashes.hash
-                AND events.occurred_at > $4 AND events.occurred_at <= $5
+                AND events.occurred_at > $4 AND events.occurred_at < $5
                 AND events.verdict IN ('new', 'known', 'regression')
                 AND ($6 OR lower(events.environment) IN (SELECT new.name FROM ",
             new_rows!($engine, text name),
-            ")) LIMIT $7) AS recent"
+            ")) LIMIT $7"
         )
     };
 }
-const COUNT_RECENT_SQLITE: &str = count_recent!(sqlite);
-const COUNT_RECENT_POSTGRES: &str = count_recent!(postgres);
+const LIST_SEEN_SQLITE: &str = list_seen!(sqlite);
+const LIST_SEEN_POSTGRES: &str = list_seen!(postgres);
 macro_rules! set_serious {
     ($engine:ident) => {
         concat!(
@@ -62,40 +53,39 @@ const SET_SERIOUS_POSTGRES: &str = set_serious!(postgres);
 const HAS_DEPLOYS: &str = "SELECT 1 FROM deploys WHERE project_id = $1 LIMIT 1";
 
 statements!(
-    COUNT_RECENT_SQLITE,
-    COUNT_RECENT_POSTGRES,
+    LIST_SEEN_SQLITE,
+    LIST_SEEN_POSTGRES,
     SET_SERIOUS_SQLITE,
     SET_SERIOUS_POSTGRES,
     HAS_DEPLOYS
 );
 
 impl Tx {
-    /// Whether so many occurrences of an issue happened in a window that ends then.
+    /// The occurrences of an issue that may be in one window with those from one time to another; at
+    /// most 10,000.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn is_reached(
+    pub async fn list_seen(
         &mut self,
         project: ProjectId,
         issue: IssueId,
         window: &Window,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
+        (first, last): (Timestamp, Timestamp),
+    ) -> Result<Vec<Seen>, StoreError> {
         let names = window.environments.iter().flatten().map(|name| NameRow { name });
         let rows = rows_json(names);
-        let most = window.n_users.map_or(i64::from(window.n_events), |_| MOST_EVENTS);
-        let text = dialect!(self, COUNT_RECENT_SQLITE, COUNT_RECENT_POSTGRES);
-        let found: ReachedRow = on!(self, |c| sqlx::query_as(text)
+        let text = dialect!(self, LIST_SEEN_SQLITE, LIST_SEEN_POSTGRES);
+        let seen: Vec<(i64, Option<i64>)> = on!(self, |c| sqlx::query_as(text)
             .bind(project.0)
             .bind(&rows)
             .bind(issue.0)
-            .bind(until.minus(window.within).as_micros())
-            .bind(until.as_micros())
+            .bind(first.minus(window.within).as_micros())
+            .bind(last.plus(window.within).as_micros())
             .bind(window.environments.is_none())
-            .bind(most)
-            .fetch_one(c))?;
-        Ok(found.n_events >= i64::from(window.n_events)
-            && window.n_users.is_none_or(|users| found.n_users >= i64::from(users)))
+            .bind(MOST_EVENTS)
+            .fetch_all(c))?;
+        Ok(seen.into_iter().map(|(at, user)| (Timestamp::from_micros(at), user)).collect())
     }
 
     /// Marks issues as serious from now on; gives those that were not before.

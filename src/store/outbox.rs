@@ -10,7 +10,8 @@ use super::error::StoreError;
 use super::rows::{dialect, new_rows, rows_json, to_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::effect::{Effect, Subject};
-use crate::domain::id::{ProjectId, ProjectItemId};
+use crate::domain::id::{IssueId, ProjectId, ProjectItemId};
+use crate::domain::task::BODY_PAUSE;
 use crate::domain::time::Timestamp;
 
 /// So many effects of a lane are taken at a time.
@@ -105,6 +106,11 @@ struct NewRow {
 }
 
 #[derive(Serialize)]
+struct LaneRow {
+    lane: String,
+}
+
+#[derive(Serialize)]
 struct IdRow {
     id: Uuid,
 }
@@ -191,6 +197,26 @@ const DELETE_LANE: &str = "DELETE FROM lanes WHERE project_id = $1 AND lane = $2
         AND outbox.state IN ('planned', 'sending', 'unsure'))";
 const SET_LANE: &str = "UPDATE lanes SET try_at = $3, n_failures = $4
     WHERE project_id = $1 AND lane = $2";
+/// What is left in a lane is due; else it is looked at again at a time.
+const LOOK_AGAIN: &str = "UPDATE lanes SET n_failures = 0, try_at = CASE WHEN EXISTS
+        (SELECT 1 FROM outbox WHERE outbox.project_id = $1 AND outbox.lane = $2
+            AND outbox.state IN ('planned', 'sending', 'unsure')) THEN CAST($3 AS BIGINT) ELSE $4 END
+    WHERE project_id = $1 AND lane = $2";
+macro_rules! insert_looks {
+    ($engine:ident) => {
+        concat!(
+            "INSERT INTO lanes (project_id, lane, try_at, n_failures)
+            SELECT $1, tasks.subject, CASE WHEN COALESCE(tasks.body_written_at, 0) + $4 > $3
+                THEN COALESCE(tasks.body_written_at, 0) + $4 ELSE $3 END, 0 FROM ",
+            new_rows!($engine, text lane),
+            " CROSS JOIN tasks WHERE tasks.project_id = $1 AND tasks.subject = new.lane
+                AND tasks.remote_id IS NOT NULL AND tasks.deleted_at IS NULL
+            ORDER BY tasks.subject ON CONFLICT (project_id, lane) DO NOTHING"
+        )
+    };
+}
+const INSERT_LOOKS_SQLITE: &str = insert_looks!(sqlite);
+const INSERT_LOOKS_POSTGRES: &str = insert_looks!(postgres);
 const PARK_LANE: &str = "UPDATE outbox SET state = 'parked', changed_at = $3, error = $4
     WHERE project_id = $1 AND lane = $2 AND state IN ('planned', 'sending', 'unsure')";
 macro_rules! columns {
@@ -229,6 +255,8 @@ const RETRY: &str = "UPDATE outbox SET state = 'unsure', changed_at = $3
 const ADD_LANE: &str = "INSERT INTO lanes (project_id, lane, try_at, n_failures)
     VALUES ($1, $2, $3, 0) ON CONFLICT (project_id, lane) DO UPDATE SET
     try_at = EXCLUDED.try_at";
+const BEGIN_LANE: &str = "INSERT INTO lanes (project_id, lane, try_at, n_failures)
+    VALUES ($1, $2, $3, 0) ON CONFLICT (project_id, lane) DO NOTHING";
 const COUNT_OPEN: &str = "SELECT COUNT(*), MIN(created_at) FROM outbox
     WHERE state IN ('planned', 'sending', 'unsure')";
 const COUNT_PARKED: &str = "SELECT COUNT(*) FROM outbox WHERE state = 'parked'";
@@ -246,6 +274,9 @@ statements!(
     TAKE_LANE,
     DELETE_LANE,
     SET_LANE,
+    LOOK_AGAIN,
+    INSERT_LOOKS_SQLITE,
+    INSERT_LOOKS_POSTGRES,
     PARK_LANE,
     LIST_OF_LANE,
     FIND,
@@ -254,6 +285,7 @@ statements!(
     SET_STATE_POSTGRES,
     RETRY,
     ADD_LANE,
+    BEGIN_LANE,
     COUNT_OPEN,
     COUNT_PARKED,
     DELETE_DONE
@@ -278,7 +310,7 @@ impl Tx {
             lane: new.subject.to_string(),
             issue_id: match new.subject {
                 Subject::Issue(issue) => Some(issue.0),
-                Subject::Lock(_) | Subject::Deploy(_) => None,
+                Subject::Lock(_) | Subject::Deploy(_) | Subject::Storm => None,
             },
             effect: to_json(&new.effect),
         }));
@@ -432,6 +464,62 @@ impl Tx {
         Ok(true)
     }
 
+    /// Lets a lane be looked at that nobody looks at yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn begin_lane(
+        &mut self,
+        project: ProjectId,
+        subject: Subject,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let lane = subject.to_string();
+        execute!(self, sqlx::query(BEGIN_LANE).bind(project.0).bind(&lane).bind(now.as_micros()))?;
+        Ok(())
+    }
+
+    /// Lets a lane be looked at now.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn wake_lane(
+        &mut self,
+        project: ProjectId,
+        subject: Subject,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let lane = subject.to_string();
+        execute!(self, sqlx::query(ADD_LANE).bind(project.0).bind(&lane).bind(now.as_micros()))?;
+        Ok(())
+    }
+
+    /// Lets the tasks of issues be looked at once their text may be written again; those that wait for
+    /// it anyway go on waiting. Whoever says that there is something to look at has the issues locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn insert_looks(
+        &mut self,
+        project: ProjectId,
+        issues: &[IssueId],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if issues.is_empty() {
+            return Ok(());
+        }
+        let rows = rows_json(
+            issues.iter().map(|issue| LaneRow { lane: Subject::Issue(*issue).to_string() }),
+        );
+        let pause = i64::try_from(BODY_PAUSE.as_micros()).unwrap_or(i64::MAX);
+        let text = dialect!(self, INSERT_LOOKS_SQLITE, INSERT_LOOKS_POSTGRES);
+        execute!(
+            self,
+            sqlx::query(text).bind(project.0).bind(&rows).bind(now.as_micros()).bind(pause)
+        )?;
+        Ok(())
+    }
+
     /// Takes a lane: who plans an effect in it waits, or has planned it. False when there is none.
     ///
     /// # Errors
@@ -464,8 +552,7 @@ impl Tx {
         Ok(())
     }
 
-    /// A lane is looked at again at a time, after so many failures in a row; or it is over, if nothing
-    /// is left in it.
+    /// A lane that failed so often in a row waits until a time.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -475,18 +562,39 @@ impl Tx {
         subject: Subject,
         (at, n_failures): (Timestamp, u32),
     ) -> Result<(), StoreError> {
+        execute!(
+            self,
+            sqlx::query(SET_LANE)
+                .bind(project.0)
+                .bind(subject.to_string())
+                .bind(at.as_micros())
+                .bind(i64::from(n_failures))
+        )?;
+        Ok(())
+    }
+
+    /// What is left in a lane is due now; if nothing is, it is looked at again at a time, or over.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn leave_lane(
+        &mut self,
+        project: ProjectId,
+        subject: Subject,
+        (now, look_at): (Timestamp, Option<Timestamp>),
+    ) -> Result<(), StoreError> {
         let lane = subject.to_string();
-        let n_rows = execute!(self, sqlx::query(DELETE_LANE).bind(project.0).bind(&lane))?;
-        if n_rows == 0 {
-            execute!(
-                self,
-                sqlx::query(SET_LANE)
-                    .bind(project.0)
-                    .bind(&lane)
-                    .bind(at.as_micros())
-                    .bind(i64::from(n_failures))
-            )?;
+        if look_at.is_none() {
+            execute!(self, sqlx::query(DELETE_LANE).bind(project.0).bind(&lane))?;
         }
+        execute!(
+            self,
+            sqlx::query(LOOK_AGAIN)
+                .bind(project.0)
+                .bind(&lane)
+                .bind(now.as_micros())
+                .bind(look_at.unwrap_or(now).as_micros())
+        )?;
         Ok(())
     }
 

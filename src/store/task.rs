@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::rows::{dialect, new_rows, rows_json, to_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::effect::Subject;
-use crate::domain::id::ProjectId;
+use crate::domain::id::{IssueId, ProjectId};
 use crate::domain::task::Written;
 use crate::domain::time::Timestamp;
 
@@ -22,6 +22,10 @@ pub struct Task {
     pub generation: u32,
     /// The kind of its tracker.
     pub tracker: String,
+    /// Since when it waits because there are so many new ones.
+    pub held_at: Option<Timestamp>,
+    /// When somebody is known to have deleted it.
+    pub deleted_at: Option<Timestamp>,
     /// When making it was begun, as far as nobody knows that it was not made.
     pub create_began_at: Option<Timestamp>,
     /// What the tracker calls it; `None` until it is there.
@@ -54,7 +58,9 @@ struct TaskRow {
     subject: String,
     generation: i64,
     tracker: String,
+    held_at: Option<i64>,
     create_began_at: Option<i64>,
+    deleted_at: Option<i64>,
     remote_id: Option<String>,
     url: Option<String>,
     is_done: bool,
@@ -75,7 +81,9 @@ impl TaskRow {
             written: written.map_err(|_| corrupt("written"))?,
             remote: self.remote_id.zip(self.url).map(|(id, url)| Remote { id, url }),
             tracker: self.tracker,
+            held_at: self.held_at.map(Timestamp::from_micros),
             create_began_at: self.create_began_at.map(Timestamp::from_micros),
+            deleted_at: self.deleted_at.map(Timestamp::from_micros),
             is_done: self.is_done,
             body_written_at: self.body_written_at.map(Timestamp::from_micros),
             synced_at: self.synced_at.map(Timestamp::from_micros),
@@ -92,9 +100,9 @@ struct SubjectRow {
 
 macro_rules! columns {
     () => {
-        "tasks.subject, tasks.generation, tasks.tracker, tasks.create_began_at, tasks.remote_id,
-        tasks.url, tasks.is_done, tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error,
-        tasks.created_at"
+        "tasks.subject, tasks.generation, tasks.tracker, tasks.held_at, tasks.create_began_at,
+        tasks.deleted_at, tasks.remote_id, tasks.url, tasks.is_done, tasks.written,
+        tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at"
     };
 }
 const FIND: &str =
@@ -111,19 +119,42 @@ const LIST_OF_POSTGRES: &str = list_of!(
     " CROSS JOIN LATERAL (SELECT * FROM tasks
         WHERE project_id = $1 AND subject = new.subject LIMIT 1) AS tasks"
 );
-/// Where a task is is never forgotten.
+/// Where a task is is never forgotten, until another one stands for the same.
 const UPSERT: &str = "INSERT INTO tasks (project_id, subject, generation, tracker, create_began_at,
-        remote_id, url, is_done, written, body_written_at, synced_at, error, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        remote_id, url, is_done, written, body_written_at, synced_at, error, created_at, held_at,
+        deleted_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
     ON CONFLICT (project_id, subject) DO UPDATE SET
         generation = EXCLUDED.generation, tracker = EXCLUDED.tracker,
         create_began_at = EXCLUDED.create_began_at,
-        remote_id = COALESCE(EXCLUDED.remote_id, tasks.remote_id),
-        url = COALESCE(EXCLUDED.url, tasks.url), is_done = EXCLUDED.is_done,
+        remote_id = CASE WHEN EXCLUDED.remote_id IS NULL
+                AND EXCLUDED.generation = tasks.generation
+            THEN tasks.remote_id ELSE EXCLUDED.remote_id END,
+        url = CASE WHEN EXCLUDED.url IS NULL AND EXCLUDED.generation = tasks.generation
+            THEN tasks.url ELSE EXCLUDED.url END,
+        held_at = EXCLUDED.held_at, deleted_at = EXCLUDED.deleted_at, is_done = EXCLUDED.is_done,
         written = EXCLUDED.written, body_written_at = EXCLUDED.body_written_at,
         synced_at = EXCLUDED.synced_at, error = EXCLUDED.error";
 
-statements!(FIND, LIST_OF_SQLITE, LIST_OF_POSTGRES, UPSERT);
+/// How many were begun after a time, and the first of them.
+const COUNT_BEGUN: &str = "SELECT COUNT(*), MIN(create_began_at) FROM tasks
+    WHERE project_id = $1 AND create_began_at > $2 AND subject <> 'storm'";
+const COUNT_HELD: &str = "SELECT COUNT(*) FROM tasks WHERE project_id = $1
+    AND held_at IS NOT NULL AND (held_at < $2 OR (held_at = $2 AND subject < $3))";
+const LIST_HELD: &str = "SELECT subject FROM tasks
+    WHERE project_id = $1 AND held_at IS NOT NULL ORDER BY held_at, subject LIMIT $2";
+const COUNT_EVENTS: &str = "SELECT n_events FROM issues WHERE project_id = $1 AND id = $2";
+
+statements!(
+    FIND,
+    LIST_OF_SQLITE,
+    LIST_OF_POSTGRES,
+    UPSERT,
+    COUNT_BEGUN,
+    COUNT_HELD,
+    LIST_HELD,
+    COUNT_EVENTS
+);
 
 impl Tx {
     /// The task of a subject.
@@ -163,6 +194,72 @@ impl Tx {
         rows.into_iter().map(task).collect()
     }
 
+    /// How many tasks of issues were begun after a time, and when the first of them was.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn count_begun_tasks(
+        &mut self,
+        project: ProjectId,
+        after: Timestamp,
+    ) -> Result<(u64, Option<Timestamp>), StoreError> {
+        let (n_begun, first): (i64, Option<i64>) = on!(self, |c| sqlx::query_as(COUNT_BEGUN)
+            .bind(project.0)
+            .bind(after.as_micros())
+            .fetch_one(c))?;
+        Ok((n_begun.unsigned_abs(), first.map(Timestamp::from_micros)))
+    }
+
+    /// How many tasks have been held for longer than one that is held since then.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn count_held_tasks(
+        &mut self,
+        project: ProjectId,
+        (since, subject): (Timestamp, Subject),
+    ) -> Result<u64, StoreError> {
+        let (n_held,): (i64,) = on!(self, |c| sqlx::query_as(COUNT_HELD)
+            .bind(project.0)
+            .bind(since.as_micros())
+            .bind(subject.to_string())
+            .fetch_one(c))?;
+        Ok(n_held.unsigned_abs())
+    }
+
+    /// What the tasks that are held stand for, what waits longest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_held_tasks(
+        &mut self,
+        project: ProjectId,
+        limit: i64,
+    ) -> Result<Vec<Subject>, StoreError> {
+        let rows: Vec<(String,)> =
+            on!(self, |c| sqlx::query_as(LIST_HELD).bind(project.0).bind(limit).fetch_all(c))?;
+        let subject = |(name,): (String,)| {
+            Subject::parse(&name).ok_or_else(|| StoreError::corrupt("tasks", "subject", name))
+        };
+        rows.into_iter().map(subject).collect()
+    }
+
+    /// How many events an issue has; `None` when it is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn count_events_of(
+        &mut self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Option<u64>, StoreError> {
+        let row: Option<(i64,)> = on!(self, |c| sqlx::query_as(COUNT_EVENTS)
+            .bind(project.0)
+            .bind(issue.0)
+            .fetch_optional(c))?;
+        Ok(row.map(|(n_events,)| n_events.unsigned_abs()))
+    }
+
     /// Writes down what is known of a task. [`Self::hold_lease`] comes first.
     ///
     /// # Errors
@@ -185,6 +282,8 @@ impl Tx {
                 .bind(task.synced_at.map(Timestamp::as_micros))
                 .bind(&task.error)
                 .bind(task.created_at.as_micros())
+                .bind(task.held_at.map(Timestamp::as_micros))
+                .bind(task.deleted_at.map(Timestamp::as_micros))
         )?;
         Ok(())
     }

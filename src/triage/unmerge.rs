@@ -15,7 +15,7 @@ use crate::domain::text::bounded;
 use crate::domain::time::Timestamp;
 use crate::domain::title;
 use crate::domain::user_sketch::user_hash;
-use crate::journal::{MOST_RACES, note};
+use crate::journal::{MOST_RACES, note, note_serious};
 use crate::store::body::Decoded;
 use crate::store::unmerge::{HashCount, Seen};
 use crate::store::unsettled::Unsettled;
@@ -261,6 +261,11 @@ impl Split<'_> {
             self.tx.update_issue_state(&open).await?;
         }
         self.tx.raise_gates_of(project, &[survivor.id, split.id]).await?;
+        // One that is back is what it was; its task is still there.
+        if !is_back && survivor.serious_at.is_some() {
+            let reason = format!("it was a part of {}", survivor.short_id);
+            note_serious(self.tx, self.clock, (project, split.id), reason, self.actor).await?;
+        }
         let hashes: Vec<String> = gone.iter().map(Hash::to_string).collect();
         let into = split.short_id.to_string();
         let unmerged = Change::Unmerged { issue: into, hashes: hashes.clone() };

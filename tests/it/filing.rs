@@ -93,6 +93,25 @@ both!(many_at_once_are_counted_together, |engine: Engine| async move {
     app.stop().await;
 });
 
+both!(reports_that_come_late_fill_a_window, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    let shop = app.create_project("shop").await;
+    app.put(RULES, &json!({"rules": [{"events": 4}]})).await.ok();
+    let at = |minutes: u64| {
+        let at = app.clock.now().minus(Duration::from_mins(minutes));
+        json!({"timestamp": at.to_string()})
+    };
+    crashed(&app, &shop, "KeyError", at(10)).await;
+    for minutes in [19, 40, 12] {
+        crashed(&app, &shop, "KeyError", at(minutes)).await;
+    }
+    crashed(&app, &shop, "KeyError", json!({})).await;
+    assert_eq!(serious(&app, "SHOP-1").await, None);
+    crashed(&app, &shop, "KeyError", at(15)).await;
+    assert_eq!(serious(&app, "SHOP-1").await.as_deref(), Some("4 events within 10 min"));
+    app.stop().await;
+});
+
 both!(once_somebody_deployed_only_known_environments_count, |engine: Engine| async move {
     let app = TestApp::start(engine).await;
     let shop = app.create_project("shop").await;
@@ -135,7 +154,7 @@ both!(what_happens_to_a_serious_issue_is_told_once, |engine: Engine| async move 
     let came_back = format!("It came back in release shop@1.4.2: {reason}");
     assert_eq!(told, ["", "bootstrap: looking", "", "bootstrap resolved it", came_back.as_str()]);
     // All of them wait in the lane of that issue.
-    let lanes = app.stored_texts("SELECT lane FROM lanes").await;
+    let lanes = app.stored_texts("SELECT DISTINCT lane FROM outbox").await;
     assert_eq!(lanes.len(), 1);
     assert!(lanes.iter().all(|lane| lane.starts_with("issue/")), "{lanes:?}");
     app.stop().await;
@@ -149,6 +168,7 @@ both!(rules_of_filing_are_checked, |engine: Engine| async move {
         json!({"rules": [{"events": 0}]}),
         json!({"rules": [{"evnets": 1}]}),
         json!({"rules": [{"level": "awful"}]}),
+        json!({"rules": [{"level": "fatal", "users": 3}]}),
         json!({"most_tasks_per_hour": 0}),
     ] {
         assert_eq!(app.put(RULES, &rules).await.problem().0, 422, "{rules}");

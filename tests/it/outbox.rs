@@ -5,6 +5,7 @@ mod fake;
 use std::time::Duration;
 
 use airlock::outbox::Outbox;
+use airlock::store::Tx;
 use airlock::tracker::TrackerError;
 use serde_json::{Value, json};
 
@@ -148,7 +149,8 @@ both!(what_makes_no_sense_is_parked_and_holds_up_nobody, |engine: Engine| async 
     app.change_store(spoil, &[]).await;
     app.crashed(&shop, "ValueError").await;
     work(&node, &tracker).await;
-    assert_eq!(tracker.tasks().len(), 1);
+    // What was to be said is lost; that there is to be a task is not.
+    assert_eq!(tracker.tasks().len(), 13);
     let parked = "SELECT COUNT(*) FROM outbox WHERE state = 'parked' AND error LIKE '%effect%'";
     assert_eq!(app.stored_number(parked).await, 12);
     assert_eq!(effects(&app, "parked").await.len(), 0);
@@ -186,7 +188,255 @@ both!(only_one_node_tries_to_have_a_tracker, |engine: Engine| async move {
     });
     one.work_with(busy, |_| tracker.clone()).await.expect("work");
     assert_eq!(tracker.tasks().len(), 1);
-    // Leases go with their project.
+    // A project has one lease of its tracker, whoever worked it.
     assert_eq!(app.stored_number("SELECT COUNT(*) FROM leases").await, 1);
     app.stop().await;
 });
+
+/// How many events the text of a task says.
+fn n_events(tracker: &FakeTracker, index: usize) -> String {
+    let body = tracker.tasks()[index].body.clone();
+    let after = body.split("(\"Events\", \"").nth(1).expect("a count");
+    after.split('"').next().expect("a number").to_owned()
+}
+
+both!(text_that_counts_follows_every_few_minutes, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let (node, tracker) = (node(&app), FakeTracker::default());
+    app.crashed(&shop, "KeyError").await;
+    work(&node, &tracker).await;
+    // Nothing is planned for reports alone, and nothing is written for a while.
+    for _ in 0..3 {
+        app.crashed(&shop, "KeyError").await;
+        work(&node, &tracker).await;
+    }
+    assert_eq!((n_events(&tracker, 0).as_str(), tracker.n_calls(Call::Update)), ("1", 0));
+    assert_eq!(effects(&app, "done").await.len(), 1);
+    app.clock.advance(Duration::from_mins(5));
+    work(&node, &tracker).await;
+    assert_eq!((n_events(&tracker, 0).as_str(), tracker.n_calls(Call::Update)), ("4", 1));
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM lanes").await, 0);
+
+    // What was held back, too; a tracker that is away then is tried again.
+    app.crashed(&shop, "KeyError").await;
+    app.act("SHOP-1", "comment", json!({"text": "hm"})).await.ok();
+    work(&node, &tracker).await;
+    assert_eq!(n_events(&tracker, 0), "4");
+    app.clock.advance(Duration::from_mins(5));
+    tracker.fail(Call::Update, not_done());
+    work(&node, &tracker).await;
+    app.clock.advance(Duration::from_secs(5));
+    work(&node, &tracker).await;
+    assert_eq!(n_events(&tracker, 0), "5");
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM lanes").await, 0);
+    app.stop().await;
+});
+
+both!(events_that_come_while_a_task_is_written_are_not_forgotten, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let (node, tracker) = (node(&app), FakeTracker::default());
+    app.crashed(&shop, "KeyError").await;
+    let store = app.running.store().clone();
+    tracker.meanwhile(Call::Create, async move {
+        // As digest does: there is a lane already.
+        let mut tx = store.write().await.expect("a transaction");
+        let count = "UPDATE issues SET n_events = 2";
+        match &mut tx {
+            Tx::Sqlite(tx) => drop(sqlx::query(count).execute(&mut **tx).await.expect("done")),
+            Tx::Postgres(tx) => drop(sqlx::query(count).execute(&mut **tx).await.expect("done")),
+        }
+        tx.commit().await.expect("a commit");
+    });
+    work(&node, &tracker).await;
+    assert_eq!(n_events(&tracker, 0), "1");
+    app.clock.advance(Duration::from_mins(5));
+    work(&node, &tracker).await;
+    assert_eq!(n_events(&tracker, 0), "2");
+    app.stop().await;
+});
+
+both!(a_merge_keeps_the_task, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let (node, tracker) = (node(&app), FakeTracker::default());
+    let rules = json!({"rules": [{"level": "fatal"}]});
+    app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
+    app.send(&shop, &with(crash("KeyError"), &json!({"level": "fatal"}))).await;
+    app.crashed(&shop, "ValueError").await;
+    work(&node, &tracker).await;
+    assert_eq!(tracker.tasks().len(), 1);
+    let hash = app.issue("SHOP-1").await["fingerprint"]["hash"].clone();
+    app.act("SHOP-1", "merge", json!({"into": "SHOP-2"})).await.ok();
+    work(&node, &tracker).await;
+    let tasks = tracker.tasks();
+    assert_eq!(tasks.len(), 2);
+    assert_eq!((tasks[0].is_done, tasks[1].is_done), (true, false));
+    assert_eq!(tasks[0].said, ["bootstrap made it part of SHOP-2"]);
+    assert_eq!(tasks[1].said, ["SHOP-1 is part of it from now on"]);
+    let why = app.all("/api/v1/issues/SHOP-2/activity").await;
+    let why = why.iter().find(|one| one["kind"] == "became_serious").expect("it is");
+    assert_eq!(why["reason"], "SHOP-1 is part of it");
+
+    // It is what it was when it is one of its own again.
+    app.act("SHOP-2", "unmerge", json!({ "hashes": [hash] })).await.ok();
+    work(&node, &tracker).await;
+    let tasks = tracker.tasks();
+    assert_eq!((tasks.len(), tasks[0].is_done, tasks[1].is_done), (2, false, false));
+    app.stop().await;
+});
+
+both!(what_is_over_before_it_has_a_task_has_none, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let (node, tracker) = (node(&app), FakeTracker::default());
+    app.crashed(&shop, "KeyError").await;
+    app.act("SHOP-1", "resolve", json!({})).await.ok();
+    work(&node, &tracker).await;
+    assert_eq!((tracker.tasks().len(), effects(&app, "done").await.len()), (0, 2));
+    assert_eq!(app.issue("SHOP-1").await["task"], Value::Null);
+    app.clock.advance(Duration::from_hours(1));
+    app.crashed(&shop, "KeyError").await;
+    work(&node, &tracker).await;
+    assert_eq!(tracker.tasks().len(), 1);
+    app.stop().await;
+});
+
+both!(a_deleted_task_stays_deleted_until_the_next_regression, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let (node, tracker) = (node(&app), FakeTracker::default());
+    app.crashed(&shop, "KeyError").await;
+    work(&node, &tracker).await;
+    tracker.delete(0);
+    app.act("SHOP-1", "comment", json!({"text": "where is it?"})).await.ok();
+    work(&node, &tracker).await;
+    app.act("SHOP-1", "resolve", json!({})).await.ok();
+    work(&node, &tracker).await;
+    let task = app.issue("SHOP-1").await["task"].clone();
+    assert_eq!((&task["state"], &task["error"]), (&json!("deleted"), &Value::Null));
+    assert_eq!((effects(&app, "done").await.len(), tracker.tasks().len()), (3, 1));
+
+    app.clock.advance(Duration::from_hours(1));
+    app.crashed(&shop, "KeyError").await;
+    work(&node, &tracker).await;
+    let tasks = tracker.tasks();
+    assert_eq!((tasks.len(), tasks[1].key.as_str()), (2, "SHOP-1/2"));
+    assert!(tasks[1].said[0].starts_with("It came back"), "{:?}", tasks[1].said);
+    assert_eq!(app.issue("SHOP-1").await["task"]["id"], "2");
+
+    // Also when nobody knew of it before, and when somebody wants one.
+    tracker.delete(1);
+    app.act("SHOP-1", "resolve", json!({})).await.ok();
+    app.clock.advance(Duration::from_hours(1));
+    app.crashed(&shop, "KeyError").await;
+    work(&node, &tracker).await;
+    assert_eq!(app.issue("SHOP-1").await["task"]["id"], "3");
+    tracker.delete(2);
+    app.act("SHOP-1", "resolve", json!({})).await.ok();
+    app.act("SHOP-1", "reopen", json!({})).await.ok();
+    work(&node, &tracker).await;
+    assert_eq!(app.issue("SHOP-1").await["task"]["id"], "3");
+    app.act("SHOP-1", "comment", json!({"text": "anybody?"})).await.ok();
+    app.act("SHOP-1", "file", json!({})).await.ok();
+    work(&node, &tracker).await;
+    assert_eq!(app.issue("SHOP-1").await["task"]["id"], "4");
+    app.stop().await;
+});
+
+mod storms {
+    use super::*;
+
+    /// What became of issues' tasks.
+    async fn states(app: &TestApp, n: usize) -> Vec<String> {
+        let mut states = Vec::new();
+        for number in 1..=n {
+            let task = app.issue(&format!("SHOP-{number}")).await["task"].clone();
+            states.push(task["state"].as_str().unwrap_or("none").to_owned());
+        }
+        states
+    }
+
+    /// The keys of tasks, the oldest first.
+    fn keys(tracker: &FakeTracker) -> Vec<String> {
+        tracker.tasks().into_iter().map(|task| task.key).collect()
+    }
+
+    async fn stormy(engine: Engine, most: u32) -> (TestApp, TestProject) {
+        let (app, shop) = shop(engine).await;
+        let rules = json!({"rules": [{"events": 1}], "most_tasks_per_hour": most});
+        app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
+        (app, shop)
+    }
+
+    both!(many_new_issues_wait_for_tasks, |engine: Engine| async move {
+        let (app, shop) = stormy(engine, 3).await;
+        let (node, tracker) = (node(&app), FakeTracker::default());
+        for n in 1..=8 {
+            app.crashed(&shop, &format!("Error{n}")).await;
+            work(&node, &tracker).await;
+        }
+        let held = ["open", "open", "open", "held", "held", "held", "held", "held"];
+        assert_eq!(states(&app, 8).await, held);
+        assert_eq!(keys(&tracker), ["SHOP-1/1", "SHOP-2/1", "SHOP-3/1", "SHOP/storm/1"]);
+        assert_eq!(effects(&app, "planned").await.len(), 5);
+        let body = tracker.tasks()[3].body.clone();
+        assert!(body.contains("SHOP-4 Error4: broken") && !body.contains("SHOP-3"), "{body}");
+        assert!(body.contains("https://airlock.example/api/v1/issues/SHOP-4"), "{body}");
+        assert!(!body.contains("SHOP-8"), "it is written again after a while: {body}");
+
+        // One that somebody wants is not held; one that is over never gets one.
+        app.act("SHOP-7", "file", json!({})).await.ok();
+        app.act("SHOP-5", "resolve", json!({})).await.ok();
+        work(&node, &tracker).await;
+        let held = ["open", "open", "open", "held", "planned", "held", "open", "held"];
+        assert_eq!(states(&app, 8).await, held);
+        app.clock.advance(Duration::from_mins(5));
+        work(&node, &tracker).await;
+        let body = tracker.tasks()[3].body.clone();
+        assert!(body.contains("SHOP-8"), "{body}");
+        assert!(!body.contains("SHOP-7") && !body.contains("SHOP-5"), "{body}");
+
+        // A new one comes after those that wait.
+        app.clock.advance(Duration::from_mins(56));
+        app.crashed(&shop, "Error9").await;
+        work(&node, &tracker).await;
+        let over = ["open", "open", "open", "open", "planned", "open", "open", "open", "held"];
+        assert_eq!(states(&app, 9).await, over);
+        assert!(!tracker.tasks()[3].is_done);
+        for _ in 0..13 {
+            app.clock.advance(Duration::from_mins(5));
+            work(&node, &tracker).await;
+        }
+        assert_eq!(states(&app, 9).await.last().map(String::as_str), Some("open"));
+        assert!(tracker.tasks()[3].is_done);
+        assert_eq!(app.stored_number("SELECT COUNT(*) FROM lanes").await, 0);
+
+        // The next storm has a task of its own.
+        for n in 10..=14 {
+            app.crashed(&shop, &format!("Error{n}")).await;
+        }
+        work(&node, &tracker).await;
+        assert!(keys(&tracker).contains(&"SHOP/storm/2".to_owned()), "{:?}", keys(&tracker));
+        app.stop().await;
+    });
+
+    both!(a_storm_has_one_task_whatever_fails, |engine: Engine| async move {
+        let (app, shop) = stormy(engine, 1).await;
+        let (one, other, tracker) = (node(&app), node(&app), FakeTracker::default());
+        app.crashed(&shop, "Error1").await;
+        work(&one, &tracker).await;
+        for n in 2..=12 {
+            app.crashed(&shop, &format!("Error{n}")).await;
+        }
+        // It is made, and nobody hears of it; then another node goes on.
+        tracker.fail_after(Call::Create, ambiguous());
+        work(&one, &tracker).await;
+        app.clock.advance(Duration::from_mins(2));
+        work(&other, &tracker).await;
+        work(&one, &tracker).await;
+        assert_eq!(keys(&tracker), ["SHOP-1/1", "SHOP/storm/1"]);
+        app.clock.advance(Duration::from_hours(1));
+        for n in [&one, &other, &one] {
+            work(n, &tracker).await;
+        }
+        assert_eq!(keys(&tracker), ["SHOP-1/1", "SHOP/storm/1", "SHOP-2/1"]);
+        app.stop().await;
+    });
+}

@@ -131,6 +131,11 @@ fn rules_that_make_no_sense_are_named() {
         (r#"{"events": 0}"#, "rule 2: events must be 1 to 1000"),
         (r#"{"users": 1001}"#, "rule 2: users must be 1 to 1000"),
         (r#"{"events": 2, "within_minutes": 0}"#, "rule 2: within_minutes must be 1 to 1440"),
+        (
+            r#"{"events": 2, "level": "fatal"}"#,
+            "rule 2: events and users count all reports of an issue: leave out level and \
+            unhandled, or give them in a rule of their own",
+        ),
         (r#"{"environments": []}"#, "rule 2: environments must be 1 to 20 names"),
     ] {
         assert_eq!(checked(json), Err(expected.to_owned()), "{json}");
@@ -142,4 +147,29 @@ fn rules_that_make_no_sense_are_named() {
     assert_eq!(many.check(), Err(InvalidFiling::NRules));
     let storm = FilingRules { most_tasks_per_hour: 0, ..FilingRules::default() };
     assert_eq!(storm.check(), Err(InvalidFiling::TasksPerHour));
+}
+
+#[test]
+fn a_window_is_reached_at_any_time() {
+    let window = |n_events, n_users| Window {
+        within: Duration::from_mins(10),
+        environments: None,
+        n_events,
+        n_users,
+        reason: String::new(),
+    };
+    let at = |minute: i64| Timestamp::from_micros(minute * 60_000_000);
+    let seen = |minutes: &[i64]| minutes.iter().map(|minute| (at(*minute), None)).collect();
+    // In the middle, and in no order.
+    assert!(window(3, None).is_reached(seen(&[90, 59, 1, 52, 55])));
+    assert!(!window(3, None).is_reached(seen(&[90, 59, 1, 49, 55])));
+    assert!(window(3, None).is_reached(seen(&[0, 0, 0])));
+    assert!(!window(3, None).is_reached(seen(&[0, 5, 10])));
+    assert!(!window(1, None).is_reached(Vec::new()));
+    let by = |users: &[(i64, i64)]| -> Vec<Seen> {
+        users.iter().map(|(minute, user)| (at(*minute), Some(*user))).collect()
+    };
+    assert!(window(2, Some(2)).is_reached(by(&[(0, 1), (8, 1), (11, 2)])));
+    assert!(!window(2, Some(2)).is_reached(by(&[(0, 1), (8, 2), (8, 2)]).split_off(1)));
+    assert!(!window(2, Some(2)).is_reached(by(&[(0, 1), (5, 1), (16, 2)])));
 }

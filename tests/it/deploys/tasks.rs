@@ -67,6 +67,16 @@ both!(a_lock_has_a_task_until_it_is_released, |engine: Engine| async move {
     shop.stop().await;
 });
 
+both!(the_task_of_a_lock_is_done_when_the_lock_expires, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base").await;
+    let wish = json!({"reason": "the import runs", "expires_at": "2026-11-21T13:00:00Z"});
+    let lock = shop.lock("production", &wish).await;
+    assert_eq!(shop.task(&lock).await["state"], "open");
+    shop.app.clock.advance(std::time::Duration::from_hours(1));
+    until("the task is done", async || shop.task(&lock).await["state"] == "done").await;
+    shop.stop().await;
+});
+
 both!(the_lock_of_an_issue_has_the_task_of_the_issue, |engine: Engine| async move {
     let shop = Shop::start(engine, "c base").await;
     shop.crash_at("KeyError", "base").await;
