@@ -22,8 +22,8 @@ use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
 use crate::store::{Store, StoreError};
-use crate::tracker::Connection;
-use crate::tracker::built_in::BuiltIn;
+use crate::tracker::Tracker as _;
+use crate::tracker::connections::Trackers;
 
 /// So many lanes of a tracker are worked at a time.
 const MOST_LANES: i64 = 8;
@@ -39,6 +39,7 @@ const LEAST_LEASE: Duration = Duration::from_secs(40);
 pub struct Outbox {
     store: Store,
     clock: Clock,
+    trackers: Trackers,
     public_url: String,
     /// Who this node is.
     holder: Uuid,
@@ -71,10 +72,10 @@ impl Drop for Busy {
 impl Outbox {
     /// For effects of this store.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, public_url: String) -> Self {
+    pub fn new(store: Store, clock: Clock, trackers: Trackers, public_url: String) -> Self {
         let holder = clock.id();
         let (busy, is_stopping) = Default::default();
-        Self { store, clock, public_url, holder, busy, is_stopping }
+        Self { store, clock, trackers, public_url, holder, busy, is_stopping }
     }
 
     /// Nothing is begun any more; what is under way ends.
@@ -102,32 +103,38 @@ impl Outbox {
         let id = busy.project;
         let project = self.store.read().await?.find_project_by_id(id).await?;
         let Some(project) = project else { return Ok(()) };
+        let tracker = self.trackers.connect(&project).await?;
+        if tracker.rests().is_some() {
+            return Ok(());
+        }
         let Some(mut lease) = self.claim(id).await? else { return Ok(()) };
-        let tracker = self.tracker(&project);
         let worked = loop {
-            match self.round(&project, &tracker, &mut lease).await {
+            match self.round(&project, &mut lease).await {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
-        let mut tx = self.store.write().await?;
-        tx.release_lease(&lease.name, (self.holder, lease.fence)).await?;
+        let (mut tx, now) = (self.store.write().await?, self.clock.now());
+        let held = (self.holder, lease.fence);
+        match tracker.window() {
+            // Another node does not know how much was asked.
+            Some(window) => {
+                tx.renew_lease(&lease.name, held, (now, now.plus(window))).await?;
+            }
+            None => tx.release_lease(&lease.name, held).await?,
+        }
         tx.commit().await?;
         worked
     }
 
-    /// Works some lanes; false when nothing is due any more, or the tracker is another node's.
-    async fn round(
-        &self,
-        project: &Project,
-        tracker: &Connection,
-        lease: &mut Lease,
-    ) -> Result<bool, StoreError> {
+    /// Works some lanes; false when nothing is due any more, or the tracker rests or is another node's.
+    async fn round(&self, project: &Project, lease: &mut Lease) -> Result<bool, StoreError> {
         let now = self.clock.now();
+        let tracker = &self.trackers.connect(project).await?;
         let lanes = self.store.read().await?.list_lanes(project.id, now, MOST_LANES).await?;
         let is_over = lanes.is_empty() || self.is_stopping.load(Ordering::Relaxed);
-        if is_over || !self.renew(lease).await? {
+        if is_over || tracker.rests().is_some() || !self.renew(lease).await? {
             return Ok(false);
         }
         let worked =
@@ -159,15 +166,5 @@ impl Outbox {
         tx.commit().await?;
         lease.until = until;
         Ok(is_held)
-    }
-
-    fn tracker(&self, project: &Project) -> Connection {
-        Connection::BuiltIn(BuiltIn {
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            project: project.id,
-            slug: project.slug.clone(),
-            public_url: self.public_url.clone(),
-        })
     }
 }

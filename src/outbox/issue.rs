@@ -9,6 +9,8 @@ use crate::domain::id::IssueId;
 use crate::domain::issue::Issue;
 use crate::domain::project::Project;
 use crate::domain::task::{IssueFacts, Wanted, of_issue};
+use crate::domain::time::Timestamp;
+use crate::domain::tracker::Board;
 use crate::store::StoreError;
 use crate::store::body::Decoded;
 use crate::store::task::{Remote, Task};
@@ -25,7 +27,7 @@ impl Outbox {
         project: &Project,
         tracker: &Connection,
         id: IssueId,
-        is_unsure: bool,
+        unsure_since: Option<Timestamp>,
     ) -> Result<Option<Remote>, EffectError> {
         let subject = Subject::Issue(id);
         let (issue, task) = {
@@ -40,6 +42,7 @@ impl Outbox {
             subject,
             generation: 1,
             tracker: tracker.kind().to_owned(),
+            place: tracker.place(),
             remote: None,
             is_done: false,
             written: None,
@@ -48,7 +51,17 @@ impl Outbox {
             error: None,
             created_at: now,
         });
-        let written = self.write(tracker, &issue, &mut task, &wanted, is_unsure).await;
+        // In another tracker it is looked up, however long ago it may have been there.
+        let moved = (task.place != tracker.place()).then(|| task.clone());
+        let lookup = moved.as_ref().map_or(unsure_since, |_| Some(Timestamp::from_micros(0)));
+        if moved.is_some() {
+            (task.tracker, task.place) = (tracker.kind().to_owned(), tracker.place());
+            (task.remote, task.written) = (None, None);
+        }
+        let written = self.write(tracker, &issue, &mut task, &wanted, lookup).await;
+        if let Some(before) = moved.filter(|_| task.remote.is_none()) {
+            task = before;
+        }
         task.error = written.as_ref().err().map(ToString::to_string);
         let mut tx = self.store.write().await?;
         tx.upsert_task(project.id, &task).await?;
@@ -64,21 +77,25 @@ impl Outbox {
         issue: &Issue,
         task: &mut Task,
         wanted: &Wanted,
-        is_unsure: bool,
+        lookup: Option<Timestamp>,
     ) -> Result<(), EffectError> {
         let now = self.clock.now();
+        // Another installation may have an issue of the same short id.
+        let key = format!("{}/{}", issue.id.0.simple(), task.generation);
         let Some(remote) = &task.remote else {
-            let key = format!("{}/{}", issue.short_id, task.generation);
-            let found = if is_unsure { tracker.find(&key).await? } else { Vec::new() };
+            let found = match lookup {
+                Some(since) => tracker.find(&Board::Issues, &key, since).await?,
+                None => Vec::new(),
+            };
             let is_found = !found.is_empty();
             // The oldest wins, whoever made it.
             let remote = match found.into_iter().next() {
                 Some(remote) => remote,
-                None => tracker.create(&key, wanted).await?,
+                None => tracker.create(&Board::Issues, &key, wanted).await?,
             };
             if is_found {
                 let all = wanted.all();
-                tracker.update(&remote.id, &all).await?;
+                tracker.update(&remote.id, &key, &all).await?;
             }
             task.remote = Some(remote);
             task.written = Some(wanted.written());
@@ -92,7 +109,7 @@ impl Outbox {
             None => wanted.all(),
         };
         if !patch.is_empty() {
-            tracker.update(&remote.id, &patch).await?;
+            tracker.update(&remote.id, &key, &patch).await?;
             if patch.body.is_some() {
                 task.body_written_at = Some(now);
             }

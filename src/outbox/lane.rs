@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Outbox;
 use crate::domain::effect::Subject;
 use crate::domain::project::Project;
+use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::outbox::{EffectState, Lane, StoredEffect};
 use crate::tracker::{Connection, TrackerError};
@@ -46,6 +47,12 @@ impl Step {
         (!effects.is_empty()).then_some(Self { effects, is_unsure })
     }
 
+    /// Since when somebody may have been at it.
+    fn unsure_since(&self) -> Option<Timestamp> {
+        let first = self.effects.first().filter(|_| self.is_unsure);
+        first.map(|effect| effect.created_at)
+    }
+
     fn ids(&self) -> Vec<uuid::Uuid> {
         self.effects.iter().map(|one| one.id.id).collect()
     }
@@ -62,20 +69,25 @@ impl Outbox {
     ) -> Result<(), StoreError> {
         let Lane { subject, n_failures } = lane;
         while let Some(step) = self.begin(project, subject, fence).await? {
-            let (state, error, is_over) =
-                match self.carry_out(project, tracker, subject, &step).await {
-                    Ok(()) => (EffectState::Done, None, false),
-                    Err(EffectError::Store(error)) => return Err(error),
-                    Err(EffectError::Tracker(error)) => {
-                        let state = match &error {
-                            TrackerError::NotDone { .. } => EffectState::Planned,
-                            TrackerError::Ambiguous(_) => EffectState::Unsure,
-                            TrackerError::Refused(_) | TrackerError::Gone => EffectState::Parked,
-                        };
-                        // What is refused holds up nothing that comes after it.
-                        (state, Some(error), state != EffectState::Parked)
-                    }
-                };
+            let (state, error, is_over) = match self
+                .carry_out(project, tracker, subject, &step)
+                .await
+            {
+                Ok(()) => (EffectState::Done, None, false),
+                Err(EffectError::Store(error)) => return Err(error),
+                Err(EffectError::Tracker(error)) => {
+                    let state = match &error {
+                        // What nobody knew before, nobody knows now.
+                        TrackerError::NotDone { .. } | TrackerError::Later { .. } => {
+                            if step.is_unsure { EffectState::Unsure } else { EffectState::Planned }
+                        }
+                        TrackerError::Ambiguous(_) => EffectState::Unsure,
+                        TrackerError::Refused(_) | TrackerError::Gone => EffectState::Parked,
+                    };
+                    // What is refused holds up nothing that comes after it.
+                    (state, Some(error), state != EffectState::Parked)
+                }
+            };
             let now = self.clock.now();
             let mut tx = self.store.write().await?;
             if !tx.take_lane(project.id, subject, fence).await? {
@@ -83,19 +95,20 @@ impl Outbox {
             }
             let cause = error.as_ref().map(ToString::to_string);
             tx.set_effects(project.id, &step.ids(), (state, cause.as_deref()), now).await?;
-            let asked = match &error {
-                Some(TrackerError::NotDone { after, .. }) => *after,
-                _ => None,
+            let again = match &error {
+                Some(TrackerError::Later { after, .. }) => (now.plus(*after), n_failures),
+                Some(TrackerError::NotDone { after, .. }) => {
+                    let pause = after.unwrap_or_default().max(pause(n_failures));
+                    (now.plus(pause), n_failures.saturating_add(1))
+                }
+                Some(TrackerError::Ambiguous(_)) => {
+                    (now.plus(pause(n_failures)), n_failures.saturating_add(1))
+                }
+                Some(TrackerError::Refused(_) | TrackerError::Gone) | None => (now, 0),
             };
-            if is_over {
-                let pause = asked.unwrap_or_default().max(pause(n_failures));
-                let again = (now.plus(pause), n_failures.saturating_add(1));
-                tx.set_lane(project.id, subject, again).await?;
-            } else {
-                tx.set_lane(project.id, subject, (now, 0)).await?;
-            }
+            tx.set_lane(project.id, subject, again).await?;
             tx.commit().await?;
-            if let Some(cause) = &error {
+            if let Some(cause) = error.as_ref().filter(|error| !error.is_wait()) {
                 tracing::warn!(project = project.slug, %subject, %cause, "an effect was not carried out");
             }
             if is_over {
@@ -140,7 +153,7 @@ impl Outbox {
     ) -> Result<(), EffectError> {
         let task = match subject {
             Subject::Issue(issue) => {
-                self.sync_issue(project, tracker, issue, step.is_unsure).await?
+                self.sync_issue(project, tracker, issue, step.unsure_since()).await?
             }
             // They have no tasks yet.
             Subject::Lock(_) | Subject::Deploy(_) => None,

@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 const CLAIM: &str = "INSERT INTO leases (name, holder, fence, held_until) VALUES ($1, $2, 1, $4)
     ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, fence = leases.fence + 1,
         held_until = EXCLUDED.held_until
-    WHERE leases.held_until <= $3 RETURNING fence";
+    WHERE leases.held_until <= $3 OR leases.holder = EXCLUDED.holder RETURNING fence";
 const RENEW: &str = "UPDATE leases SET held_until = $4
     WHERE name = $1 AND holder = $2 AND fence = $3 AND held_until > $5";
 const RELEASE: &str = "UPDATE leases SET held_until = 0
@@ -21,7 +21,7 @@ const RELEASE: &str = "UPDATE leases SET held_until = 0
 statements!(CLAIM, RENEW, RELEASE);
 
 impl Tx {
-    /// Takes a lease that nobody holds; gives its fence, or `None` when somebody does. One process alone
+    /// Takes a lease that nobody else holds; gives its fence, or `None` when somebody does. One process alone
     /// has a SQLite file: whoever held it before is gone.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ pub struct Task {
     pub generation: u32,
     /// The kind of its tracker.
     pub tracker: String,
+    /// Where what the tracker calls it means something.
+    pub place: String,
     /// What the tracker calls it; `None` until it is there.
     pub remote: Option<Remote>,
     /// Whether it is done.
@@ -52,6 +54,7 @@ struct TaskRow {
     subject: String,
     generation: i64,
     tracker: String,
+    place: String,
     remote_id: Option<String>,
     url: Option<String>,
     is_done: bool,
@@ -72,6 +75,7 @@ impl TaskRow {
             written: written.map_err(|_| corrupt("written"))?,
             remote: self.remote_id.zip(self.url).map(|(id, url)| Remote { id, url }),
             tracker: self.tracker,
+            place: self.place,
             is_done: self.is_done,
             body_written_at: self.body_written_at.map(Timestamp::from_micros),
             synced_at: self.synced_at.map(Timestamp::from_micros),
@@ -88,8 +92,8 @@ struct SubjectRow {
 
 macro_rules! columns {
     () => {
-        "tasks.subject, tasks.generation, tasks.tracker, tasks.remote_id, tasks.url, tasks.is_done,
-        tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at"
+        "tasks.subject, tasks.generation, tasks.tracker, tasks.place, tasks.remote_id, tasks.url,
+        tasks.is_done, tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at"
     };
 }
 const FIND: &str =
@@ -106,11 +110,13 @@ const LIST_OF_POSTGRES: &str = list_of!(
     " CROSS JOIN LATERAL (SELECT * FROM tasks
         WHERE project_id = $1 AND subject = new.subject LIMIT 1) AS tasks"
 );
-const UPSERT: &str = "INSERT INTO tasks (project_id, subject, generation, tracker, remote_id, url,
-        is_done, written, body_written_at, synced_at, error, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+const UPSERT: &str =
+    "INSERT INTO tasks (project_id, subject, generation, tracker, place, remote_id,
+        url, is_done, written, body_written_at, synced_at, error, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     ON CONFLICT (project_id, subject) DO UPDATE SET
         generation = EXCLUDED.generation, tracker = EXCLUDED.tracker,
+        place = EXCLUDED.place,
         remote_id = EXCLUDED.remote_id, url = EXCLUDED.url, is_done = EXCLUDED.is_done,
         written = EXCLUDED.written, body_written_at = EXCLUDED.body_written_at,
         synced_at = EXCLUDED.synced_at, error = EXCLUDED.error";
@@ -174,6 +180,7 @@ impl Tx {
                 .bind(task.subject.to_string())
                 .bind(i64::from(task.generation))
                 .bind(&task.tracker)
+                .bind(&task.place)
                 .bind(task.remote.as_ref().map(|remote| &remote.id))
                 .bind(task.remote.as_ref().map(|remote| &remote.url))
                 .bind(task.is_done)
