@@ -187,6 +187,23 @@ impl TrackerSettings {
         }
     }
 
+    /// The same where environments are called otherwise.
+    #[must_use]
+    pub fn renamed(self, renamed: &[(String, String)]) -> Self {
+        match self {
+            Self::BuiltIn {} => self,
+            Self::Asana(mut asana) => {
+                let new_name = |name: String| {
+                    let new = renamed.iter().find(|(old, _)| *old == name);
+                    new.map_or(name, |(_, new)| new.clone())
+                };
+                let all = std::mem::take(&mut asana.environments).into_iter();
+                asana.environments = all.map(|(name, one)| (new_name(name), one)).collect();
+                Self::Asana(asana)
+            }
+        }
+    }
+
     /// The settings of a project as they are kept, with the names of its environments.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ const UPSERT: &str = "INSERT INTO trackers (project_id, settings, token, changed
     VALUES ($1, $2, $3, $4)
     ON CONFLICT (project_id) DO UPDATE SET settings = EXCLUDED.settings, token = EXCLUDED.token,
         changed_at = EXCLUDED.changed_at";
+const RENAME: &str = "UPDATE trackers SET settings = $2 WHERE project_id = $1";
 const DELETE: &str = "DELETE FROM trackers WHERE project_id = $1";
 /// In order: who works on several takes them in the same.
 const WAKE_LANES_SQLITE: &str = "UPDATE lanes SET try_at = $2, n_failures = 0
@@ -30,7 +31,7 @@ const WAKE_LANES_POSTGRES: &str = "WITH waiting AS (SELECT lane FROM lanes
     UPDATE lanes SET try_at = $2, n_failures = 0
     WHERE project_id = $1 AND lane IN (SELECT lane FROM waiting)";
 
-statements!(FIND, UPSERT, DELETE, WAKE_LANES_SQLITE, WAKE_LANES_POSTGRES);
+statements!(FIND, UPSERT, RENAME, DELETE, WAKE_LANES_SQLITE, WAKE_LANES_POSTGRES);
 
 impl Tx {
     /// The tracker of a project, where it is not Airlock's own.
@@ -68,6 +69,23 @@ impl Tx {
                 .bind(&tracker.token)
                 .bind(now.as_micros())
         )?;
+        Ok(())
+    }
+
+    /// Lets the projects of environments in a tracker be theirs under their new names.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(super) async fn rename_in_tracker(
+        &mut self,
+        project: ProjectId,
+        renamed: &[(String, String)],
+    ) -> Result<(), StoreError> {
+        let Some(StoredTracker { settings, .. }) = self.find_tracker(project).await? else {
+            return Ok(());
+        };
+        let settings = to_json(&settings.renamed(renamed));
+        execute!(self, sqlx::query(RENAME).bind(project.0).bind(&settings))?;
         Ok(())
     }
 

@@ -281,7 +281,10 @@ fn refused_extra(status: u16, body: &Value, data: &Map<String, Value>) -> Option
     };
     let extras = [("assignee", "assignee"), ("custom_fields", "custom"), ("external", "external")];
     let is_refusal = matches!(status, 400 | 402 | 403);
-    extras.iter().filter(|_| is_refusal).find(|extra| is_said(extra)).map(|(name, _)| *name)
+    let said = extras.iter().filter(|_| is_refusal).find(|extra| is_said(extra));
+    // Who may have no ids of its own may be told so in any words.
+    let unsaid = (is_refusal && data.contains_key("external")).then_some("external");
+    said.map(|(name, _)| *name).or(unsaid)
 }
 
 /// What a refusal means, and what to do about it.
