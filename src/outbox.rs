@@ -137,8 +137,8 @@ impl Outbox {
         if is_over || tracker.rests().is_some() || !self.renew(lease).await? {
             return Ok(false);
         }
-        let worked =
-            lanes.into_iter().map(|lane| self.work_lane(project, tracker, lane, lease.fence));
+        let lease = &*lease;
+        let worked = lanes.into_iter().map(|lane| self.work_lane(project, tracker, lane, lease));
         for done in join_all(worked).await {
             done?;
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Outbox;
+use super::{LEAST_LEASE, Lease, Outbox};
 use crate::domain::effect::Subject;
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
@@ -65,12 +65,16 @@ impl Outbox {
         project: &Project,
         tracker: &Connection,
         lane: Lane,
-        fence: i64,
+        lease: &Lease,
     ) -> Result<(), StoreError> {
         let Lane { subject, n_failures } = lane;
-        while let Some(step) = self.begin(project, subject, fence).await? {
+        let fence = lease.fence;
+        // A step ends before the lease does: who has it next looks up what was done.
+        while lease.until.since(self.clock.now()) >= LEAST_LEASE
+            && let Some(step) = self.begin(project, subject, fence).await?
+        {
             let (state, error, is_over) = match self
-                .carry_out(project, tracker, subject, &step)
+                .carry_out_in_time(project, tracker, subject, &step)
                 .await
             {
                 Ok(()) => (EffectState::Done, None, false),
@@ -142,6 +146,20 @@ impl Outbox {
         }
         tx.commit().await?;
         Ok(step)
+    }
+
+    async fn carry_out_in_time(
+        &self,
+        project: &Project,
+        tracker: &Connection,
+        subject: Subject,
+        step: &Step,
+    ) -> Result<(), EffectError> {
+        let done = self.carry_out(project, tracker, subject, step);
+        tokio::time::timeout(LEAST_LEASE, done).await.unwrap_or_else(|_| {
+            let seconds = LEAST_LEASE.as_secs();
+            Err(TrackerError::Ambiguous(format!("it took longer than {seconds} s")).into())
+        })
     }
 
     async fn carry_out(

@@ -411,9 +411,10 @@ impl Tracker for Asana {
         (key, name): (&str, &str),
         bytes: &[u8],
     ) -> Result<(), TrackerError> {
+        let name = &file_name(name);
         let query = [("parent", id), ("opt_fields", "name")];
         let files = self.list(Pass::Work, &["attachments"], &query).await.map_err(of_task)?;
-        if files.iter().any(|file| file.name.as_deref() == Some(name)) {
+        if files.iter().any(|file| file.name.as_ref() == Some(name)) {
             return Ok(());
         }
         let (kind, body) = form(key, (id, name), bytes);
@@ -426,6 +427,11 @@ impl Tracker for Asana {
     }
 }
 
+/// A name that a form can have.
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() || "\"\\".contains(c) { '_' } else { c }).collect()
+}
+
 /// A file as a form has it: its type and its bytes.
 fn form(key: &str, (parent, name): (&str, &str), bytes: &[u8]) -> (String, Vec<u8>) {
     let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
@@ -433,8 +439,6 @@ fn form(key: &str, (parent, name): (&str, &str), bytes: &[u8]) -> (String, Vec<u
     while bytes.windows(boundary.len()).any(|part| part == boundary.as_bytes()) {
         boundary.push('x');
     }
-    let name: String =
-        name.chars().map(|c| if c.is_control() || "\"\\".contains(c) { '_' } else { c }).collect();
     let head = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"parent\"\r\n\r\n{parent}\r\n\
          --{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\

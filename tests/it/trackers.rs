@@ -3,6 +3,7 @@
 mod asana;
 mod asana_faults;
 mod asana_tasks;
+mod boards;
 mod connecting;
 mod settings;
 
