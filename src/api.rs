@@ -40,6 +40,7 @@ mod sentry_cli;
 mod status;
 mod tasks;
 mod tokens;
+mod tracker;
 
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ use crate::outcomes::Outcomes;
 use crate::release::repositories::Repositories;
 use crate::spool::Spool;
 use crate::store::Store;
+use crate::tracker::connections::Trackers;
 pub use error::{ApiError, Code};
 
 /// What the API works with.
@@ -70,6 +72,8 @@ pub struct Api {
     pub tokens: Tokens,
     /// Repositories and their mirrors.
     pub repositories: Repositories,
+    /// The trackers of projects.
+    pub trackers: Trackers,
     /// The time and new ids.
     pub clock: Clock,
     /// The address others reach the service at, without a slash at its end.
@@ -159,6 +163,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(rules::try_out)
         .service(rules::show_filing)
         .service(rules::update_filing)
+        .service(tracker::show)
+        .service(tracker::update)
+        .service(tracker::delete)
+        .service(tracker::check)
+        .service(tracker::discover)
+        .service(tracker::create_project)
         .service(tasks::list)
         .service(tasks::show)
         .service(tasks::outbox)

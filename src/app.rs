@@ -37,6 +37,7 @@ use crate::outcomes::Outcomes;
 use crate::release::repositories::Repositories;
 use crate::spool::{self, Spool};
 use crate::store::{Location, Store};
+use crate::tracker::connections::Trackers;
 use tasks::Tasks;
 
 /// The start waits this long for the store, then goes on without.
@@ -159,6 +160,12 @@ pub async fn start(
     let key = config.secret_key_file.clone().unwrap_or_else(|| config.data.join(KEY_FILE));
     let secrets = Secrets::load(&key, &clock)?;
     let mirrors = Mirrors::new(&config.data.join("git"), git_limits(&config));
+    let trackers = Trackers::new(
+        (store.clone(), clock.clone()),
+        secrets.clone(),
+        public_url.clone(),
+        config.tracker_timeout,
+    );
     let repositories = Repositories::new(store.clone(), clock.clone(), mirrors.clone(), secrets);
     let git_health = Health::new(clock.now());
     let settling_health = Health::new(clock.now());
@@ -219,7 +226,7 @@ pub async fn start(
         };
         tasks.spawn(fetcher.run(stopping.clone()));
     }
-    let outbox = Outbox::new(store.clone(), clock.clone(), public_url.clone());
+    let outbox = Outbox::new(store.clone(), clock.clone(), trackers.clone(), public_url.clone());
     if config.role.keeps_time() {
         let deliverer = delivering::Deliverer {
             outbox: outbox.clone(),
@@ -253,6 +260,7 @@ pub async fn start(
         keys,
         tokens,
         repositories,
+        trackers,
         clock,
         public_url: public_url.clone(),
         spool: spool.clone(),

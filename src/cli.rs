@@ -41,6 +41,7 @@ mod status;
 mod table;
 mod text;
 mod token;
+mod tracker;
 mod triage;
 
 use std::process::ExitCode;
@@ -133,6 +134,9 @@ enum Command {
     /// Create, see and revoke API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Connect a project to the tracker that has its tasks
+    #[command(subcommand)]
+    Tracker(tracker::TrackerCommand),
     /// List reports that could not be digested, or try them again
     Buried(buried::BuriedArgs),
     /// Send a test report through the real intake
@@ -207,6 +211,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Discard(args) => triage::discard(&context, args).await,
         Command::Compare(args) => compare::run(&context, args).await,
         Command::Project(command) => project::run(&context, command).await,
+        Command::Tracker(command) => tracker::run(&context, command).await,
         Command::Token(command) => token::run(&context, command).await,
         Command::Buried(args) => buried::run(&context, args).await,
         Command::Send(args) => send::run(&context, args).await,

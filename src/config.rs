@@ -17,6 +17,9 @@ pub const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Each repository is fetched so often, if nothing else is said.
 pub const GIT_FETCH_EVERY: Duration = Duration::from_mins(5);
 
+/// A tracker must answer within this time, if nothing else is said: before a node's lease on it ends.
+pub const TRACKER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
@@ -92,6 +95,8 @@ pub struct Config {
     pub git_fetch_time: Duration,
     /// Bytes that the mirror of a repository may take.
     pub git_most_bytes: u64,
+    /// How long a tracker may take to answer.
+    pub tracker_timeout: Duration,
     /// Threads that serve requests; as many as cores by default.
     pub n_workers: Option<usize>,
 }

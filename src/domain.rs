@@ -48,4 +48,5 @@ pub mod text;
 pub mod time;
 pub mod title;
 pub mod token;
+pub mod tracker;
 pub mod user_sketch;

@@ -31,8 +31,8 @@ use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
 use crate::store::lease::Lease;
 use crate::store::{Store, StoreError, Tx};
-use crate::tracker::built_in::BuiltIn;
-use crate::tracker::{Connection, Tracker};
+use crate::tracker::Tracker;
+use crate::tracker::connections::Trackers;
 
 /// So many lanes of a tracker are worked at a time.
 const MOST_LANES: i64 = 8;
@@ -48,6 +48,7 @@ const TRACKER: &str = "tracker";
 pub struct Outbox {
     store: Store,
     clock: Clock,
+    trackers: Trackers,
     public_url: String,
     /// Who this node is.
     holder: Uuid,
@@ -80,10 +81,10 @@ impl Drop for Busy {
 impl Outbox {
     /// For effects of this store.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, public_url: String) -> Self {
+    pub fn new(store: Store, clock: Clock, trackers: Trackers, public_url: String) -> Self {
         let holder = clock.id();
         let (busy, is_stopping) = Default::default();
-        Self { store, clock, public_url, holder, busy, is_stopping }
+        Self { store, clock, trackers, public_url, holder, busy, is_stopping }
     }
 
     /// Nothing is begun any more; what is under way ends.
@@ -112,7 +113,26 @@ impl Outbox {
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn work(&self, busy: Busy) -> Result<(), StoreError> {
-        self.work_with(busy, |project| self.tracker(project)).await
+        let Some(project) = self.find_project(&busy).await? else { return Ok(()) };
+        let tracker = self.trackers.connect(&project).await?;
+        if tracker.rests().is_some() {
+            return Ok(());
+        }
+        let Some(lease) = self.claim(project.id).await? else { return Ok(()) };
+        let worked = loop {
+            // Its settings may have changed.
+            let tracker = match self.trackers.connect(&project).await {
+                Ok(tracker) => tracker,
+                Err(error) => break Err(error),
+            };
+            match self.round(&Desk { project: &project, tracker: &tracker, lease }).await {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.leave(&lease, tracker.window()).await?;
+        worked
     }
 
     /// Carries out what is due of a project in this tracker of it.
@@ -124,8 +144,7 @@ impl Outbox {
         busy: Busy,
         tracker: impl FnOnce(&Project) -> T,
     ) -> Result<(), StoreError> {
-        let project = self.store.read().await?.find_project_by_id(busy.project).await?;
-        let Some(project) = project else { return Ok(()) };
+        let Some(project) = self.find_project(&busy).await? else { return Ok(()) };
         let Some(lease) = self.claim(project.id).await? else { return Ok(()) };
         let tracker = tracker(&project);
         let desk = Desk { project: &project, tracker: &tracker, lease };
@@ -136,18 +155,29 @@ impl Outbox {
                 Err(error) => break Err(error),
             }
         };
-        // Others may have it.
-        let mut tx = self.store.write().await?;
-        tx.hold_lease(&lease, Timestamp::from_micros(0)).await?;
-        tx.commit().await?;
+        self.leave(&lease, tracker.window()).await?;
         worked
     }
 
-    /// Works some lanes; false when nothing is due any more, or the tracker is another node's.
+    async fn find_project(&self, busy: &Busy) -> Result<Option<Project>, StoreError> {
+        self.store.read().await?.find_project_by_id(busy.project).await
+    }
+
+    /// Others may have the tracker, at once or when what it was asked counts no more: they do not know
+    /// how much that was.
+    async fn leave(&self, lease: &Lease, window: Option<Duration>) -> Result<(), StoreError> {
+        let until = window.map(|window| self.clock.now().plus(window));
+        let mut tx = self.store.write().await?;
+        tx.hold_lease(lease, until.unwrap_or(Timestamp::from_micros(0))).await?;
+        tx.commit().await
+    }
+
+    /// Works some lanes; false when nothing is due any more, or the tracker rests or is another node's.
     async fn round<T: Tracker + Sync>(&self, desk: &Desk<'_, T>) -> Result<bool, StoreError> {
         let (now, project) = (self.clock.now(), desk.project.id);
         let found = self.store.read().await?.list_lanes(project, now, MOST_LANES).await?;
-        if found.is_empty() || self.is_stopping.load(Ordering::Relaxed) {
+        let is_over = found.is_empty() || self.is_stopping.load(Ordering::Relaxed);
+        if is_over || desk.tracker.rests().is_some() {
             return Ok(false);
         }
         let mut lanes = Vec::new();
@@ -193,15 +223,5 @@ impl Outbox {
     async fn take(&self, lease: &Lease, subject: Subject) -> Result<Option<Tx>, StoreError> {
         let Some(mut tx) = self.hold(lease).await? else { return Ok(None) };
         Ok(tx.take_lane(lease.project, subject).await?.then_some(tx))
-    }
-
-    fn tracker(&self, project: &Project) -> Connection {
-        Connection::BuiltIn(BuiltIn {
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            project: project.id,
-            slug: project.slug.clone(),
-            public_url: self.public_url.clone(),
-        })
     }
 }

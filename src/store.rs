@@ -49,6 +49,7 @@ pub mod similar;
 pub mod submitted;
 pub mod task;
 pub mod token;
+pub mod tracker;
 mod tx;
 pub mod unmerge;
 pub mod unsettled;
@@ -97,6 +98,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("similar", similar::STATEMENTS),
         ("submitted", submitted::STATEMENTS),
         ("token", token::STATEMENTS),
+        ("tracker", tracker::STATEMENTS),
         ("unmerge", unmerge::STATEMENTS),
         ("unsettled", unsettled::STATEMENTS),
         ("users", users::STATEMENTS),

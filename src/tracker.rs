@@ -6,14 +6,21 @@
 //!
 //! *Invariant*: nothing here decides what a task is to be; that is `domain::task`.
 //!
-//! To add one: implement [`Tracker`], and give it a variant of [`Connection`].
+//! To add one: implement [`Tracker`], and give it a variant of [`Connection`] and of
+//! [`TrackerSettings`](crate::domain::tracker::TrackerSettings).
 
+pub mod asana;
 pub mod built_in;
+pub mod connections;
+mod line;
 
 use std::time::Duration;
 
 use crate::domain::task::{Patch, Wanted};
+use crate::domain::time::Timestamp;
+use crate::domain::tracker::Board;
 use crate::store::task::Remote;
+use asana::Asana;
 use built_in::BuiltIn;
 
 /// Why a tracker did not do what it was asked.
@@ -27,6 +34,14 @@ pub enum TrackerError {
         /// How long it wants to be left alone.
         after: Option<Duration>,
     },
+    /// It was not asked: it rests, or would be asked more than it allows. That is nobody's failure.
+    #[error("it is not asked for a while: {cause}")]
+    Later {
+        /// Why.
+        cause: String,
+        /// How long.
+        after: Duration,
+    },
     /// Nobody knows whether it did it: the connection ended before the answer came.
     #[error("nobody knows whether it was done: {0}")]
     Ambiguous(String),
@@ -38,34 +53,74 @@ pub enum TrackerError {
     Gone,
 }
 
+impl TrackerError {
+    /// Whether it is only to wait.
+    #[must_use]
+    pub fn is_wait(&self) -> bool {
+        match self {
+            Self::Later { .. } => true,
+            Self::NotDone { .. } | Self::Ambiguous(_) | Self::Refused(_) | Self::Gone => false,
+        }
+    }
+
+    /// Whether the same again would be refused again.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Gone => true,
+            Self::NotDone { .. } | Self::Later { .. } | Self::Ambiguous(_) => false,
+        }
+    }
+}
+
 /// Where tasks are kept.
 pub trait Tracker {
     /// What its tasks are called by in the store and in the API.
     fn kind(&self) -> &'static str;
 
-    /// Tasks that were made for a key, open or done, the oldest first.
+    /// Where what it calls its tasks means something.
+    fn place(&self) -> String;
+
+    /// How long it is not to be asked anything, if that is so.
+    fn rests(&self) -> Option<Duration>;
+
+    /// For how long what it was asked counts against what it allows.
+    fn window(&self) -> Option<Duration>;
+
+    /// Whether there is such a board.
+    fn has_board(&self, board: &Board) -> bool;
+
+    /// Tasks that were made for a key on a board, at this time or later, open or done, the oldest first.
     ///
     /// # Errors
     /// [`TrackerError`].
-    fn find(&self, key: &str) -> impl Future<Output = Result<Vec<Remote>, TrackerError>> + Send;
+    fn find(
+        &self,
+        board: &Board,
+        key: &str,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Remote>, TrackerError>> + Send;
 
-    /// Makes a task for a key. One attempt: whoever does not know how it ended looks for the key.
+    /// Makes a task for a key on a board. One attempt: whoever does not know how it ended looks for the
+    /// key.
     ///
     /// # Errors
     /// [`TrackerError`].
     fn create(
         &self,
+        board: &Board,
         key: &str,
         wanted: &Wanted,
     ) -> impl Future<Output = Result<Remote, TrackerError>> + Send;
 
-    /// Writes what is new of a task. The same again changes nothing.
+    /// Writes what is new of a task that was made for a key. The same again changes nothing.
     ///
     /// # Errors
     /// [`TrackerError`].
     fn update(
         &self,
         id: &str,
+        key: &str,
         patch: &Patch,
     ) -> impl Future<Output = Result<(), TrackerError>> + Send;
 
@@ -89,6 +144,28 @@ pub trait Tracker {
         key: &str,
         text: &str,
     ) -> impl Future<Output = Result<(), TrackerError>> + Send;
+
+    /// Also puts a task on a board, or takes it off. The same again changes nothing.
+    ///
+    /// # Errors
+    /// [`TrackerError`].
+    fn set_board(
+        &self,
+        id: &str,
+        board: &Board,
+        is_on: bool,
+    ) -> impl Future<Output = Result<(), TrackerError>> + Send;
+
+    /// Attaches a file to a task under a key, unless one of its name is there.
+    ///
+    /// # Errors
+    /// [`TrackerError`].
+    fn attach(
+        &self,
+        id: &str,
+        file: (&str, &str),
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<(), TrackerError>> + Send;
 }
 
 /// The tracker of a project.
@@ -96,42 +173,76 @@ pub trait Tracker {
 pub enum Connection {
     /// The one that is part of Airlock.
     BuiltIn(BuiltIn),
+    /// Asana.
+    Asana(Asana),
+}
+
+/// The same of each tracker.
+macro_rules! each {
+    ($connection:expr, $tracker:ident => $call:expr) => {
+        match $connection {
+            Connection::BuiltIn($tracker) => $call,
+            Connection::Asana($tracker) => $call,
+        }
+    };
 }
 
 impl Tracker for Connection {
     fn kind(&self) -> &'static str {
-        match self {
-            Self::BuiltIn(tracker) => tracker.kind(),
-        }
+        each!(self, tracker => tracker.kind())
     }
 
-    async fn find(&self, key: &str) -> Result<Vec<Remote>, TrackerError> {
-        match self {
-            Self::BuiltIn(tracker) => tracker.find(key).await,
-        }
+    fn place(&self) -> String {
+        each!(self, tracker => tracker.place())
     }
 
-    async fn create(&self, key: &str, wanted: &Wanted) -> Result<Remote, TrackerError> {
-        match self {
-            Self::BuiltIn(tracker) => tracker.create(key, wanted).await,
-        }
+    fn rests(&self) -> Option<Duration> {
+        each!(self, tracker => tracker.rests())
     }
 
-    async fn update(&self, id: &str, patch: &Patch) -> Result<(), TrackerError> {
-        match self {
-            Self::BuiltIn(tracker) => tracker.update(id, patch).await,
-        }
+    fn window(&self) -> Option<Duration> {
+        each!(self, tracker => tracker.window())
+    }
+
+    fn has_board(&self, board: &Board) -> bool {
+        each!(self, tracker => tracker.has_board(board))
+    }
+
+    async fn find(
+        &self,
+        board: &Board,
+        key: &str,
+        since: Timestamp,
+    ) -> Result<Vec<Remote>, TrackerError> {
+        each!(self, tracker => tracker.find(board, key, since).await)
+    }
+
+    async fn create(
+        &self,
+        board: &Board,
+        key: &str,
+        wanted: &Wanted,
+    ) -> Result<Remote, TrackerError> {
+        each!(self, tracker => tracker.create(board, key, wanted).await)
+    }
+
+    async fn update(&self, id: &str, key: &str, patch: &Patch) -> Result<(), TrackerError> {
+        each!(self, tracker => tracker.update(id, key, patch).await)
     }
 
     async fn has_said(&self, id: &str, key: &str) -> Result<bool, TrackerError> {
-        match self {
-            Self::BuiltIn(tracker) => tracker.has_said(id, key).await,
-        }
+        each!(self, tracker => tracker.has_said(id, key).await)
     }
 
     async fn say(&self, id: &str, key: &str, text: &str) -> Result<(), TrackerError> {
-        match self {
-            Self::BuiltIn(tracker) => tracker.say(id, key, text).await,
-        }
+        each!(self, tracker => tracker.say(id, key, text).await)
+    }
+
+    async fn set_board(&self, id: &str, board: &Board, is_on: bool) -> Result<(), TrackerError> {
+        each!(self, tracker => tracker.set_board(id, board, is_on).await)
+    }
+
+    async fn attach(&self, id: &str, file: (&str, &str), bytes: &[u8]) -> Result<(), TrackerError> {
+        each!(self, tracker => tracker.attach(id, file, bytes).await)
     }
 }

@@ -252,12 +252,22 @@ CREATE TABLE leases (
     PRIMARY KEY (project_id, name)
 );
 
+-- Which tracker has the tasks of a project, where it is not Airlock's own: settings as JSON, the token
+-- sealed.
+CREATE TABLE trackers (
+    project_id BIGINT NOT NULL PRIMARY KEY,
+    settings TEXT NOT NULL,
+    token BYTEA NOT NULL,
+    changed_at BIGINT NOT NULL
+);
+
 -- Tasks of a tracker, by what they stand for: one for life.
 CREATE TABLE tasks (
     project_id BIGINT NOT NULL,
     subject TEXT NOT NULL,
     generation BIGINT NOT NULL,
     tracker TEXT NOT NULL,
+    place TEXT NOT NULL,
     held_at BIGINT,
     create_began_at BIGINT,
     deleted_at BIGINT,
@@ -291,6 +301,15 @@ CREATE TABLE built_in_tasks (
 );
 CREATE UNIQUE INDEX built_in_tasks_project_key_idx ON built_in_tasks (project_id, key);
 CREATE INDEX built_in_tasks_project_done_idx ON built_in_tasks (project_id, is_done, number);
+
+-- On which boards they are.
+CREATE TABLE built_in_places (
+    project_id BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    board TEXT NOT NULL,
+    PRIMARY KEY (project_id, number, board)
+);
+CREATE INDEX built_in_places_board_idx ON built_in_places (project_id, board, number);
 
 CREATE TABLE built_in_comments (
     project_id BIGINT NOT NULL,

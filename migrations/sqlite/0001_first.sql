@@ -252,12 +252,22 @@ CREATE TABLE leases (
     PRIMARY KEY (project_id, name)
 ) STRICT;
 
+-- Which tracker has the tasks of a project, where it is not Airlock's own: settings as JSON, the token
+-- sealed.
+CREATE TABLE trackers (
+    project_id INTEGER NOT NULL PRIMARY KEY,
+    settings TEXT NOT NULL,
+    token BLOB NOT NULL,
+    changed_at INTEGER NOT NULL
+) STRICT;
+
 -- Tasks of a tracker, by what they stand for: one for life.
 CREATE TABLE tasks (
     project_id INTEGER NOT NULL,
     subject TEXT NOT NULL,
     generation INTEGER NOT NULL,
     tracker TEXT NOT NULL,
+    place TEXT NOT NULL,
     held_at INTEGER,
     create_began_at INTEGER,
     deleted_at INTEGER,
@@ -291,6 +301,15 @@ CREATE TABLE built_in_tasks (
 ) STRICT;
 CREATE UNIQUE INDEX built_in_tasks_project_key_idx ON built_in_tasks (project_id, key);
 CREATE INDEX built_in_tasks_project_done_idx ON built_in_tasks (project_id, is_done, number);
+
+-- On which boards they are.
+CREATE TABLE built_in_places (
+    project_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    board TEXT NOT NULL,
+    PRIMARY KEY (project_id, number, board)
+) STRICT;
+CREATE INDEX built_in_places_board_idx ON built_in_places (project_id, board, number);
 
 CREATE TABLE built_in_comments (
     project_id INTEGER NOT NULL,

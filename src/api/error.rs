@@ -17,6 +17,8 @@ use crate::release::freezes::FreezeError;
 use crate::release::locks::LockError;
 use crate::release::repositories::RepositoryError;
 use crate::store::StoreError;
+use crate::tracker::TrackerError;
+use crate::tracker::connections::SetError;
 use crate::triage::TriageError;
 use crate::triage::try_grouping::TryError;
 
@@ -45,6 +47,8 @@ pub enum Code {
     Invalid,
     /// A repository cannot be fetched.
     FetchFailed,
+    /// A tracker does not answer.
+    TrackerFailed,
     /// The gate says no.
     GateBlocked,
     /// The gate cannot tell.
@@ -65,7 +69,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, for the docs.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::Unauthorized,
         Self::Forbidden,
@@ -77,6 +81,7 @@ impl Code {
         Self::TooLarge,
         Self::Invalid,
         Self::FetchFailed,
+        Self::TrackerFailed,
         Self::GateBlocked,
         Self::GateUnknown,
         Self::DeployRunning,
@@ -102,6 +107,7 @@ impl Code {
             Self::TooLarge => "too-large",
             Self::Invalid => "invalid",
             Self::FetchFailed => "fetch-failed",
+            Self::TrackerFailed => "tracker-failed",
             Self::GateBlocked => "gate-blocked",
             Self::GateUnknown => "gate-unknown",
             Self::DeployRunning => "deploy-running",
@@ -133,7 +139,7 @@ impl Code {
             Self::OutputGone => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::FetchFailed => StatusCode::BAD_GATEWAY,
+            Self::FetchFailed | Self::TrackerFailed => StatusCode::BAD_GATEWAY,
             Self::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -152,6 +158,7 @@ impl Code {
             Self::TooLarge => "The body is too large",
             Self::Invalid => "This makes no sense",
             Self::FetchFailed => "The repository cannot be fetched",
+            Self::TrackerFailed => "The tracker does not answer",
             Self::GateBlocked => "The gate says no",
             Self::GateUnknown => "The gate cannot tell",
             Self::DeployRunning => "Another deploy is running",
@@ -281,6 +288,22 @@ impl From<RepositoryError> for ApiError {
             RepositoryError::Secret(cause) => Self::new(Code::FetchFailed, cause),
             RepositoryError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<SetError> for ApiError {
+    fn from(error: SetError) -> Self {
+        match error {
+            SetError::Invalid(invalid) => Self::invalid(invalid),
+            SetError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TrackerError> for ApiError {
+    fn from(error: TrackerError) -> Self {
+        let code = if error.is_refusal() { Code::Invalid } else { Code::TrackerFailed };
+        Self::new(code, error)
     }
 }
 

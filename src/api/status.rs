@@ -25,7 +25,7 @@ const STORE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 /// How the service is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StatusResponse {
-    /// By name: intake, spool, digest, store.
+    /// By name: intake, spool, digest, store, git, settling, outbox, and trackers by their kinds.
     parts: BTreeMap<&'static str, PartResponse>,
     /// Events stored in the last 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,8 +190,11 @@ async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
         ("settling", part(api.settling_health.get(), None)),
         ("outbox", part(outbox_part(api, counts), counts.map(|counts| counts.effects))),
     ];
+    let mut parts: BTreeMap<_, _> = parts.into();
+    // Those that are used, by their kinds.
+    parts.extend(api.trackers.health().map(|(kind, health)| (kind, part(health, None))));
     StatusResponse {
-        parts: parts.into(),
+        parts,
         accepted_24h: counts.map(|counts| counts.accepted),
         refused_24h: counts.map(|counts| counts.refused),
         buried: counts.map(|counts| counts.buried),

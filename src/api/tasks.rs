@@ -15,6 +15,7 @@ use crate::domain::id::ProjectItemId;
 use crate::domain::task::Block;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
+use crate::domain::tracker::Board;
 use crate::store::built_in::{BuiltInComment, BuiltInTask};
 use crate::store::outbox::{EffectState, StoredEffect};
 use crate::store::task::Task;
@@ -64,6 +65,8 @@ pub(super) struct TaskResponse {
     /// `open` or `done`.
     state: &'static str,
     assignee: Option<String>,
+    /// `issues`, `locks/…` and `deploys/…` of environments.
+    boards: Vec<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -82,7 +85,12 @@ pub(super) struct CommentResponse {
 }
 
 impl TaskResponse {
-    fn new(api: &Api, slug: &str, task: BuiltInTask, comments: Vec<BuiltInComment>) -> Self {
+    fn new(
+        (api, slug): (&Api, &str),
+        task: BuiltInTask,
+        boards: Vec<String>,
+        comments: Vec<BuiltInComment>,
+    ) -> Self {
         let comment = |BuiltInComment { text, at }| CommentResponse { text, at };
         Self {
             url: api.url(&format!("/api/v1/projects/{slug}/tasks/{}", task.number)),
@@ -91,6 +99,7 @@ impl TaskResponse {
             body: task.body,
             state: if task.is_done { "done" } else { "open" },
             assignee: task.assignee,
+            boards,
             created_at: task.created_at,
             changed_at: task.changed_at,
             comments: comments.into_iter().map(comment).collect(),
@@ -105,6 +114,8 @@ impl TaskResponse {
 pub(super) struct TasksQuery {
     /// `open` (by default) or `done`.
     state: Option<String>,
+    /// `issues`, `locks/…` or `deploys/…` of an environment; all boards without.
+    board: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
 }
@@ -120,19 +131,28 @@ pub(super) async fn list(
     query: Query<TasksQuery>,
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Read)?;
-    let TasksQuery { state, limit, cursor } = query.0;
+    let TasksQuery { state, board, limit, cursor } = query.0;
     let is_done = match state.as_deref() {
         None | Some("open") => false,
         Some("done") => true,
         Some(_) => return Err(ApiError::invalid("state must be open or done")),
     };
+    let no_board =
+        || ApiError::invalid("board must be issues, locks/ENVIRONMENT or deploys/ENVIRONMENT");
+    let board = board.map(|name| Board::parse(&name).ok_or_else(no_board)).transpose()?;
     let query = PageQuery { limit, cursor };
     let mut tx = api.store.read().await?;
     let project = bearer.project(&mut tx, &slug).await?;
     let (limit, before) = (query.limit()?, query.after(|cursor| cursor.parse().ok())?);
     let place = (before.unwrap_or(i64::MAX), limit + 1);
-    let tasks = tx.list_built_in_tasks(project.id, is_done, place).await?;
-    let shown = |task| TaskResponse::new(&api, &project.slug, task, Vec::new());
+    let tasks = tx.list_built_in_tasks(project.id, (is_done, board.as_ref()), place).await?;
+    let numbers = || tasks.iter().map(|task| task.number);
+    let range = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
+    let mut boards = tx.list_built_in_places(project.id, range).await?;
+    let shown = |task: BuiltInTask| {
+        let boards = boards.remove(&task.number).unwrap_or_default();
+        TaskResponse::new((&api, &project.slug), task, boards, Vec::new())
+    };
     Ok(HttpResponse::Ok().json(page(tasks, limit, |task| task.number.to_string(), shown)))
 }
 
@@ -152,7 +172,10 @@ pub(super) async fn show(
     let project = bearer.project(&mut tx, &slug).await?;
     let task = tx.find_built_in_task(project.id, number).await?.ok_or_else(missing)?;
     let comments = tx.list_built_in_comments(project.id, number).await?;
-    Ok(HttpResponse::Ok().json(TaskResponse::new(&api, &project.slug, task, comments)))
+    let boards = tx.list_built_in_places(project.id, (number, number)).await?;
+    let boards = boards.into_values().flatten().collect();
+    let shown = TaskResponse::new((&api, &project.slug), task, boards, comments);
+    Ok(HttpResponse::Ok().json(shown))
 }
 
 /// Something that must happen outside.

@@ -124,6 +124,17 @@ impl Api {
         self.answer(self.http.post(url).json(&body).timeout(limit)).await
     }
 
+    /// `PUT /api/v1/…` of what may take longer to answer.
+    pub(super) async fn put_within(
+        &self,
+        limit: Duration,
+        path: &[&str],
+        body: Value,
+    ) -> Result<Value, Failure> {
+        let url = self.url_with(path, &[])?;
+        self.answer(self.http.put(url).json(&body).timeout(limit)).await
+    }
+
     /// `POST /api/v1/…?…` of text.
     pub(super) async fn post_text(
         &self,

@@ -124,6 +124,7 @@ impl ServeArgs {
             git_fetch_every: Duration::from_secs(self.git_fetch_every),
             git_fetch_time: Duration::from_secs(self.git_fetch_timeout),
             git_most_bytes: self.git_most_bytes,
+            tracker_timeout: crate::config::TRACKER_TIMEOUT,
             n_workers: None,
         }
     }

@@ -62,6 +62,8 @@ pub struct Wanted {
     pub is_done: bool,
     /// Whose it is.
     pub assignee: Option<String>,
+    /// The commits that fix what it stands for.
+    pub fix: Option<String>,
 }
 
 /// What Airlock wrote last, so that it writes only what is new.
@@ -72,6 +74,7 @@ pub struct Written {
     body: String,
     is_done: bool,
     assignee: Option<String>,
+    fix: Option<String>,
 }
 
 /// What is to be written: only what is new.
@@ -85,6 +88,8 @@ pub struct Patch {
     pub is_done: Option<bool>,
     /// Whose it is.
     pub assignee: Option<Option<String>>,
+    /// The commits that fix what it stands for.
+    pub fix: Option<Option<String>>,
 }
 
 impl Patch {
@@ -106,6 +111,7 @@ impl Wanted {
             body,
             is_done: self.is_done,
             assignee: self.assignee.clone(),
+            fix: self.fix.clone(),
         }
     }
 
@@ -117,6 +123,7 @@ impl Wanted {
             body: Some(self.body.clone()),
             is_done: Some(self.is_done),
             assignee: Some(self.assignee.clone()),
+            fix: Some(self.fix.clone()),
         }
     }
 
@@ -132,6 +139,7 @@ impl Wanted {
             body: (may_write_body && now.body != written.body).then(|| self.body.clone()),
             is_done: (now.is_done != written.is_done).then_some(self.is_done),
             assignee: (now.assignee != written.assignee).then(|| self.assignee.clone()),
+            fix: (now.fix != written.fix).then(|| self.fix.clone()),
         }
     }
 }
@@ -207,6 +215,7 @@ pub fn of_issue(facts: &IssueFacts<'_>) -> Wanted {
         body,
         is_done: is_resolved || issue.merged_into.is_some() || issue.discarded_at.is_some(),
         assignee: issue.assignee.clone(),
+        fix: fix.map(|(fix, _)| shas(fix.commits.iter().map(|commit| commit.sha))),
     }
 }
 
@@ -248,6 +257,7 @@ pub fn of_storm(facts: &StormFacts<'_>) -> Wanted {
         body,
         is_done: is_over,
         assignee: None,
+        fix: None,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::domain::deploy::{Deploy, DeployStatus};
 use crate::domain::effect::Subject;
 use crate::domain::id::ProjectItemId;
 use crate::domain::task::{DeployFacts, of_deploy};
+use crate::domain::tracker::Board;
 use crate::store::StoreError;
 use crate::store::task::Task;
 use crate::tracker::Tracker;
@@ -30,6 +31,10 @@ impl Outbox {
         let Some(deploy) = self.store.read().await?.find_deploy(item).await? else {
             return Ok(None);
         };
+        let board = Board::Deploys(deploy.environment.clone());
+        if !desk.tracker.has_board(&board) {
+            return Ok(None);
+        }
         let tail = self.tail(&deploy).await?;
         let base = self.public_url.trim_end_matches('/');
         let wanted = of_deploy(&DeployFacts {
@@ -39,8 +44,8 @@ impl Outbox {
             url: &format!("{base}/api/v1/deploys/{}", deploy.id),
         });
         let mut task = self.task_of(desk, Subject::Deploy(id)).await?;
-        let name = format!("{}/deploy/{}", project.prefix, deploy.number);
-        let aim = Aim { name: &name, wanted: &wanted, is_needed: true };
+        let name = id.simple().to_string();
+        let aim = Aim { board, name: &name, wanted: &wanted, is_needed: true };
         let look_at = self.sync_task(desk, step, &mut task, &aim).await?;
         Ok(Some((task, Carried { look_at, ..Carried::default() })))
     }

@@ -9,6 +9,7 @@ use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Status;
 use crate::domain::project::Project;
 use crate::domain::task::{IssueFacts, Wanted, of_issue};
+use crate::domain::tracker::Board;
 use crate::store::StoreError;
 use crate::store::body::Decoded;
 use crate::store::task::Task;
@@ -36,7 +37,9 @@ impl Outbox {
         let is_muted = matches!(issue.state.status, Status::Muted { .. });
         // What is over before it has a task needs none, unless somebody wants it.
         let is_needed = (!wanted.is_done && !is_muted) || step.demand == Some(Demand::Now);
-        let aim = Aim { name: &issue.short_id.to_string(), wanted: &wanted, is_needed };
+        // Another installation may have an issue of the same short id.
+        let name = issue.id.0.simple().to_string();
+        let aim = Aim { board: Board::Issues, name: &name, wanted: &wanted, is_needed };
         let look_at = self.sync_task(desk, step, &mut task, &aim).await?;
         let carried = Carried {
             look_at,

@@ -26,7 +26,7 @@ pub(super) fn never() -> Timestamp {
 }
 
 /// What is sent has ended before the lease does.
-const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 2);
+const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 3 * 2);
 
 /// Why an effect was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -90,14 +90,20 @@ impl Step {
     fn after(&self, error: &EffectError) -> EffectState {
         match error {
             // Who was at it before may still have done it.
-            EffectError::Tracker(TrackerError::NotDone { .. }) if !self.is_unsure => {
+            EffectError::Tracker(TrackerError::NotDone { .. } | TrackerError::Later { .. })
+                if !self.is_unsure =>
+            {
                 EffectState::Planned
             }
             EffectError::Tracker(TrackerError::Refused(_) | TrackerError::Gone) => {
                 EffectState::Parked
             }
             EffectError::Store(error) if error.is_permanent() => EffectState::Parked,
-            EffectError::Tracker(TrackerError::NotDone { .. } | TrackerError::Ambiguous(_))
+            EffectError::Tracker(
+                TrackerError::NotDone { .. }
+                | TrackerError::Later { .. }
+                | TrackerError::Ambiguous(_),
+            )
             | EffectError::Store(_)
             | EffectError::Lost => EffectState::Unsure,
         }
@@ -243,19 +249,29 @@ impl Outbox {
         error: &EffectError,
     ) -> Result<bool, EffectError> {
         let (now, project, subject) = (self.clock.now(), desk.project.id, lane.subject);
-        tracing::warn!(project = desk.project.slug, %subject, cause = %error,
-            "an effect was not carried out");
         let state = step.after(error);
-        let asked = match error {
-            EffectError::Tracker(TrackerError::NotDone { after, .. }) => after.unwrap_or_default(),
-            EffectError::Tracker(_) | EffectError::Store(_) | EffectError::Lost => Duration::ZERO,
+        let again = match error {
+            // It was not asked.
+            EffectError::Tracker(TrackerError::Later { after, .. }) => {
+                (now.plus(*after), lane.n_failures)
+            }
+            EffectError::Tracker(TrackerError::NotDone { after, .. }) => {
+                lane.again(after.unwrap_or_default(), now)
+            }
+            EffectError::Tracker(_) | EffectError::Store(_) | EffectError::Lost => {
+                lane.again(Duration::ZERO, now)
+            }
         };
+        if !matches!(error, EffectError::Tracker(TrackerError::Later { .. })) {
+            tracing::warn!(project = desk.project.slug, %subject, cause = %error,
+                "an effect was not carried out");
+        }
         let taken = self.take(&desk.lease, subject).await?;
         let mut tx = taken.ok_or(EffectError::Lost)?;
         tx.set_effects(project, &step.ids(), (state, Some(&error.to_string())), now).await?;
         let is_over = state != EffectState::Parked || step.effects.is_empty();
         if is_over {
-            tx.set_lane(project, subject, lane.again(asked, now)).await?;
+            tx.set_lane(project, subject, again).await?;
         } else {
             tx.leave_lane(project, subject, (now, None)).await?;
         }

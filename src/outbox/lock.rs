@@ -8,6 +8,7 @@ use super::{Desk, Outbox};
 use crate::domain::effect::Subject;
 use crate::domain::id::ProjectItemId;
 use crate::domain::task::of_lock;
+use crate::domain::tracker::Board;
 use crate::store::task::Task;
 use crate::tracker::Tracker;
 
@@ -25,10 +26,14 @@ impl Outbox {
         let Some(lock) = self.store.read().await?.find_lock(item).await? else { return Ok(None) };
         let now = self.clock.now();
         let Some(wanted) = of_lock(&lock, &project.slug, now) else { return Ok(None) };
+        let board = Board::Locks(lock.environment.clone());
+        if !desk.tracker.has_board(&board) {
+            return Ok(None);
+        }
         let mut task = self.task_of(desk, Subject::Lock(id)).await?;
-        let name = format!("{}/lock/{id}", project.prefix);
+        let name = id.simple().to_string();
         // What is over before it has a task needs none.
-        let aim = Aim { name: &name, wanted: &wanted, is_needed: !wanted.is_done };
+        let aim = Aim { board, name: &name, wanted: &wanted, is_needed: !wanted.is_done };
         let text_at = self.sync_task(desk, step, &mut task, &aim).await?;
         // It ends by itself.
         let ends_at = lock.expires_at().filter(|_| lock.is_active(now));

@@ -14,6 +14,7 @@ use crate::domain::effect::{Demand, Subject};
 use crate::domain::id::ProjectId;
 use crate::domain::task::{BODY_PAUSE, MOST_NAMED, StormFacts, of_storm};
 use crate::domain::time::Timestamp;
+use crate::domain::tracker::Board;
 use crate::store::task::Task;
 use crate::store::{StoreError, Tx};
 use crate::tracker::Tracker;
@@ -95,7 +96,8 @@ impl Outbox {
         }
         let facts = StormFacts { named: &named, n_held, most_per_hour: room.most_per_hour };
         let name = format!("{}/storm", desk.project.prefix);
-        let aim = Aim { name: &name, wanted: &of_storm(&facts), is_needed: n_held > 0 };
+        let (board, wanted) = (Board::Issues, of_storm(&facts));
+        let aim = Aim { board, name: &name, wanted: &wanted, is_needed: n_held > 0 };
         self.sync_task(desk, step, &mut task, &aim).await?;
         let look_at = (n_held > 0).then(|| room.free_at.min(now.plus(BODY_PAUSE)));
         Ok(Some((task, Carried { look_at, ..Carried::default() })))

@@ -5,12 +5,15 @@ use super::{Desk, Outbox};
 use crate::domain::effect::Subject;
 use crate::domain::task::{BODY_PAUSE, Patch, Wanted};
 use crate::domain::time::Timestamp;
+use crate::domain::tracker::Board;
 use crate::store::StoreError;
 use crate::store::task::{Remote, Task};
 use crate::tracker::{Tracker, TrackerError};
 
 /// What a task is to be.
 pub(super) struct Aim<'a> {
+    /// Where it is.
+    pub(super) board: Board,
     /// What it is made for.
     pub(super) name: &'a str,
     pub(super) wanted: &'a Wanted,
@@ -26,10 +29,27 @@ impl Outbox {
         subject: Subject,
     ) -> Result<Task, StoreError> {
         let known = self.store.read().await?.find_task(desk.project.id, subject).await?;
-        Ok(known.unwrap_or_else(|| Task {
+        let (tracker, place) = (desk.tracker.kind().to_owned(), desk.tracker.place());
+        if let Some(known) = known {
+            if known.place == place {
+                return Ok(known);
+            }
+            // In another tracker it is looked up, however long ago it may have been there.
+            return Ok(Task {
+                tracker,
+                place,
+                create_began_at: Some(Timestamp::from_micros(0)),
+                remote: None,
+                written: None,
+                body_written_at: None,
+                ..known
+            });
+        }
+        Ok(Task {
             subject,
             generation: 1,
-            tracker: desk.tracker.kind().to_owned(),
+            tracker,
+            place,
             held_at: None,
             deleted_at: None,
             create_began_at: None,
@@ -40,7 +60,7 @@ impl Outbox {
             synced_at: None,
             error: None,
             created_at: self.clock.now(),
-        }))
+        })
     }
 
     /// Brings a task in line with what it is to be, and makes it first if there is none and one is
@@ -93,7 +113,7 @@ impl Outbox {
         let Some(remote) = task.remote.clone() else {
             return self.make(desk, step, task, aim).await;
         };
-        match self.change(desk, task, &remote, aim.wanted).await {
+        match self.change(desk, task, &remote, aim).await {
             Err(EffectError::Tracker(TrackerError::Gone)) => {
                 task.deleted_at = Some(self.clock.now());
                 if step.demand.is_none() {
@@ -112,18 +132,19 @@ impl Outbox {
         desk: &Desk<'_, T>,
         step: &Step,
         task: &mut Task,
-        Aim { name, wanted, is_needed }: &Aim<'_>,
+        aim: &Aim<'_>,
     ) -> Result<Option<Timestamp>, EffectError> {
-        let key = format!("{name}/{}", task.generation);
-        if task.create_began_at.is_some() {
-            let mut found = desk.tracker.find(&key).await?.into_iter();
+        let Aim { board, wanted, is_needed, .. } = aim;
+        let key = aim.key(task);
+        if let Some(since) = task.create_began_at {
+            let mut found = desk.tracker.find(board, &key, since).await?.into_iter();
             // The oldest wins, whoever made it.
             if let Some(remote) = found.next() {
                 task.remote = Some(remote.clone());
                 for twin in found {
-                    close_twin(desk.tracker, &twin, &remote).await?;
+                    close_twin(desk.tracker, &key, (&twin, &remote)).await?;
                 }
-                return self.change(desk, task, &remote, wanted).await;
+                return self.change(desk, task, &remote, aim).await;
             }
             task.create_began_at = None;
         }
@@ -134,7 +155,7 @@ impl Outbox {
         if !self.begin_to_make(desk, step, task).await? {
             return Ok(None);
         }
-        match desk.tracker.create(&key, wanted).await {
+        match desk.tracker.create(board, &key, wanted).await {
             Ok(remote) => {
                 let now = self.clock.now();
                 (task.remote, task.written) = (Some(remote), Some(wanted.written()));
@@ -147,6 +168,7 @@ impl Outbox {
                     TrackerError::Ambiguous(_) => {}
                     // It was certainly not made.
                     TrackerError::NotDone { .. }
+                    | TrackerError::Later { .. }
                     | TrackerError::Refused(_)
                     | TrackerError::Gone => task.create_began_at = None,
                 }
@@ -162,8 +184,9 @@ impl Outbox {
         desk: &Desk<'_, T>,
         task: &mut Task,
         remote: &Remote,
-        wanted: &Wanted,
+        aim: &Aim<'_>,
     ) -> Result<Option<Timestamp>, EffectError> {
+        let wanted = aim.wanted;
         let now = self.clock.now();
         let may_write_body = task.body_written_at.is_none_or(|at| now.since(at) >= BODY_PAUSE);
         let patch = match &task.written {
@@ -171,7 +194,7 @@ impl Outbox {
             None => wanted.all(),
         };
         if !patch.is_empty() {
-            desk.tracker.update(&remote.id, &patch).await?;
+            desk.tracker.update(&remote.id, &aim.key(task), &patch).await?;
             if patch.body.is_some() {
                 task.body_written_at = Some(now);
             }
@@ -182,6 +205,13 @@ impl Outbox {
         task.synced_at = Some(now);
         let is_left = task.written.as_ref().is_some_and(|it| !wanted.since(it, true).is_empty());
         Ok(task.body_written_at.filter(|_| is_left).map(|at| at.plus(BODY_PAUSE)))
+    }
+}
+
+impl Aim<'_> {
+    /// What the tracker finds a task by.
+    fn key(&self, task: &Task) -> String {
+        format!("{}/{}", self.name, task.generation)
     }
 }
 
@@ -197,12 +227,12 @@ impl Task {
 /// Closes a second task that was made for the same.
 async fn close_twin<T: Tracker + Sync>(
     tracker: &T,
-    twin: &Remote,
-    kept: &Remote,
+    key: &str,
+    (twin, kept): (&Remote, &Remote),
 ) -> Result<(), TrackerError> {
-    let key = format!("twin of {}", kept.id);
-    if !tracker.has_said(&twin.id, &key).await? {
-        tracker.say(&twin.id, &key, &format!("It is the same as {}", kept.url)).await?;
+    let said = format!("twin of {}", kept.id);
+    if !tracker.has_said(&twin.id, &said).await? {
+        tracker.say(&twin.id, &said, &format!("It is the same as {}", kept.url)).await?;
     }
-    tracker.update(&twin.id, &Patch { is_done: Some(true), ..Patch::default() }).await
+    tracker.update(&twin.id, key, &Patch { is_done: Some(true), ..Patch::default() }).await
 }

@@ -1,5 +1,7 @@
 //! The tasks of the tracker that is part of Airlock.
 
+use std::collections::BTreeMap;
+
 use sqlx::FromRow;
 
 use super::error::StoreError;
@@ -8,6 +10,7 @@ use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::task::{Block, Patch, Wanted};
 use crate::domain::time::Timestamp;
+use crate::domain::tracker::Board;
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,8 @@ const LIST: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM built_in_tasks WHERE project_id = $1 AND is_done = $2 AND number < $3
+        AND (CAST($5 AS TEXT) IS NULL OR number IN (SELECT number FROM built_in_places
+            WHERE project_id = $1 AND board = $5))
     ORDER BY number DESC LIMIT $4"
 );
 const TAKE_NUMBER: &str = "INSERT INTO project_counters (project_id, name, value)
@@ -96,7 +101,26 @@ const INSERT_COMMENT: &str = "INSERT INTO built_in_comments (project_id, number,
 const LIST_COMMENTS: &str = "SELECT text, at FROM built_in_comments
     WHERE project_id = $1 AND number = $2 ORDER BY at, key LIMIT 1000";
 
-statements!(FIND, FIND_BY_KEY, LIST, TAKE_NUMBER, INSERT, UPDATE, INSERT_COMMENT, LIST_COMMENTS);
+const ADD_PLACE: &str = "INSERT INTO built_in_places (project_id, number, board)
+    VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+const REMOVE_PLACE: &str =
+    "DELETE FROM built_in_places WHERE project_id = $1 AND number = $2 AND board = $3";
+const LIST_PLACES: &str = "SELECT number, board FROM built_in_places
+    WHERE project_id = $1 AND number BETWEEN $2 AND $3 ORDER BY number, board";
+
+statements!(
+    FIND,
+    FIND_BY_KEY,
+    LIST,
+    TAKE_NUMBER,
+    INSERT,
+    UPDATE,
+    INSERT_COMMENT,
+    LIST_COMMENTS,
+    ADD_PLACE,
+    REMOVE_PLACE,
+    LIST_PLACES
+);
 
 impl Tx {
     /// A task by its number.
@@ -127,14 +151,14 @@ impl Tx {
         row.map(TaskRow::task).transpose()
     }
 
-    /// Tasks of a project, done or not, before a number, the newest first.
+    /// Tasks of a project, done or not, on a board or on any, before a number, the newest first.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn list_built_in_tasks(
         &mut self,
         project: ProjectId,
-        is_done: bool,
+        (is_done, board): (bool, Option<&Board>),
         (before, limit): (i64, i64),
     ) -> Result<Vec<BuiltInTask>, StoreError> {
         let rows: Vec<TaskRow> = on!(self, |c| sqlx::query_as(LIST)
@@ -142,17 +166,19 @@ impl Tx {
             .bind(is_done)
             .bind(before)
             .bind(limit)
+            .bind(board.map(Board::to_string))
             .fetch_all(c))?;
         rows.into_iter().map(TaskRow::task).collect()
     }
 
-    /// Makes a task; gives its number.
+    /// Makes a task on a board; gives its number.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn insert_built_in_task(
         &mut self,
         project: ProjectId,
+        board: &Board,
         (key, wanted): (&str, &Wanted),
         now: Timestamp,
     ) -> Result<i64, StoreError> {
@@ -171,7 +197,45 @@ impl Tx {
                 .bind(&wanted.assignee)
                 .bind(now.as_micros())
         )?;
+        self.set_built_in_place((project, number), board, true).await?;
         Ok(number)
+    }
+
+    /// Puts a task on a board, or takes it off.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn set_built_in_place(
+        &mut self,
+        (project, number): (ProjectId, i64),
+        board: &Board,
+        is_on: bool,
+    ) -> Result<(), StoreError> {
+        let text = if is_on { ADD_PLACE } else { REMOVE_PLACE };
+        let board = board.to_string();
+        execute!(self, sqlx::query(text).bind(project.0).bind(number).bind(board))?;
+        Ok(())
+    }
+
+    /// The boards of tasks from one number to another, by their numbers.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_built_in_places(
+        &mut self,
+        project: ProjectId,
+        (first, last): (i64, i64),
+    ) -> Result<BTreeMap<i64, Vec<String>>, StoreError> {
+        let rows: Vec<(i64, String)> = on!(self, |c| sqlx::query_as(LIST_PLACES)
+            .bind(project.0)
+            .bind(first)
+            .bind(last)
+            .fetch_all(c))?;
+        let mut places: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for (number, board) in rows {
+            places.entry(number).or_default().push(board);
+        }
+        Ok(places)
     }
 
     /// Changes a task; false when it is gone.

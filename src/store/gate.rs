@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::error::StoreError;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::{IssueId, ProjectId};
+use crate::domain::tracker::Board;
 
 const FIND_GATE: &str = "SELECT version FROM gates WHERE project_id = $1 AND environment = $2";
 const RAISE_GATE: &str = "INSERT INTO gates (project_id, environment, version) VALUES ($1, $2, 1)
@@ -29,6 +30,8 @@ const RENAME_IN_FREEZES: &str = rename!("freezes");
 const RENAME_IN_GATES: &str = rename!("gates");
 const RENAME_IN_DEPLOYS: &str = rename!("deploys");
 const RENAME_IN_LANDINGS: &str = rename!("fix_landings");
+const RENAME_BOARD: &str = "UPDATE built_in_places SET board = $3
+    WHERE project_id = $1 AND board = $2";
 const FORGET_GATE: &str = "DELETE FROM gates WHERE project_id = $1 AND environment = $2";
 const FORGET_LANDINGS: &str = "DELETE FROM fix_landings WHERE project_id = $1 AND environment = $2";
 
@@ -42,6 +45,7 @@ statements!(
     RENAME_IN_GATES,
     RENAME_IN_DEPLOYS,
     RENAME_IN_LANDINGS,
+    RENAME_BOARD,
     FORGET_GATE,
     FORGET_LANDINGS
 );
@@ -136,7 +140,7 @@ impl Tx {
         Ok(names)
     }
 
-    /// Lets locks, freezes, deploys and gates of environments go on under their new names.
+    /// Lets locks, freezes, deploys, gates and boards of environments go on under their new names.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -170,7 +174,18 @@ impl Tx {
             ] {
                 execute!(self, sqlx::query(text).bind(project.0).bind(old).bind(new))?;
             }
+            for board in [Board::Locks, Board::Deploys] {
+                let (old, new) = (board(old.clone()), board(new.clone()));
+                execute!(
+                    self,
+                    sqlx::query(RENAME_BOARD)
+                        .bind(project.0)
+                        .bind(old.to_string())
+                        .bind(new.to_string())
+                )?;
+            }
         }
+        self.rename_in_tracker(project, renamed).await?;
         self.rename_in_freezes(project, renamed).await
     }
 }

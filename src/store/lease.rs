@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 const CLAIM: &str = "INSERT INTO leases (project_id, name, holder, fence, held_until)
     VALUES ($1, $2, $3, 1, $5) ON CONFLICT (project_id, name) DO UPDATE SET
         holder = EXCLUDED.holder, fence = leases.fence + 1, held_until = EXCLUDED.held_until
-    WHERE leases.held_until <= $4 RETURNING fence";
+    WHERE leases.held_until <= $4 OR leases.holder = EXCLUDED.holder RETURNING fence";
 const HOLD: &str = "UPDATE leases SET held_until = $5
     WHERE project_id = $1 AND name = $2 AND holder = $3 AND fence = $4";
 
@@ -33,7 +33,7 @@ pub struct Lease {
 }
 
 impl Tx {
-    /// Takes a lease that nobody holds; `None` when somebody does. One process alone has a SQLite file:
+    /// Takes a lease that nobody else holds; `None` when somebody does. One process alone has a SQLite file:
     /// whoever held it before is gone.
     ///
     /// # Errors

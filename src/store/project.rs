@@ -117,7 +117,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 37] = [
+pub(super) const CLEAR: [&str; 39] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -130,7 +130,9 @@ pub(super) const CLEAR: [&str; 37] = [
     clear!("leases", "name"),
     clear!("lanes", "lane"),
     clear!("tasks", "subject"),
+    clear!("trackers", "project_id"),
     clear!("built_in_comments", "number"),
+    clear!("built_in_places", "number"),
     clear!("built_in_tasks", "number"),
     clear!("outbox", "id"),
     clear!("buried", "id"),

@@ -22,6 +22,8 @@ pub struct Task {
     pub generation: u32,
     /// The kind of its tracker.
     pub tracker: String,
+    /// Where what the tracker calls it means something.
+    pub place: String,
     /// Since when it waits because there are so many new ones.
     pub held_at: Option<Timestamp>,
     /// When somebody is known to have deleted it.
@@ -58,6 +60,7 @@ struct TaskRow {
     subject: String,
     generation: i64,
     tracker: String,
+    place: String,
     held_at: Option<i64>,
     create_began_at: Option<i64>,
     deleted_at: Option<i64>,
@@ -81,6 +84,7 @@ impl TaskRow {
             written: written.map_err(|_| corrupt("written"))?,
             remote: self.remote_id.zip(self.url).map(|(id, url)| Remote { id, url }),
             tracker: self.tracker,
+            place: self.place,
             held_at: self.held_at.map(Timestamp::from_micros),
             create_began_at: self.create_began_at.map(Timestamp::from_micros),
             deleted_at: self.deleted_at.map(Timestamp::from_micros),
@@ -100,9 +104,9 @@ struct SubjectRow {
 
 macro_rules! columns {
     () => {
-        "tasks.subject, tasks.generation, tasks.tracker, tasks.held_at, tasks.create_began_at,
-        tasks.deleted_at, tasks.remote_id, tasks.url, tasks.is_done, tasks.written,
-        tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at"
+        "tasks.subject, tasks.generation, tasks.tracker, tasks.place, tasks.held_at,
+        tasks.create_began_at, tasks.deleted_at, tasks.remote_id, tasks.url, tasks.is_done,
+        tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at"
     };
 }
 const FIND: &str =
@@ -122,15 +126,16 @@ const LIST_OF_POSTGRES: &str = list_of!(
 /// Where a task is is never forgotten, until another one stands for the same.
 const UPSERT: &str = "INSERT INTO tasks (project_id, subject, generation, tracker, create_began_at,
         remote_id, url, is_done, written, body_written_at, synced_at, error, created_at, held_at,
-        deleted_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        deleted_at, place)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
     ON CONFLICT (project_id, subject) DO UPDATE SET
-        generation = EXCLUDED.generation, tracker = EXCLUDED.tracker,
+        generation = EXCLUDED.generation, tracker = EXCLUDED.tracker, place = EXCLUDED.place,
         create_began_at = EXCLUDED.create_began_at,
         remote_id = CASE WHEN EXCLUDED.remote_id IS NULL
-                AND EXCLUDED.generation = tasks.generation
+                AND EXCLUDED.generation = tasks.generation AND EXCLUDED.place = tasks.place
             THEN tasks.remote_id ELSE EXCLUDED.remote_id END,
         url = CASE WHEN EXCLUDED.url IS NULL AND EXCLUDED.generation = tasks.generation
+                AND EXCLUDED.place = tasks.place
             THEN tasks.url ELSE EXCLUDED.url END,
         held_at = EXCLUDED.held_at, deleted_at = EXCLUDED.deleted_at, is_done = EXCLUDED.is_done,
         written = EXCLUDED.written, body_written_at = EXCLUDED.body_written_at,
@@ -284,6 +289,7 @@ impl Tx {
                 .bind(task.created_at.as_micros())
                 .bind(task.held_at.map(Timestamp::as_micros))
                 .bind(task.deleted_at.map(Timestamp::as_micros))
+                .bind(&task.place)
         )?;
         Ok(())
     }

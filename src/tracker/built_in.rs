@@ -1,10 +1,14 @@
 //! The tracker that is part of Airlock: tasks and comments in its own tables, so that everything works
 //! with no account anywhere.
 
+use std::time::Duration;
+
 use super::{Tracker, TrackerError};
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::task::{Patch, Wanted};
+use crate::domain::time::Timestamp;
+use crate::domain::tracker::Board;
 use crate::store::task::Remote;
 use crate::store::{Store, StoreError};
 
@@ -23,13 +27,14 @@ pub struct BuiltIn {
     pub public_url: String,
 }
 
-/// A commit that was cut off is looked up like an answer that was.
+/// A commit that was cut off is looked up like an answer that was. What people mend, a changed password
+/// or a broken file, is waited for.
 impl From<StoreError> for TrackerError {
     fn from(error: StoreError) -> Self {
-        if error.is_transient() {
-            Self::Ambiguous(error.to_string())
-        } else {
+        if error.is_permanent() {
             Self::Refused(error.to_string())
+        } else {
+            Self::Ambiguous(error.to_string())
         }
     }
 }
@@ -51,21 +56,45 @@ impl Tracker for BuiltIn {
         "built_in"
     }
 
-    async fn find(&self, key: &str) -> Result<Vec<Remote>, TrackerError> {
+    fn place(&self) -> String {
+        self.kind().to_owned()
+    }
+
+    fn rests(&self) -> Option<Duration> {
+        None
+    }
+
+    fn window(&self) -> Option<Duration> {
+        None
+    }
+
+    fn has_board(&self, _: &Board) -> bool {
+        true
+    }
+
+    async fn find(&self, _: &Board, key: &str, _: Timestamp) -> Result<Vec<Remote>, TrackerError> {
         let mut tx = self.store.read().await?;
         let found = tx.find_built_in_task_by_key(self.project, key).await?;
         Ok(found.into_iter().map(|task| self.remote(task.number)).collect())
     }
 
-    async fn create(&self, key: &str, wanted: &Wanted) -> Result<Remote, TrackerError> {
+    async fn create(
+        &self,
+        board: &Board,
+        key: &str,
+        wanted: &Wanted,
+    ) -> Result<Remote, TrackerError> {
         let mut tx = self.store.write().await?;
+        if let Some(known) = tx.find_built_in_task_by_key(self.project, key).await? {
+            return Ok(self.remote(known.number));
+        }
         let made = (key, wanted);
-        let number = tx.insert_built_in_task(self.project, made, self.clock.now()).await?;
+        let number = tx.insert_built_in_task(self.project, board, made, self.clock.now()).await?;
         tx.commit().await?;
         Ok(self.remote(number))
     }
 
-    async fn update(&self, id: &str, patch: &Patch) -> Result<(), TrackerError> {
+    async fn update(&self, id: &str, _: &str, patch: &Patch) -> Result<(), TrackerError> {
         let mut tx = self.store.write().await?;
         let now = self.clock.now();
         if !tx.update_built_in_task(self.project, number(id)?, patch, now).await? {
@@ -84,5 +113,16 @@ impl Tracker for BuiltIn {
         let said = (key, text);
         tx.insert_built_in_comment(self.project, number(id)?, said, self.clock.now()).await?;
         Ok(tx.commit().await?)
+    }
+
+    async fn set_board(&self, id: &str, board: &Board, is_on: bool) -> Result<(), TrackerError> {
+        let mut tx = self.store.write().await?;
+        tx.set_built_in_place((self.project, number(id)?), board, is_on).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn attach(&self, _: &str, _: (&str, &str), _: &[u8]) -> Result<(), TrackerError> {
+        // The output of deploys is in Airlock anyway.
+        Ok(())
     }
 }

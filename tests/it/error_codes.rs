@@ -19,6 +19,7 @@ fn codes_keep_their_status() {
     413 too-large
     422 invalid
     502 fetch-failed
+    502 tracker-failed
     409 gate-blocked
     409 gate-unknown
     409 deploy-running

@@ -1,4 +1,89 @@
-//! The fakes of other people's trackers are what they stand for: the trackers' own clients work
-//! against them.
+//! Other people's trackers: the fakes are what they stand for, and Airlock's tasks are in them.
 
 mod asana;
+mod asana_faults;
+mod asana_tasks;
+mod boards;
+mod connecting;
+mod settings;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::asana::{Asana, Task};
+use crate::support::{Engine, TestApp, TestProject, until};
+
+const TRACKER: &str = "/api/v1/projects/shop/tracker";
+
+/// A shop where every error is serious, whose tasks are in Asana.
+struct Connected {
+    app: TestApp,
+    shop: TestProject,
+    asana: Asana,
+    /// The project of the issues' tasks.
+    errors: String,
+}
+
+impl Connected {
+    /// With a token of this kind, and a tracker that must answer within a second.
+    async fn start(engine: Engine, token: &str) -> Self {
+        Self::start_with(engine, token, Duration::from_secs(1)).await
+    }
+
+    async fn start_with(engine: Engine, token: &str, timeout: Duration) -> Self {
+        let app = TestApp::start_with(engine, |config| config.tracker_timeout = timeout).await;
+        let shop = app.create_project("shop").await;
+        let rules = json!({"rules": [{"events": 1}], "most_tasks_per_hour": 1000});
+        app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
+        let asana = Asana::start(app.clock.clone()).await;
+        let errors = asana.project("Errors");
+        let connected = Self { app, shop, asana, errors };
+        connected.connect(token, &json!({})).await;
+        connected
+    }
+
+    /// Sets the tracker, with more settings.
+    async fn connect(&self, token: &str, more: &Value) -> Value {
+        let mut settings = json!({
+            "kind": "asana", "url": self.asana.url, "token": token, "issue_project": self.errors,
+        });
+        let fields = settings.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        self.app.put(TRACKER, &settings).await.ok()
+    }
+
+    /// Waits until nothing is left in the outbox, while time goes by.
+    async fn delivered(&self) {
+        delivered(&self.app).await;
+    }
+
+    /// The only task of an issue.
+    fn task(&self, id: &str) -> Task {
+        let title = format!("{id} ");
+        let mut tasks = self.asana.tasks().into_iter().filter(|task| task.name.starts_with(&title));
+        let task = tasks.next().unwrap_or_else(|| panic!("no task of {id}"));
+        assert!(tasks.next().is_none(), "two tasks of {id}");
+        task
+    }
+
+    /// What was said on the task of an issue, without the lines that name keys.
+    fn comments(&self, id: &str) -> Vec<String> {
+        let all = self.asana.comments(&self.task(id).gid);
+        let text = |comment: &String| {
+            let (text, mark) = comment.rsplit_once("\n\n").expect("a line with the key");
+            assert!(mark.starts_with("Airlock · "), "{mark}");
+            text.to_owned()
+        };
+        all.iter().map(text).collect()
+    }
+}
+
+/// Waits until nothing is left in the outbox, while time goes by.
+async fn delivered(app: &TestApp) {
+    until("effects are carried out", async || {
+        app.clock.advance(Duration::from_secs(1));
+        app.stored_number("SELECT COUNT(*) FROM lanes").await == 0
+    })
+    .await;
+}

@@ -64,6 +64,7 @@ pub fn of_deploy(facts: &DeployFacts<'_>) -> Wanted {
         body,
         is_done: status == DeployStatus::Succeeded,
         assignee: None,
+        fix: None,
     }
 }
 

@@ -32,6 +32,7 @@ pub fn of_lock(lock: &Lock, project: &str, now: Timestamp) -> Option<Wanted> {
         body,
         is_done: !is_active,
         assignee: assignee.clone(),
+        fix: None,
     })
 }
 

@@ -3,8 +3,11 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use airlock::domain::task::{Patch, Wanted};
+use airlock::domain::time::Timestamp;
+use airlock::domain::tracker::Board;
 use airlock::store::task::Remote;
 use airlock::tracker::{Tracker, TrackerError};
 
@@ -126,7 +129,23 @@ impl Tracker for FakeTracker {
         "fake"
     }
 
-    async fn find(&self, key: &str) -> Result<Vec<Remote>, TrackerError> {
+    fn place(&self) -> String {
+        "fake".to_owned()
+    }
+
+    fn rests(&self) -> Option<Duration> {
+        None
+    }
+
+    fn window(&self) -> Option<Duration> {
+        None
+    }
+
+    fn has_board(&self, _: &Board) -> bool {
+        true
+    }
+
+    async fn find(&self, _: &Board, key: &str, _: Timestamp) -> Result<Vec<Remote>, TrackerError> {
         let found = |state: &mut State| {
             let all = state.tasks.iter().enumerate();
             Ok(all.filter(|(_, task)| task.key == key).map(|(index, _)| remote(index)).collect())
@@ -134,7 +153,7 @@ impl Tracker for FakeTracker {
         self.ask(Call::Find, found).await
     }
 
-    async fn create(&self, key: &str, wanted: &Wanted) -> Result<Remote, TrackerError> {
+    async fn create(&self, _: &Board, key: &str, wanted: &Wanted) -> Result<Remote, TrackerError> {
         let task = FakeTask {
             key: key.to_owned(),
             title: wanted.title.clone(),
@@ -151,7 +170,7 @@ impl Tracker for FakeTracker {
         self.ask(Call::Create, made).await
     }
 
-    async fn update(&self, id: &str, patch: &Patch) -> Result<(), TrackerError> {
+    async fn update(&self, id: &str, _: &str, patch: &Patch) -> Result<(), TrackerError> {
         let changed = |state: &mut State| {
             let task = state.task(id)?;
             if let Some(title) = &patch.title {
@@ -179,5 +198,13 @@ impl Tracker for FakeTracker {
             Ok(())
         };
         self.ask(Call::Say, said).await
+    }
+
+    async fn set_board(&self, _: &str, _: &Board, _: bool) -> Result<(), TrackerError> {
+        Ok(())
+    }
+
+    async fn attach(&self, _: &str, _: (&str, &str), _: &[u8]) -> Result<(), TrackerError> {
+        Ok(())
     }
 }

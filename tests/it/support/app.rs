@@ -131,6 +131,7 @@ impl TestApp {
             git_fetch_every: airlock::config::GIT_FETCH_EVERY,
             git_fetch_time: airlock::domain::remote::FETCH_TIME,
             git_most_bytes: airlock::domain::remote::MOST_BYTES,
+            tracker_timeout: airlock::config::TRACKER_TIMEOUT,
             n_workers: Some(2),
         };
         change(&mut config);

@@ -1,0 +1,216 @@
+//! The tracker of each project: set, checked and connected to.
+//!
+//! What uses the same address with the same token uses one line, and so keeps its limits together.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::Connection;
+use super::asana::{self, Asana};
+use super::built_in::BuiltIn;
+use super::line::Line;
+use crate::auth::secrets::Secrets;
+use crate::clock::Clock;
+use crate::domain::id::ProjectId;
+use crate::domain::project::Project;
+use crate::domain::tracker::{
+    AsanaSettings, Check, InvalidTracker, Secret, TrackerSettings, check_token, checked_url,
+};
+use crate::health::PartHealth;
+use crate::store::tracker::StoredTracker;
+use crate::store::{Store, StoreError};
+
+/// Why a tracker was not set.
+#[derive(Debug, thiserror::Error)]
+pub enum SetError {
+    /// It makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] InvalidTracker),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Address and token, as a hash.
+type LineKey = [u8; 32];
+
+/// The trackers of all projects. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Trackers {
+    store: Store,
+    clock: Clock,
+    secrets: Secrets,
+    public_url: String,
+    /// How long a request may take.
+    timeout: Duration,
+    lines: Arc<Mutex<Lines>>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// Those that somebody uses, or used within a minute.
+    known: HashMap<LineKey, Arc<asana::Shared>>,
+    /// What projects used last.
+    of_projects: HashMap<ProjectId, Arc<asana::Shared>>,
+}
+
+impl Trackers {
+    /// With everything that is needed.
+    #[must_use]
+    pub fn new(
+        (store, clock): (Store, Clock),
+        secrets: Secrets,
+        public_url: String,
+        timeout: Duration,
+    ) -> Self {
+        Self { store, clock, secrets, public_url, timeout, lines: Arc::default() }
+    }
+
+    /// The tracker of a project, without its token.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn get(&self, project: ProjectId) -> Result<TrackerSettings, StoreError> {
+        let stored = self.store.read().await?.find_tracker(project).await?;
+        Ok(stored.map_or(TrackerSettings::BuiltIn {}, |stored| stored.settings))
+    }
+
+    /// Sets the tracker of a project; without a token, it keeps the one of the same place. What waits
+    /// is tried at once.
+    ///
+    /// # Errors
+    /// [`SetError`].
+    pub async fn set(
+        &self,
+        project: &Project,
+        settings: TrackerSettings,
+    ) -> Result<TrackerSettings, SetError> {
+        let settings = settings.checked(project)?;
+        let now = self.clock.now();
+        let mut tx = self.store.write().await?;
+        let before = tx.find_tracker(project.id).await?;
+        match &settings {
+            TrackerSettings::BuiltIn {} => tx.delete_tracker(project.id).await?,
+            TrackerSettings::Asana(asana) => {
+                let token = match (&asana.token, before) {
+                    (Some(token), _) => self.secrets.seal(&owner(project.id, &settings), &token.0),
+                    (None, Some(before)) if before.settings.place() == settings.place() => {
+                        before.token
+                    }
+                    (None, _) => return Err(InvalidTracker::NoToken.into()),
+                };
+                let stored = StoredTracker { settings: settings.clone(), token };
+                tx.upsert_tracker(project.id, &stored, now).await?;
+            }
+        }
+        tx.wake_lanes(project.id, now).await?;
+        tx.commit().await?;
+        Ok(settings)
+    }
+
+    /// Looks whether the tracker of a project works. What waits for that is tried at once then.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn check(&self, project: &Project) -> Result<Vec<Check>, StoreError> {
+        let checks = match self.connect(project).await? {
+            Connection::BuiltIn(_) => {
+                let detail = "part of Airlock".to_owned();
+                vec![Check { name: "tracker".to_owned(), ok: true, detail, hint: None }]
+            }
+            Connection::Asana(asana) => asana.check().await,
+        };
+        if checks.iter().all(|check| check.ok) {
+            let mut tx = self.store.write().await?;
+            tx.wake_lanes(project.id, self.clock.now()).await?;
+            tx.commit().await?;
+        }
+        Ok(checks)
+    }
+
+    /// The tracker of a project as it is set now.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn connect(&self, project: &Project) -> Result<Connection, StoreError> {
+        let stored = self.store.read().await?.find_tracker(project.id).await?;
+        let none = || StoredTracker { settings: TrackerSettings::BuiltIn {}, token: Vec::new() };
+        let StoredTracker { settings, token } = stored.unwrap_or_else(none);
+        match &settings {
+            TrackerSettings::BuiltIn {} => {
+                self.lines().of_projects.remove(&project.id);
+                Ok(Connection::BuiltIn(self.built_in(project)))
+            }
+            TrackerSettings::Asana(asana) => {
+                let token = self.secrets.open(&owner(project.id, &settings), &token);
+                let token = token.map_err(|unreadable| unreadable.to_string());
+                let shared = self.line(&asana.url, token);
+                self.lines().of_projects.insert(project.id, Arc::clone(&shared));
+                Ok(Connection::Asana(Asana { shared, settings: asana.clone() }))
+            }
+        }
+    }
+
+    /// Asana with a token that is not kept, to look what there is.
+    ///
+    /// # Errors
+    /// [`InvalidTracker`].
+    pub fn asana(&self, url: &str, token: &Secret) -> Result<Asana, InvalidTracker> {
+        check_token(token)?;
+        let settings = AsanaSettings {
+            url: checked_url(url)?,
+            token: None,
+            issue_project: String::new(),
+            environments: std::collections::BTreeMap::new(),
+            fix_field: None,
+            webhooks: false,
+            poll_seconds: 0,
+            reconcile_seconds: 0,
+        };
+        Ok(Asana { shared: self.line(&settings.url, Ok(token.0.clone())), settings })
+    }
+
+    /// How connections that are used are: by kind, the worst of each.
+    #[must_use]
+    pub fn health(&self) -> Option<(&'static str, PartHealth)> {
+        let lines = self.lines();
+        let all = lines.of_projects.values().map(|shared| shared.line.health().get());
+        all.max_by_key(|health| health.state).map(|worst| ("asana", worst))
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, url: &str, token: Result<String, String>) -> Arc<asana::Shared> {
+        let secret = token.as_deref().unwrap_or_default();
+        let key = Sha256::digest(format!("{url}\n{secret}")).into();
+        let mut lines = self.lines();
+        if let Some(known) = lines.known.get(&key) {
+            return Arc::clone(known);
+        }
+        lines.known.retain(|_, known| Arc::strong_count(known) > 1 || !known.line.is_idle());
+        let line = Line::new(("Asana", asana::LIMITS), url, token, (&self.clock, self.timeout));
+        let shared = Arc::new(asana::Shared::new(line));
+        lines.known.insert(key, Arc::clone(&shared));
+        shared
+    }
+
+    fn built_in(&self, project: &Project) -> BuiltIn {
+        BuiltIn {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            project: project.id,
+            slug: project.slug.clone(),
+            public_url: self.public_url.clone(),
+        }
+    }
+}
+
+/// Whom a token is sealed for: it is of no use at another address.
+fn owner(project: ProjectId, settings: &TrackerSettings) -> String {
+    format!("tracker of {project} at {}", settings.place())
+}
