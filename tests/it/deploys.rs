@@ -3,6 +3,7 @@
 mod airbrake;
 mod checkout;
 mod clock;
+mod docs;
 mod flags;
 mod gate;
 mod histories;
