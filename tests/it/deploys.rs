@@ -1,6 +1,7 @@
 //! From crash to deploy: fixes, releases, deploys, locks and the gate.
 
 mod airbrake;
+mod away;
 mod checkout;
 mod clock;
 mod docs;
