@@ -285,6 +285,11 @@ async fn a_fetch_that_hangs_holds_up_no_deploy_and_the_next_one_keeps_its_commit
             shop.deploy("beta", "fix").await
         };
         let deployed = tokio::time::timeout(Duration::from_secs(5), story).await;
+        // Who asks for what may have been pushed just now waits a while, and is told why nobody knows.
+        let gate = shop.gate("beta", &"ab".repeat(20)).await;
+        assert_eq!(gate["verdict"], "unknown", "{gate}");
+        let reason = gate["blockers"][0]["reason"].as_str().expect("a reason");
+        assert!(reason.contains("a fetch goes on"), "{reason}");
         drop((connection, silent));
         deployed.expect("nobody waits for git")
     };
