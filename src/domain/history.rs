@@ -7,9 +7,6 @@
 mod marks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
-
-use hashbrown::HashTable;
 
 pub use self::marks::Marks;
 use super::commit::message::RequestNumber;
@@ -83,20 +80,15 @@ impl History {
     /// With more than 4,294,967,294 commits.
     pub fn extend(&mut self, commits: impl IntoIterator<Item = Commit>) {
         let began = self.shas.len();
-        // By place alone: of a million commits their names are most of what is held.
-        let (hasher, mut fresh) = (RandomState::new(), HashTable::new());
+        let mut fresh: HashMap<Sha, u32> = HashMap::new();
         let mut reverts = std::mem::take(&mut self.unresolved);
         for commit in commits {
-            let shas = &self.shas;
-            let known = |sha: &Sha| {
-                let found = fresh.find(hasher.hash_one(sha), |place| name_at(shas, *place) == *sha);
-                found.copied().or_else(|| self.find_old(sha))
-            };
-            if known(&commit.sha).is_some() {
+            if fresh.contains_key(&commit.sha) || self.find(&commit.sha).is_some() {
                 continue;
             }
             let number = u32::try_from(self.shas.len()).ok().filter(|number| *number < NO_PARENT);
             let place = Place(number.expect("no repository has four billion commits"));
+            let known = |sha: &Sha| fresh.get(sha).copied().or_else(|| self.find_old(sha));
             let mut parents: Vec<u32> = commit.parents.iter().filter_map(known).collect();
             if parents.len() < commit.parents.len() {
                 self.cut.insert(place.0);
@@ -112,9 +104,7 @@ impl History {
             self.authors.push(commit.author);
             self.subjects.push(commit.subject);
             self.touched.push(commit.touched);
-            let shas = &self.shas;
-            let hash = |place: &u32| hasher.hash_one(name_at(shas, *place));
-            fresh.insert_unique(hasher.hash_one(commit.sha), place.0, hash);
+            fresh.insert(commit.sha, place.0);
             for source in &commit.picked_from {
                 self.picks.entry(*source).or_default().push(place);
             }
