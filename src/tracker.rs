@@ -13,6 +13,9 @@ pub mod asana;
 pub mod built_in;
 pub mod connections;
 mod line;
+mod plain;
+pub mod redmine;
+mod shared;
 
 use std::time::Duration;
 
@@ -22,6 +25,7 @@ use crate::domain::tracker::Board;
 use crate::store::task::Remote;
 use asana::Asana;
 use built_in::BuiltIn;
+use redmine::Redmine;
 
 /// Why a tracker did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,6 +179,8 @@ pub enum Connection {
     BuiltIn(BuiltIn),
     /// Asana.
     Asana(Asana),
+    /// Redmine.
+    Redmine(Redmine),
 }
 
 /// The same of each tracker.
@@ -183,6 +189,7 @@ macro_rules! each {
         match $connection {
             Connection::BuiltIn($tracker) => $call,
             Connection::Asana($tracker) => $call,
+            Connection::Redmine($tracker) => $call,
         }
     };
 }

@@ -15,7 +15,7 @@ use crate::support::asana::{Failure, OAUTH, PAT};
 use crate::support::{Engine, TestApp, both};
 
 /// The tracker that the shop has now.
-async fn tracker(app: &TestApp) -> Connection {
+pub(super) async fn tracker(app: &TestApp) -> Connection {
     let store = app.running.store().clone();
     let secrets = Secrets::load(&app.data().join(KEY_FILE), &app.clock).expect("the key");
     let with = (store.clone(), app.clock.clone());
