@@ -19,9 +19,11 @@ mod shared;
 
 use std::time::Duration;
 
+use crate::domain::project::Project;
 use crate::domain::task::{Patch, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::Board;
+use crate::store::StoreError;
 use crate::store::task::Remote;
 use asana::Asana;
 use built_in::BuiltIn;
@@ -170,6 +172,21 @@ pub trait Tracker {
         file: (&str, &str),
         bytes: &[u8],
     ) -> impl Future<Output = Result<(), TrackerError>> + Send;
+}
+
+/// Whoever knows the trackers of projects.
+pub trait Connect: Sync {
+    /// Of this kind.
+    type Tracker: Tracker + Send + Sync;
+
+    /// The tracker of a project as it is set now.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    fn connect(
+        &self,
+        project: &Project,
+    ) -> impl Future<Output = Result<Self::Tracker, StoreError>> + Send;
 }
 
 /// The tracker of a project.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::Connection;
 use super::asana::{self, Asana};
 use super::built_in::BuiltIn;
 use super::line::{Line, Service};
 use super::redmine::{self, Redmine};
 use super::shared::Shared;
+use super::{Connect, Connection};
 use crate::auth::secrets::Secrets;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
@@ -136,32 +136,6 @@ impl Trackers {
         Ok(checks)
     }
 
-    /// The tracker of a project as it is set now.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn connect(&self, project: &Project) -> Result<Connection, StoreError> {
-        let stored = self.store.read().await?.find_tracker(project.id).await?;
-        let none = || StoredTracker { settings: TrackerSettings::BuiltIn {}, token: Vec::new() };
-        let StoredTracker { settings, token } = stored.unwrap_or_else(none);
-        match &settings {
-            TrackerSettings::BuiltIn {} => {
-                self.lines().of_projects.remove(&project.id);
-                Ok(Connection::BuiltIn(self.built_in(project)))
-            }
-            TrackerSettings::Asana(asana) => {
-                let shared =
-                    self.shared(project.id, &settings, (asana::SERVICE, &asana.url), &token);
-                Ok(Connection::Asana(Asana { shared, settings: asana.clone() }))
-            }
-            TrackerSettings::Redmine(own) => {
-                let shared =
-                    self.shared(project.id, &settings, (redmine::SERVICE, &own.url), &token);
-                Ok(Connection::Redmine(Redmine { shared, settings: own.clone() }))
-            }
-        }
-    }
-
     /// Asana with a token that is not kept, to look what there is.
     ///
     /// # Errors
@@ -234,6 +208,32 @@ impl Trackers {
             project: project.id,
             slug: project.slug.clone(),
             public_url: self.public_url.clone(),
+        }
+    }
+}
+
+impl Connect for Trackers {
+    type Tracker = Connection;
+
+    async fn connect(&self, project: &Project) -> Result<Connection, StoreError> {
+        let stored = self.store.read().await?.find_tracker(project.id).await?;
+        let none = || StoredTracker { settings: TrackerSettings::BuiltIn {}, token: Vec::new() };
+        let StoredTracker { settings, token } = stored.unwrap_or_else(none);
+        match &settings {
+            TrackerSettings::BuiltIn {} => {
+                self.lines().of_projects.remove(&project.id);
+                Ok(Connection::BuiltIn(self.built_in(project)))
+            }
+            TrackerSettings::Asana(asana) => {
+                let shared =
+                    self.shared(project.id, &settings, (asana::SERVICE, &asana.url), &token);
+                Ok(Connection::Asana(Asana { shared, settings: asana.clone() }))
+            }
+            TrackerSettings::Redmine(own) => {
+                let shared =
+                    self.shared(project.id, &settings, (redmine::SERVICE, &own.url), &token);
+                Ok(Connection::Redmine(Redmine { shared, settings: own.clone() }))
+            }
         }
     }
 }

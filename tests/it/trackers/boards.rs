@@ -6,8 +6,9 @@ use airlock::auth::secrets::{KEY_FILE, Secrets};
 use airlock::domain::task::{Block, Wanted};
 use airlock::domain::time::Timestamp;
 use airlock::domain::tracker::Board;
+
 use airlock::tracker::connections::Trackers;
-use airlock::tracker::{Connection, Tracker as _, TrackerError};
+use airlock::tracker::{Connect as _, Connection, Tracker as _, TrackerError};
 use serde_json::json;
 
 use super::{Connected, TRACKER};
