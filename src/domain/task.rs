@@ -3,7 +3,7 @@
 mod deploy;
 mod lock;
 
-pub use deploy::{DeployFacts, MOST_TAIL_LINES, of_deploy};
+pub use deploy::{DeployFacts, MOST_TAIL_LINES, MOST_TOLD_BYTES, look_pause, of_deploy, of_output};
 pub use lock::of_lock;
 
 use std::time::Duration;
