@@ -58,7 +58,8 @@ impl Outbox {
         let told_at = (deploy.status == DeployStatus::Running)
             .then(|| now.plus(look_pause(now.since(deploy.started_at))));
         let look_at = [text_at, told_at].into_iter().flatten().min();
-        Ok(Some((task, Carried { look_at, ..Carried::default() })))
+        let n_seen = task.remote.as_ref().map(|_| deploy.n_output);
+        Ok(Some((task, Carried { look_at, n_seen, ..Carried::default() })))
     }
 
     /// Says what is new of the output on the task; of one that has ended, all of it is attached as well.

@@ -43,7 +43,7 @@ impl Outbox {
         let look_at = self.sync_task(desk, step, &mut task, &aim).await?;
         let carried = Carried {
             look_at,
-            n_events: task.remote.as_ref().map(|_| issue.n_events),
+            n_seen: task.remote.as_ref().map(|_| issue.n_events),
             is_held: task.held_at.is_some(),
         };
         Ok(Some((task, carried)))
