@@ -19,6 +19,9 @@ use crate::tracker::{Tracker, TrackerError};
 /// A lane that fails is tried again after this, and then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
+/// What nobody knows the end of may still be under way for so long: it is not looked for before.
+const SETTLE: Duration = Duration::from_secs(5);
+
 /// A lane that fails again and again is tried this often at least.
 const MOST_PAUSE: Duration = Duration::from_mins(10);
 
@@ -240,7 +243,7 @@ impl Outbox {
             };
             look_at = look_at.or(Some(now.plus(pause)));
         }
-        let is_held = tx.hold_lease(&desk.lease, now.plus(LEASE)).await?;
+        let is_held = tx.hold_lease(&desk.lease, now).await?;
         if !is_held || !tx.take_lane(project, lane.subject).await? {
             return Err(EffectError::Lost);
         }
@@ -273,6 +276,7 @@ impl Outbox {
             EffectError::Tracker(TrackerError::NotDone { after, .. }) => {
                 lane.again(after.unwrap_or_default(), &self.clock)
             }
+            EffectError::Tracker(TrackerError::Ambiguous(_)) => lane.again(SETTLE, &self.clock),
             EffectError::Tracker(_) | EffectError::Store(_) | EffectError::Lost => {
                 lane.again(Duration::ZERO, &self.clock)
             }
