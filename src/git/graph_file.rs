@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Split, Write};
 use std::iter::Peekable;
 use std::process::{Child, ChildStdout, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -39,11 +40,12 @@ enum Frame {
     },
 }
 
-/// The commits of a mirror in memory, as far as its file was read.
+/// The commits of a mirror in memory, as far as its file was read. Copies share them until some are
+/// added.
 #[derive(Debug, Clone, Default)]
 pub struct Commits {
     /// They.
-    pub history: History,
+    pub history: Arc<History>,
     /// All that these descend from is there.
     tips: BTreeSet<Sha>,
     /// How far the file was read.
@@ -53,7 +55,7 @@ pub struct Commits {
 impl From<History> for Commits {
     /// Commits that are in no file.
     fn from(history: History) -> Self {
-        Self { history, ..Self::default() }
+        Self { history: Arc::new(history), ..Self::default() }
     }
 }
 
@@ -99,8 +101,11 @@ impl Commits {
                 None
             }
         });
-        // All at once: names are sorted once.
-        self.history.extend(frames.flatten());
+        let mut commits = frames.flatten().peekable();
+        if commits.peek().is_some() {
+            // All at once: names are sorted once.
+            Arc::make_mut(&mut self.history).extend(commits);
+        }
         failure.map_or(Ok(()), Err)
     }
 
@@ -182,7 +187,8 @@ impl Commits {
         file.sync_data()?;
         self.offset += bytes.len() as u64;
         match frame {
-            Frame::Commits(commits) => self.history.extend(commits),
+            Frame::Commits(commits) if commits.is_empty() => {}
+            Frame::Commits(commits) => Arc::make_mut(&mut self.history).extend(commits),
             Frame::Read { more, less } => move_tips(&mut self.tips, more, &less),
         }
         Ok(())

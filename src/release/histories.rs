@@ -110,7 +110,7 @@ impl Histories {
     /// The history of a repository.
     #[must_use]
     pub fn history(&self, repository: RepositoryId) -> Option<&History> {
-        self.snapshots.get(&repository).map(|snapshot| &snapshot.commits.history)
+        self.snapshots.get(&repository).map(|snapshot| &*snapshot.commits.history)
     }
 
     /// What a repository held.

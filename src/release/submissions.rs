@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use super::messages;
 use super::repositories::{Repositories, RepositoryError};
 use crate::domain::commit::{Commit, Sha};
-use crate::domain::history::{Reach, parents_first};
+use crate::domain::history::{History, Reach, parents_first};
 use crate::domain::repository::{Repository, RepositoryId};
 use crate::domain::submission::{
     InvalidSubmission, MOST_BRANCHES, MOST_SUBMITTED, Submitted, check,
@@ -124,7 +124,7 @@ impl Read {
     /// With more commits, of which none is a missing parent.
     fn with(self, fresh: Vec<Submitted>) -> Self {
         let n_submitted = self.n_submitted + fresh.len() as u64;
-        let mut history = self.snapshot.commits.history.clone();
+        let mut history = History::clone(&self.snapshot.commits.history);
         let mut listed = (*self.snapshot.listed).clone();
         listed.extend(fresh.iter().filter(|one| one.is_listed).map(|one| one.sha));
         let mut assumed = (*self.assumed).clone();

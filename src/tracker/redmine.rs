@@ -286,7 +286,8 @@ impl Tracker for Redmine {
     }
 
     fn window(&self) -> Option<Duration> {
-        Some(super::line::WINDOW)
+        // It counts nothing.
+        None
     }
 
     fn has_board(&self, board: &Board) -> bool {

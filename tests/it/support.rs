@@ -16,6 +16,7 @@ mod issues;
 mod process;
 mod proxy;
 pub(crate) mod redmine;
+mod script;
 mod store;
 mod wire;
 
@@ -29,6 +30,7 @@ pub(crate) use fake_airlock::{FakeAirlock, Mood};
 pub(crate) use issues::{crash, with};
 pub(crate) use process::{Process, airlock};
 pub(crate) use proxy::Proxy;
+pub(crate) use script::Script;
 pub(crate) use wire::{Wire, WireAnswer};
 
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! The real server, killed while scripts deploy and while it fetches.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -10,9 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Shop, kinds};
 use crate::git::Repository;
-use crate::support::{
-    Answer, Engine, Process, TOKEN, TestApp, both, client, crash, pause, until, with,
-};
+use crate::support::{Answer, Engine, Process, Script, TestApp, both, crash, pause, until, with};
 
 /// So many stories are told.
 const STORIES: usize = 5;
@@ -22,60 +18,7 @@ const LEAST_KILLS: u64 = 8;
 
 const REPOSITORIES: &str = "/api/v1/projects/shop/repositories";
 
-/// A script that asks until it is answered, whichever server is there.
-#[derive(Clone)]
-struct Script {
-    client: reqwest::Client,
-    url: Arc<Mutex<String>>,
-}
-
 impl Script {
-    fn of(server: &Process) -> Self {
-        Self { client: client(), url: Arc::new(Mutex::new(server.url.clone())) }
-    }
-
-    fn moved_to(&self, server: &Process) {
-        self.url.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&server.url);
-    }
-
-    /// The status and the JSON of the answer; `None` when there was none, or the server was in
-    /// trouble.
-    async fn try_once(&self, method: &Method, path: &str, body: &Value) -> Option<(u16, Value)> {
-        let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let request = self.client.request(method.clone(), format!("{url}{path}"));
-        let request = request.bearer_auth(TOKEN).timeout(Duration::from_secs(10));
-        let request = if *method == Method::GET { request } else { request.json(body) };
-        let response = request.send().await.ok()?;
-        let status = response.status();
-        let answer = response.json().await.ok()?;
-        (!status.is_server_error()).then(|| (status.as_u16(), answer))
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        // A server that starts takes its time where others work as well.
-        for _ in 0..6_000 {
-            if let Some(answer) = self.try_once(&method, path, &body).await {
-                return answer;
-            }
-            pause(10).await;
-        }
-        panic!("{method} {path} is never answered");
-    }
-
-    async fn ok(&self, method: Method, path: &str, body: Value) -> Value {
-        let (status, answer) = self.send(method, path, body).await;
-        assert!(status < 300, "{path}: {status} {answer}");
-        answer
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.ok(Method::GET, path, Value::Null).await
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        self.ok(Method::POST, path, body).await
-    }
-
     async fn gate(&self, commit: &str) -> Value {
         self.get(&Shop::environment("beta", &format!("gate?commit={commit}"))).await
     }

@@ -162,9 +162,18 @@ impl Redmine {
 
     /// All issues of a project, the oldest first.
     pub(crate) async fn issues(&self, project: &str) -> Vec<Value> {
-        let path = format!("/issues.json?project_id={project}&status_id=*&limit=100&sort=id");
-        let all = self.by_hand("GET", &path, &Value::Null).await;
-        all["issues"].as_array().expect("issues").clone()
+        let mut found: Vec<Value> = Vec::new();
+        loop {
+            let path = format!(
+                "/issues.json?project_id={project}&status_id=*&limit=100&offset={}&sort=id",
+                found.len()
+            );
+            let page = self.by_hand("GET", &path, &Value::Null).await;
+            found.extend(page["issues"].as_array().expect("issues").iter().cloned());
+            if page["total_count"].as_u64().is_none_or(|total| total <= found.len() as u64) {
+                return found;
+            }
+        }
     }
 
     /// What was said on an issue, without the lines that name keys and the fences.
