@@ -12,6 +12,7 @@
 pub mod asana;
 pub mod built_in;
 pub mod connections;
+pub mod github;
 mod line;
 mod plain;
 pub mod redmine;
@@ -27,6 +28,7 @@ use crate::store::StoreError;
 use crate::store::task::Remote;
 use asana::Asana;
 use built_in::BuiltIn;
+use github::GitHub;
 use redmine::Redmine;
 
 /// Why a tracker did not do what it was asked.
@@ -198,6 +200,8 @@ pub enum Connection {
     Asana(Asana),
     /// Redmine.
     Redmine(Redmine),
+    /// GitHub.
+    GitHub(GitHub),
 }
 
 /// The same of each tracker.
@@ -207,6 +211,7 @@ macro_rules! each {
             Connection::BuiltIn($tracker) => $call,
             Connection::Asana($tracker) => $call,
             Connection::Redmine($tracker) => $call,
+            Connection::GitHub($tracker) => $call,
         }
     };
 }

@@ -85,7 +85,9 @@ pub(super) async fn show(
 #[utoipa::path(tag = "tasks", request_body(content = Object, description = "`{\"kind\": \"built_in\"}`, or \
         `{\"kind\": \"asana\", \"token\", \"issue_project\", \"environments\": {\"beta\": \
         {\"lock_project\", \"deploy_project\"}}, \"fix_field\", …}`, or \
-        `{\"kind\": \"redmine\", \"url\", \"formatting\": \"textile\", …}` and the same"),
+        `{\"kind\": \"redmine\", \"url\", \"formatting\": \"textile\", …}` and the same, or \
+        `{\"kind\": \"github\", \"token\", \"repository\": \"owner/name\", \"issue_label\", \"environments\": \
+        {\"beta\": {\"lock_label\", \"deploy_label\"}}, …}`"),
     responses((status = 200, body = TrackerResponse), (status = 404), (status = 422)))]
 #[put("/api/v1/projects/{slug}/tracker")]
 pub(super) async fn update(

@@ -34,6 +34,9 @@ enum Kind {
     Asana,
     /// Redmine
     Redmine,
+    /// GitHub Issues
+    #[value(name = "github")]
+    GitHub,
     /// The one that is part of Airlock
     #[value(name = "built_in")]
     BuiltIn,
@@ -70,16 +73,19 @@ pub(super) struct ConnectArgs {
     /// The id of the team in which projects are made
     #[arg(long, value_name = "ID")]
     team: Option<String>,
-    /// The tracker's project that has the tasks of issues, by id or name
+    /// The repository in GitHub
+    #[arg(long, value_name = "OWNER/NAME")]
+    repository: Option<String>,
+    /// The tracker's project that has the tasks of issues, by id or name; in GitHub a label
     #[arg(long, value_name = "PROJECT")]
     issue_project: Option<String>,
-    /// The tracker's project that locks an environment, by id or name; repeat it for more
+    /// The tracker's project that locks an environment, by id or name; in GitHub a label; repeat it for more
     #[arg(long = "lock-project", value_name = "ENVIRONMENT=PROJECT", value_parser = pair)]
     lock_projects: Vec<(String, String)>,
-    /// The tracker's project that has the deploys to an environment; repeat it for more
+    /// The tracker's project that has the deploys to an environment, or the label; repeat it for more
     #[arg(long = "deploy-project", value_name = "ENVIRONMENT=PROJECT", value_parser = pair)]
     deploy_projects: Vec<(String, String)>,
-    /// Make those projects in the tracker that are not there
+    /// Make those projects in the tracker that are not there; in GitHub labels for each environment
     #[arg(long)]
     create_projects: bool,
     /// The id of the custom field that has the commits that fix an issue
@@ -170,6 +176,7 @@ async fn connect(context: &Context, args: &ConnectArgs) -> Result<(), Failure> {
         Kind::BuiltIn => json!({ "kind": "built_in" }),
         Kind::Asana => Chooser::new(&api, args).await?.settings().await?,
         Kind::Redmine => redmine(args)?,
+        Kind::GitHub => github(&api, args).await?,
     };
     let path = ["projects", &args.project, "tracker"];
     let set = api.put_within(TRACKER_TIMEOUT, &path, settings).await?;
@@ -178,14 +185,13 @@ async fn connect(context: &Context, args: &ConnectArgs) -> Result<(), Failure> {
 
 /// The settings of Redmine, which has the projects that are named.
 fn redmine(args: &ConnectArgs) -> Result<Value, Failure> {
-    let of_redmine = [
+    let others = [
         ("--workspace", args.workspace.is_some()),
         ("--team", args.team.is_some()),
         ("--create-projects", args.create_projects),
+        ("--repository", args.repository.is_some()),
     ];
-    if let Some((name, _)) = of_redmine.iter().find(|(_, is_given)| *is_given) {
-        return Err(Failure::Usage(format!("{name} is for Asana")));
-    }
+    none_given(&others, "Redmine")?;
     let needed = |value: &Option<String>, what: &str| {
         value.clone().ok_or_else(|| Failure::Usage(what.to_owned()))
     };
@@ -205,6 +211,60 @@ fn redmine(args: &ConnectArgs) -> Result<Value, Failure> {
         "environments": environments, "fix_field": args.fix_field,
         "formatting": if args.markdown { "markdown" } else { "textile" },
     }))
+}
+
+/// Fails if something is given that the tracker does not have.
+fn none_given(others: &[(&str, bool)], tracker: &str) -> Result<(), Failure> {
+    match others.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::Usage(format!("{name} is not for {tracker}"))),
+    }
+}
+
+/// The settings of GitHub. Labels that are not there are made when they are checked.
+async fn github(api: &Api, args: &ConnectArgs) -> Result<Value, Failure> {
+    let others = [
+        ("--workspace", args.workspace.is_some()),
+        ("--team", args.team.is_some()),
+        ("--fix-field", args.fix_field.is_some()),
+        ("--markdown", args.markdown),
+    ];
+    none_given(&others, "GitHub")?;
+    let repository = args.repository.as_ref().ok_or_else(|| {
+        Failure::Usage("say which repository: --repository OWNER/NAME".to_owned())
+    })?;
+    let mut environments: BTreeMap<String, BTreeMap<&str, String>> = BTreeMap::new();
+    if args.create_projects {
+        for Environment { name } in environments_of(api, &args.project).await? {
+            let labels = [("lock_label", "lock"), ("deploy_label", "deploy")];
+            let labels = labels.map(|(what, word)| (what, format!("airlock: {word} {name}")));
+            environments.insert(name, BTreeMap::from(labels));
+        }
+    }
+    for (what, labels) in
+        [("lock_label", &args.lock_projects), ("deploy_label", &args.deploy_projects)]
+    {
+        for (environment, label) in labels {
+            environments.entry(environment.clone()).or_default().insert(what, label.clone());
+        }
+    }
+    let mut settings = json!({
+        "kind": "github", "token": token(args)?, "repository": repository,
+        "environments": environments,
+    });
+    if let Some(settings) = settings.as_object_mut() {
+        for (name, value) in [("url", &args.tracker_url), ("issue_label", &args.issue_project)] {
+            if let Some(value) = value {
+                settings.insert(name.to_owned(), json!(value));
+            }
+        }
+    }
+    Ok(settings)
+}
+
+async fn environments_of(api: &Api, slug: &str) -> Result<Vec<Environment>, Failure> {
+    let project: Project = answer::read(&api.get(&["projects", slug]).await?)?;
+    Ok(project.environments)
 }
 
 /// Prints what works; fails if something does not.
@@ -245,9 +305,11 @@ struct Chooser<'a> {
 
 impl<'a> Chooser<'a> {
     async fn new(api: &'a Api, args: &'a ConnectArgs) -> Result<Self, Failure> {
+        let others = [("--repository", args.repository.is_some()), ("--markdown", args.markdown)];
+        none_given(&others, "Asana")?;
         let token = token(args)?;
-        let project: Project = answer::read(&api.get(&["projects", &args.project]).await?)?;
-        let environments = project.environments.into_iter().map(|one| one.name).collect();
+        let environments = environments_of(api, &args.project).await?;
+        let environments = environments.into_iter().map(|one| one.name).collect();
         let path = ["projects", &args.project, "tracker", "discover"];
         let asked = json!({ "kind": "asana", "url": args.tracker_url, "token": token });
         let found = api.post_within(TRACKER_TIMEOUT, &path, asked).await?;
@@ -348,7 +410,8 @@ fn token(args: &ConnectArgs) -> Result<String, Failure> {
         (None, None) => {
             return Err(Failure::Usage(
                 "a token of the tracker is needed: make one in Asana (My settings, Apps, Developer \
-                 apps) or copy it in Redmine (My account, API access key), and set AIRLOCK_TRACKER_TOKEN or --tracker-token-file"
+                 apps), copy it in Redmine (My account, API access key), or make one in GitHub (Settings, Developer \
+                 settings, Personal access tokens), and set AIRLOCK_TRACKER_TOKEN or --tracker-token-file"
                     .to_owned(),
             ));
         }

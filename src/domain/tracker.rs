@@ -1,6 +1,6 @@
 //! Which tracker has the tasks of a project, and where in it they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -10,6 +10,18 @@ use super::project::Project;
 
 /// Where Asana is.
 pub const ASANA_URL: &str = "https://app.asana.com/api/1.0";
+
+/// Where GitHub's API is.
+pub const GITHUB_URL: &str = "https://api.github.com";
+
+/// The label of issues in GitHub.
+pub const GITHUB_LABEL: &str = "airlock";
+
+/// The longest label, in characters; GitHub has no longer ones.
+pub const MOST_LABEL_CHARS: usize = 50;
+
+/// The longest names of an owner and of a repository, in characters; GitHub has no longer ones.
+const MOST_REPOSITORY_CHARS: [usize; 2] = [39, 100];
 
 /// The longest address of a tracker, in characters.
 pub const MOST_URL_CHARS: usize = 300;
@@ -85,6 +97,9 @@ pub enum TrackerSettings {
     Asana(AsanaSettings),
     /// Redmine.
     Redmine(RedmineSettings),
+    /// The issues of a repository in GitHub.
+    #[serde(rename = "github")]
+    GitHub(GitHubSettings),
 }
 
 /// Where tasks are in Asana.
@@ -157,6 +172,42 @@ pub struct RedmineSettings {
     pub reconcile_seconds: u32,
 }
 
+/// Where tasks are in GitHub: the issues of one repository, told apart by their labels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitHubSettings {
+    /// Where its API is.
+    #[serde(default = "github_url")]
+    pub url: String,
+    /// What it is called with; the one it was called with so far by default.
+    #[serde(default, skip_serializing)]
+    pub token: Option<Secret>,
+    /// `owner/name`.
+    pub repository: String,
+    /// The label of the tasks of issues.
+    #[serde(default = "github_label")]
+    pub issue_label: String,
+    /// The labels of each environment.
+    #[serde(default)]
+    pub environments: BTreeMap<String, EnvironmentLabels>,
+    /// How often it is asked what is new.
+    #[serde(default = "poll_seconds")]
+    pub poll_seconds: u32,
+    /// How often all of it is looked through.
+    #[serde(default = "reconcile_seconds")]
+    pub reconcile_seconds: u32,
+}
+
+/// The labels of an environment in a tracker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnvironmentLabels {
+    /// Of what locks it.
+    pub lock_label: Option<String>,
+    /// Of deploys to it.
+    pub deploy_label: Option<String>,
+}
+
 /// How texts are read: Redmine's setting *Text formatting*, which its API does not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -170,6 +221,14 @@ pub enum Formatting {
 
 fn asana_url() -> String {
     ASANA_URL.to_owned()
+}
+
+fn github_url() -> String {
+    GITHUB_URL.to_owned()
+}
+
+fn github_label() -> String {
+    GITHUB_LABEL.to_owned()
 }
 
 fn yes() -> bool {
@@ -206,6 +265,17 @@ pub enum InvalidTracker {
         "{0} must be the identifier of a project in Redmine: a-z, 0-9, - and _; it is in the project's address"
     )]
     Identifier(String),
+    /// A repository.
+    #[error("repository must be the owner and the name of a repository in GitHub: owner/name")]
+    Repository,
+    /// A label.
+    #[error(
+        "{0} must be a label of 1 to {MOST_LABEL_CHARS} characters without a comma, and not begin or end with white space"
+    )]
+    Label(String),
+    /// A label twice.
+    #[error("label {0:?} is named twice: each board needs one of its own")]
+    LabelTwice(String),
     /// An environment.
     #[error("environment {0:?} is none of the project's environments")]
     Environment(String),
@@ -228,6 +298,7 @@ impl TrackerSettings {
             Self::BuiltIn {} => "built_in",
             Self::Asana(_) => "asana",
             Self::Redmine(_) => "redmine",
+            Self::GitHub(_) => "github",
         }
     }
 
@@ -238,6 +309,7 @@ impl TrackerSettings {
             Self::BuiltIn {} => self.kind().to_owned(),
             Self::Asana(asana) => format!("asana {}", asana.url),
             Self::Redmine(redmine) => format!("redmine {}", redmine.url),
+            Self::GitHub(github) => github.place(),
         }
     }
 
@@ -259,6 +331,11 @@ impl TrackerSettings {
                 let environments = rename(redmine.environments).collect();
                 Self::Redmine(RedmineSettings { environments, ..redmine })
             }
+            Self::GitHub(github) => {
+                let all = github.environments.into_iter();
+                let environments = all.map(|(name, one)| (new_name(name), one)).collect();
+                Self::GitHub(GitHubSettings { environments, ..github })
+            }
         }
     }
 
@@ -271,6 +348,7 @@ impl TrackerSettings {
             Self::BuiltIn {} => self,
             Self::Asana(asana) => Self::Asana(asana.checked(project)?),
             Self::Redmine(redmine) => Self::Redmine(redmine.checked(project)?),
+            Self::GitHub(github) => Self::GitHub(github.checked(project)?),
         })
     }
 }
@@ -319,6 +397,56 @@ impl RedmineSettings {
     }
 }
 
+impl GitHubSettings {
+    fn checked(mut self, project: &Project) -> Result<Self, InvalidTracker> {
+        self.url = checked_url(&self.url)?;
+        if let Some(token) = &self.token {
+            check_token(token)?;
+        }
+        check_repository(&self.repository)?;
+        let check = |name: &str, labels: &EnvironmentLabels| {
+            let both = [("lock_label", &labels.lock_label), ("deploy_label", &labels.deploy_label)];
+            both.into_iter().try_for_each(|(what, label)| {
+                let label = label.as_deref();
+                label.map_or(Ok(()), |label| check_label(&format!("{what} of {name}"), label))
+            })
+        };
+        check_label("issue_label", &self.issue_label)?;
+        self.environments = by_names(self.environments, project, check)?;
+        // Whatever is on a board is found by its label.
+        let mut seen = BTreeSet::new();
+        for label in self.labels() {
+            if !seen.insert(label.to_lowercase()) {
+                return Err(InvalidTracker::LabelTwice(label.to_owned()));
+            }
+        }
+        check_pauses(self.poll_seconds, self.reconcile_seconds)?;
+        Ok(self)
+    }
+
+    fn labels(&self) -> impl Iterator<Item = &str> {
+        let all = self.environments.values();
+        let all = all.flat_map(|one| [&one.lock_label, &one.deploy_label]).flatten();
+        all.map(String::as_str).chain([self.issue_label.as_str()])
+    }
+
+    /// The label that is a board, if there is one.
+    #[must_use]
+    pub fn label(&self, board: &Board) -> Option<&str> {
+        match board {
+            Board::Issues => Some(&self.issue_label),
+            Board::Locks(name) => self.environments.get(name)?.lock_label.as_deref(),
+            Board::Deploys(name) => self.environments.get(name)?.deploy_label.as_deref(),
+        }
+    }
+
+    /// Where the numbers of its issues mean something: in this repository.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("github {}/{}", self.url, self.repository.to_lowercase())
+    }
+}
+
 fn project_of<'a>(board: &Board, issues: &'a str, all: &'a Environments) -> Option<&'a str> {
     match board {
         Board::Issues => Some(issues),
@@ -328,27 +456,35 @@ fn project_of<'a>(board: &Board, issues: &'a str, all: &'a Environments) -> Opti
 }
 
 /// Environments by their names, not by their aliases.
-fn checked_environments(
-    all: Environments,
+fn by_names<T>(
+    all: BTreeMap<String, T>,
     project: &Project,
-    check: fn(&str, &str) -> Result<(), InvalidTracker>,
-) -> Result<Environments, InvalidTracker> {
+    check: impl Fn(&str, &T) -> Result<(), InvalidTracker>,
+) -> Result<BTreeMap<String, T>, InvalidTracker> {
     let mut environments = BTreeMap::new();
     for (name, places) in all {
         let known = project.environment(&name);
         let known = known.ok_or_else(|| InvalidTracker::Environment(name.clone()))?;
-        for (what, id) in
-            [("lock_project", &places.lock_project), ("deploy_project", &places.deploy_project)]
-        {
-            if let Some(id) = id {
-                check(&format!("{what} of {name}"), id)?;
-            }
-        }
+        check(&name, &places)?;
         if environments.insert(known.name.clone(), places).is_some() {
             return Err(InvalidTracker::EnvironmentTwice(name));
         }
     }
     Ok(environments)
+}
+
+fn checked_environments(
+    all: Environments,
+    project: &Project,
+    check: fn(&str, &str) -> Result<(), InvalidTracker>,
+) -> Result<Environments, InvalidTracker> {
+    by_names(all, project, |name, places| {
+        let both =
+            [("lock_project", &places.lock_project), ("deploy_project", &places.deploy_project)];
+        both.into_iter().try_for_each(|(what, id)| {
+            id.as_deref().map_or(Ok(()), |id| check(&format!("{what} of {name}"), id))
+        })
+    })
 }
 
 fn check_pauses(poll: u32, reconcile: u32) -> Result<(), InvalidTracker> {
@@ -397,6 +533,29 @@ fn check_identifier(what: &str, id: &str) -> Result<(), InvalidTracker> {
     if is_good { Ok(()) } else { Err(InvalidTracker::Identifier(what.to_owned())) }
 }
 
+fn check_repository(repository: &str) -> Result<(), InvalidTracker> {
+    let is_part = |part: &str, most: usize, also: &[u8]| {
+        let is_known = |byte: u8| byte.is_ascii_alphanumeric() || also.contains(&byte);
+        (1..=most).contains(&part.len()) && part.bytes().all(is_known)
+    };
+    let [most_owner, most_name] = MOST_REPOSITORY_CHARS;
+    let is_good = repository.split_once('/').is_some_and(|(owner, name)| {
+        is_part(owner, most_owner, b"-_")
+            && is_part(name, most_name, b"-_.")
+            && !matches!(name, "." | "..")
+    });
+    if is_good { Ok(()) } else { Err(InvalidTracker::Repository) }
+}
+
+fn check_label(what: &str, label: &str) -> Result<(), InvalidTracker> {
+    // Lists of labels are separated by commas where GitHub is asked for those that have one.
+    let is_good = (1..=MOST_LABEL_CHARS).contains(&label.chars().count())
+        && label.trim() == label
+        && !matches!(label, "." | "..")
+        && !label.contains(|c: char| c.is_control() || c == ',');
+    if is_good { Ok(()) } else { Err(InvalidTracker::Label(what.to_owned())) }
+}
+
 /// What somebody looked at in a tracker, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -435,6 +594,16 @@ mod tests {
     }
 
     #[test]
+    fn repositories_have_an_owner_and_a_name() {
+        for good in ["acme/shop", "Acme-2/shop.rs", "a/.github"] {
+            assert_eq!(check_repository(good), Ok(()), "{good}");
+        }
+        for wrong in ["shop", "a/b/c", "/b", "a/", "a/..", "a b/c", "a/b?x", "a/%2e", "é/b"] {
+            assert_eq!(check_repository(wrong), Err(InvalidTracker::Repository), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_token_is_never_written() {
         let text = r#"{"kind": "asana", "token": "s3cret", "issue_project": "7"}"#;
         let read: TrackerSettings = serde_json::from_str(text).expect("settings");
@@ -442,6 +611,7 @@ mod tests {
         assert!(!format!("{read:?}{written}").contains("s3cret"), "{read:?} {written}");
         for wrong in [
             r#"{"kind": "github", "token": "x"}"#,
+            r#"{"kind": "git_hub", "token": "x", "repository": "a/b"}"#,
             r#"{"kind": "built_in", "token": "x"}"#,
             r#"{"kind": "asana", "issue_project": "7", "board": "x"}"#,
             r#"{"kind": "asana"}"#,

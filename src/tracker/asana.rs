@@ -31,7 +31,7 @@ use records::{Page, Record, message};
 /// What Asana allows, also who pays nothing.
 ///
 /// Source: Asana's page on rate limits.
-const LIMITS: Limits = Limits { per_minute: 150, reads: 50, writes: 15 };
+const LIMITS: Limits = Limits { per_minute: 150, reads: 50, writes: 15, writes_per_hour: None };
 
 /// Asana.
 pub(super) const SERVICE: Service = Service { name: "Asana", limits: LIMITS, token_header: None };

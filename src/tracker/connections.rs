@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::asana::{self, Asana};
 use super::built_in::BuiltIn;
+use super::github::{self, GitHub};
 use super::line::{Line, Service};
 use super::redmine::{self, Redmine};
 use super::shared::Shared;
@@ -19,8 +20,8 @@ use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
 use crate::domain::tracker::{
-    AsanaSettings, Check, InvalidTracker, RedmineSettings, Secret, TrackerSettings, check_token,
-    checked_url,
+    AsanaSettings, Check, GitHubSettings, InvalidTracker, RedmineSettings, Secret, TrackerSettings,
+    check_token, checked_url,
 };
 use crate::health::PartHealth;
 use crate::store::tracker::StoredTracker;
@@ -98,7 +99,8 @@ impl Trackers {
         match &settings {
             TrackerSettings::BuiltIn {} => tx.delete_tracker(project.id).await?,
             TrackerSettings::Asana(AsanaSettings { token, .. })
-            | TrackerSettings::Redmine(RedmineSettings { token, .. }) => {
+            | TrackerSettings::Redmine(RedmineSettings { token, .. })
+            | TrackerSettings::GitHub(GitHubSettings { token, .. }) => {
                 let token = match (token, before) {
                     (Some(token), _) => self.secrets.seal(&owner(project.id, &settings), &token.0),
                     (None, Some(before)) if before.settings.place() == settings.place() => {
@@ -127,6 +129,7 @@ impl Trackers {
             }
             Connection::Asana(asana) => asana.check().await,
             Connection::Redmine(redmine) => redmine.check().await,
+            Connection::GitHub(github) => github.check().await,
         };
         if checks.iter().all(|check| check.ok) {
             let mut tx = self.store.write().await?;
@@ -233,6 +236,11 @@ impl Connect for Trackers {
                 let shared =
                     self.shared(project.id, &settings, (redmine::SERVICE, &own.url), &token);
                 Ok(Connection::Redmine(Redmine { shared, settings: own.clone() }))
+            }
+            TrackerSettings::GitHub(own) => {
+                let shared =
+                    self.shared(project.id, &settings, (github::SERVICE, &own.url), &token);
+                Ok(Connection::GitHub(GitHub { shared, settings: own.clone() }))
             }
         }
     }

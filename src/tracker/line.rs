@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{HeaderMap, LINK, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -28,7 +28,11 @@ const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// A minute, of which limits speak.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
 
-/// A service that does not say how long it wants to be left alone is left alone for this long.
+/// An hour, of which some limits speak.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A service that does not say how long it wants to be left alone is left alone for this long, and twice
+/// as long each time it says so again.
 const USUAL_REST: Duration = Duration::from_mins(1);
 
 /// The longest that a service is left alone because it says so.
@@ -46,6 +50,15 @@ const MOST_BREAK: Duration = Duration::from_mins(5);
 /// How long nothing is sent with a token that is refused.
 pub(super) const REFUSED_BREAK: Duration = Duration::from_mins(10);
 
+/// How many requests are left, and when there are more again, in seconds since the epoch.
+const LEFT: [&str; 2] = ["X-RateLimit-Remaining", "X-RateLimit-Reset"];
+
+/// What services say that refuse a request only for now, with a status that means something else as well.
+///
+/// Source: GitHub's page on rate limits, and what its clients met with.
+const ONLY_NOW: [&str; 4] =
+    ["rate limit", "abuse detection", "login attempts", "submitted too quickly"];
+
 /// What Asana says with its answers before it changes.
 const CHANGES: &str = "Asana-Change";
 
@@ -61,6 +74,8 @@ pub(super) struct Limits {
     pub(super) reads: usize,
     /// Requests that change something, at a time.
     pub(super) writes: usize,
+    /// Requests that change something, in an hour.
+    pub(super) writes_per_hour: Option<usize>,
 }
 
 /// What is called.
@@ -122,6 +137,8 @@ pub(super) struct Line {
 struct State {
     /// When requests ended, in the last minute.
     ended: VecDeque<Timestamp>,
+    /// When those ended that change something, in the last hour, where that is limited.
+    written: VecDeque<Timestamp>,
     n_reads: usize,
     n_writes: usize,
     /// Until when the service wants to be left alone, and what it says.
@@ -129,6 +146,8 @@ struct State {
     /// Until when nothing is sent because it would fail, and why.
     broken: Option<(Timestamp, String)>,
     n_failures: u32,
+    /// How often it asked to be left alone since it last took something.
+    n_rests: u32,
     /// When it was last said that the service is about to change.
     warned_at: Option<Timestamp>,
 }
@@ -145,7 +164,12 @@ impl Drop for Turn<'_> {
         let mut state = self.line.state();
         match self.does {
             Does::Read => state.n_reads -= 1,
-            Does::Write => state.n_writes -= 1,
+            Does::Write => {
+                state.n_writes -= 1;
+                if self.line.service.limits.writes_per_hour.is_some() {
+                    state.written.push_back(now);
+                }
+            }
         }
         state.ended.push_back(now);
     }
@@ -153,7 +177,12 @@ impl Drop for Turn<'_> {
 
 impl State {
     /// How long nothing may be sent, and why.
-    fn wait(&mut self, pass: Pass, now: Timestamp, limits: Limits) -> Option<(Duration, String)> {
+    fn wait(
+        &mut self,
+        (pass, does): (Pass, Does),
+        now: Timestamp,
+        limits: Limits,
+    ) -> Option<(Duration, String)> {
         let is_over = |until: &Option<(Timestamp, String)>| {
             until.as_ref().is_none_or(|(until, _)| *until <= now)
         };
@@ -175,8 +204,78 @@ impl State {
             let cause = format!("{} requests were sent in a minute", limits.per_minute);
             return Some((first.unwrap_or(Duration::from_secs(1)), cause));
         }
-        None
+        while self.written.front().is_some_and(|at| now.since(*at) >= HOUR) {
+            self.written.pop_front();
+        }
+        let most = limits.writes_per_hour.filter(|_| does == Does::Write);
+        let most = most.filter(|most| self.written.len() + self.n_writes >= *most)?;
+        let first = self.written.front().map(|at| at.plus(HOUR).since(now));
+        let cause = format!("{most} requests that change something were sent in an hour");
+        Some((first.unwrap_or(Duration::from_secs(1)), cause))
     }
+}
+
+impl State {
+    /// Nothing is sent until then.
+    fn rest(&mut self, until: Timestamp, cause: &str) {
+        if self.rests.as_ref().is_none_or(|(known, _)| *known < until) {
+            self.rests = Some((until, cause.to_owned()));
+        }
+    }
+}
+
+/// How long a service wants to be left alone, as it says with an answer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pause {
+    /// Because it says so.
+    after: Option<Duration>,
+    /// Because all is used up that it allows.
+    used_up: Option<Duration>,
+}
+
+impl Pause {
+    fn of(headers: &HeaderMap, now: Timestamp) -> Self {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let [n_left, more_at] = LEFT.map(number);
+        let used_up = more_at.filter(|_| n_left == Some(0)).map(|at| {
+            let at = Timestamp::from_micros(
+                i64::try_from(at).unwrap_or(i64::MAX).saturating_mul(1_000_000),
+            );
+            // Clocks differ.
+            at.since(now).max(Duration::from_secs(1))
+        });
+        Self { after: number(RETRY_AFTER.as_str()).map(Duration::from_secs), used_up }
+    }
+}
+
+/// Whether a service refuses a request only for now.
+fn is_only_now(status: StatusCode, pause: Pause, body: Option<&Value>) -> bool {
+    let is_said = || {
+        let body = body.unwrap_or(&Value::Null);
+        let errors = body.get("errors").and_then(Value::as_array);
+        let errors = errors.into_iter().flatten().chain([body]);
+        let mut messages = errors.filter_map(|one| one.get("message")?.as_str());
+        messages.any(|text| {
+            let text = text.to_lowercase();
+            ONLY_NOW.iter().any(|said| text.contains(said))
+        })
+    };
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::SERVICE_UNAVAILABLE => pause.after.is_some(),
+        StatusCode::FORBIDDEN => pause.after.is_some() || pause.used_up.is_some() || is_said(),
+        StatusCode::UNPROCESSABLE_ENTITY => is_said(),
+        _ => false,
+    }
+}
+
+/// The address of the next page, if an answer names one.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let links = headers.get(LINK)?.to_str().ok()?;
+    let (url, _) = links.split(',').filter_map(|link| link.split_once(';')).find(|(_, rest)| {
+        rest.split(';').any(|one| matches!(one.trim(), "rel=\"next\"" | "rel=next"))
+    })?;
+    Some(url.trim().strip_prefix('<')?.strip_suffix('>')?.to_owned())
 }
 
 impl Line {
@@ -211,23 +310,27 @@ impl Line {
         self.clock.now()
     }
 
-    /// How long nothing can be sent, if that is so.
+    /// How long nothing can be changed, if that is so.
     pub(super) fn rests(&self) -> Option<Duration> {
-        let wait = self.state().wait(Pass::Work, self.clock.now(), self.service.limits);
+        let what = (Pass::Work, Does::Write);
+        let wait = self.state().wait(what, self.clock.now(), self.service.limits);
         wait.map(|(after, _)| after)
     }
 
-    /// Whether nothing was sent within a minute.
+    /// Whether nothing counts any more that was sent.
     pub(super) fn is_idle(&self) -> bool {
         let now = self.now();
         let state = self.state();
-        let is_over = state.ended.back().is_none_or(|at| now.since(*at) >= WINDOW);
+        let is_over = state.ended.back().is_none_or(|at| now.since(*at) >= WINDOW)
+            && state.written.back().is_none_or(|at| now.since(*at) >= HOUR);
         is_over && state.n_reads + state.n_writes == 0
     }
 
     fn enter(&self, pass: Pass, does: Does) -> Result<Turn<'_>, TrackerError> {
         let mut state = self.state();
-        if let Some((after, cause)) = state.wait(pass, self.clock.now(), self.service.limits) {
+        if let Some((after, cause)) =
+            state.wait((pass, does), self.clock.now(), self.service.limits)
+        {
             return Err(TrackerError::Later { cause, after });
         }
         let (n, most) = match does {
@@ -245,9 +348,18 @@ impl Line {
     /// Sends a request, and gives the JSON of its answer.
     pub(super) async fn send(
         &self,
-        (pass, does): (Pass, Does),
+        what: (Pass, Does),
         make: impl FnOnce(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Value, Failure> {
+        self.send_for_page(what, make).await.map(|(body, _)| body)
+    }
+
+    /// The same, with the address of the next page if the answer names one.
+    pub(super) async fn send_for_page(
+        &self,
+        (pass, does): (Pass, Does),
+        make: impl FnOnce(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<(Value, Option<String>), Failure> {
         let cannot = |cause: &String| {
             self.failed(cause);
             let after = Some(REFUSED_BREAK);
@@ -290,9 +402,14 @@ impl Line {
         unclear(text, does)
     }
 
-    async fn read(&self, mut response: Response, does: Does) -> Result<Value, Failure> {
+    async fn read(
+        &self,
+        mut response: Response,
+        does: Does,
+    ) -> Result<(Value, Option<String>), Failure> {
         let status = response.status();
-        let after = retry_after(&response);
+        let pause = Pause::of(response.headers(), self.now());
+        let next = next_page(response.headers());
         self.hear_of_changes(&response);
         let mut bytes = Vec::new();
         loop {
@@ -315,7 +432,7 @@ impl Line {
         } else {
             serde_json::from_slice(&bytes).ok()
         };
-        self.judge((status, after), body, does)
+        self.judge((status, pause), body, does).map(|body| (body, next))
     }
 
     /// Some services say with their answers what they are going to change.
@@ -331,22 +448,21 @@ impl Line {
 
     fn judge(
         &self,
-        (status, after): (StatusCode, Option<Duration>),
+        (status, pause): (StatusCode, Pause),
         body: Option<Value>,
         does: Does,
     ) -> Result<Value, Failure> {
         let service = self.service.name;
-        let is_away = status == StatusCode::SERVICE_UNAVAILABLE && after.is_some();
-        if status == StatusCode::TOO_MANY_REQUESTS || is_away {
-            let after = after.unwrap_or(USUAL_REST).min(MOST_REST);
+        if is_only_now(status, pause, body.as_ref()) {
+            let mut state = self.state();
+            let usual = USUAL_REST.saturating_mul(2_u32.saturating_pow(state.n_rests.min(16)));
+            state.n_rests = state.n_rests.saturating_add(1);
+            let after = pause.after.or(pause.used_up).unwrap_or(usual).min(MOST_REST);
             let seconds = after.as_secs();
             let cause = format!("{service} asks to be left alone for {seconds} s ({status})");
+            state.rest(self.now().plus(after), &cause);
+            drop(state);
             self.health.failed(PartState::Degraded, &cause, self.now());
-            let until = self.now().plus(after);
-            let mut state = self.state();
-            if state.rests.as_ref().is_none_or(|(known, _)| *known < until) {
-                state.rests = Some((until, cause.clone()));
-            }
             return Err(Failure::Tracker(TrackerError::NotDone { cause, after: Some(after) }));
         }
         if status.is_server_error() {
@@ -365,16 +481,23 @@ impl Line {
             self.failed(&text);
             return Err(Failure::Tracker(unclear(text, does)));
         };
-        self.is_well();
+        self.is_well(does);
+        if let Some(left) = pause.used_up {
+            let cause = format!("{service} takes no more requests of this token for a while");
+            self.state().rest(self.now().plus(left.min(MOST_REST)), &cause);
+        }
         if status.is_success() {
             return Ok(body);
         }
         Err(Failure::Answer { status: status.as_u16(), body })
     }
 
-    fn is_well(&self) {
+    fn is_well(&self, does: Does) {
         let mut state = self.state();
         (state.n_failures, state.broken) = (0, None);
+        if does == Does::Write {
+            state.n_rests = 0;
+        }
         drop(state);
         self.health.ok(self.now());
     }
@@ -402,11 +525,6 @@ fn unclear(text: String, does: Does) -> TrackerError {
     }
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    Some(Duration::from_secs(seconds.trim().parse().ok()?))
-}
-
 /// A client that takes the token nowhere else.
 fn client(url: &str, timeout: Duration) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
@@ -425,7 +543,7 @@ fn client(url: &str, timeout: Duration) -> Result<reqwest::Client, String> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { per_minute: 3, reads: 2, writes: 1 };
+    const LIMITS: Limits = Limits { per_minute: 3, reads: 2, writes: 1, writes_per_hour: Some(2) };
 
     fn line(clock: &Clock) -> Line {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -459,6 +577,64 @@ mod tests {
     }
 
     #[test]
+    fn no_more_is_changed_in_an_hour_than_allowed_but_much_is_read() {
+        let clock = clock();
+        let line = line(&clock);
+        for _ in 0..2 {
+            clock.advance(WINDOW);
+            assert!(line.enter(Pass::Work, Does::Write).is_ok());
+        }
+        clock.advance(WINDOW);
+        assert_eq!(line.rests(), Some(Duration::from_mins(58)));
+        assert!(line.enter(Pass::Work, Does::Write).is_err());
+        assert!(line.enter(Pass::Work, Does::Read).is_ok());
+        clock.advance(Duration::from_mins(57));
+        assert!(!line.is_idle());
+        clock.advance(WINDOW);
+        assert_eq!(line.rests(), None);
+    }
+
+    #[test]
+    fn what_is_refused_only_for_now_is_told_from_what_is_refused() {
+        let none = Pause::default();
+        let limit = Pause { after: Some(WINDOW), ..none };
+        let used_up = Pause { used_up: Some(WINDOW), ..none };
+        let said = |text: &str| serde_json::json!({ "message": text });
+        let secondary = said("You have exceeded a secondary rate limit. Please wait.");
+        let errors = serde_json::json!({"message": "Validation Failed",
+            "errors": [{"resource": "Issue", "message": "was submitted too quickly"}]});
+        let never = said("Resource not accessible by personal access token");
+        let [forbidden, invalid] = [StatusCode::FORBIDDEN, StatusCode::UNPROCESSABLE_ENTITY];
+        for (status, pause, body, is_it) in [
+            (StatusCode::TOO_MANY_REQUESTS, none, &never, true),
+            (StatusCode::SERVICE_UNAVAILABLE, limit, &never, true),
+            (StatusCode::SERVICE_UNAVAILABLE, none, &never, false),
+            (forbidden, limit, &never, true),
+            (forbidden, used_up, &never, true),
+            (forbidden, none, &secondary, true),
+            (forbidden, none, &never, false),
+            (invalid, none, &errors, true),
+            (invalid, limit, &never, false),
+            (StatusCode::NOT_FOUND, used_up, &secondary, false),
+        ] {
+            assert_eq!(is_only_now(status, pause, Some(body)), is_it, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_named_among_others() {
+        let links = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, reqwest::header::HeaderValue::from_static(text));
+            next_page(&headers)
+        };
+        let text = "<https://a/?page=1>; rel=\"prev\", <https://a/?after=x>; rel=\"next\"";
+        assert_eq!(links(text).as_deref(), Some("https://a/?after=x"));
+        assert_eq!(links("<https://a/?page=1>; rel=\"last\""), None);
+        assert_eq!(links("nonsense"), None);
+    }
+
+    #[test]
     fn what_is_not_reached_again_and_again_rests_longer_and_longer() {
         let clock = clock();
         let line = line(&clock);
@@ -474,7 +650,7 @@ mod tests {
             assert_eq!(line.rests(), None);
         }
         assert_eq!(line.health().get().state, PartState::Down);
-        line.is_well();
+        line.is_well(Does::Read);
         line.failed("away");
         assert_eq!(line.rests(), None);
     }

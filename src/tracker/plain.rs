@@ -9,8 +9,11 @@ use super::asana::text::{
 use crate::domain::task::Block;
 use crate::domain::tracker::Formatting;
 
-/// The shortest fence of Markdown, in characters.
-const FENCE_CHARS: usize = 3;
+/// What begins and ends code in Markdown. Some readers end it at any line of either, however long.
+const FENCES: [&str; 2] = ["~~~", "```"];
+
+/// Nothing that anybody sees.
+const NOTHING: char = '\u{2060}';
 
 /// What Textile looks for also between fences.
 const TAGS: [&str; 4] = ["pre", "code", "kbd", "notextile"];
@@ -70,11 +73,23 @@ fn fence(formatting: Formatting, text: &str) -> String {
     match formatting {
         Formatting::Textile => format!("<pre>\n{}\n</pre>\n\n", without_tags(text)),
         Formatting::Markdown => {
-            let runs = text.split(|c| c != '~').map(str::len).max().unwrap_or_default();
-            let fence = "~".repeat(FENCE_CHARS.max(runs + 1));
-            format!("{fence}\n{text}\n{fence}\n\n")
+            let [fence, _] = FENCES;
+            format!("{fence}\n{}\n{fence}\n\n", without_fences(text))
         }
     }
+}
+
+/// Lines that could be fences have something before them that nobody sees.
+fn without_fences(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let rest = line.trim_start();
+        if FENCES.iter().any(|fence| rest.starts_with(fence)) {
+            plain.push(NOTHING);
+        }
+        plain.push_str(line);
+    }
+    plain
 }
 
 /// Tags that Textile looks for have something in them that nobody sees.
@@ -85,7 +100,7 @@ fn without_tags(text: &str) -> String {
         plain.push('<');
         let name = part.strip_prefix('/').unwrap_or(part).to_lowercase();
         if TAGS.iter().any(|tag| name.starts_with(tag)) {
-            plain.push('\u{2060}');
+            plain.push(NOTHING);
         }
         plain.push_str(part);
     }
@@ -116,8 +131,9 @@ mod tests {
             )
         );
         let markdown = task(Formatting::Markdown, "0192/1", &blocks);
-        assert!(markdown.starts_with("~~~~~\nshop.cart in </PRE>"), "{markdown}");
-        assert!(markdown.ends_with(&format!("SHOP-1\n~~~~~\n\nhttps://a.example/1\n\n{end}")));
+        assert!(markdown.starts_with("~~~\nshop.cart in </PRE>"), "{markdown}");
+        assert!(markdown.contains("\n\u{2060}~~~~\n"), "{markdown}");
+        assert!(markdown.ends_with(&format!("SHOP-1\n~~~\n\nhttps://a.example/1\n\n{end}")));
         assert_eq!(
             comment(Formatting::Textile, "0192abcdefghijkl", "hi <b>"),
             "<pre>\nhi <b>\n</pre>\n\nAirlock · abcdefghijkl"
@@ -127,11 +143,13 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_ends_its_own_fence(text in any::<String>(), n in 0_usize..6) {
-            let nasty = format!("{text}\n{}\n{text}</pre>", "~".repeat(n));
+            let nasty = format!("{text}\n  {}\n{}\n{text}</pre>", "~".repeat(n), "`".repeat(n));
             let blocks = [Block::Text(nasty.clone()), Block::Code(vec![nasty.clone(); 2])];
             let markdown = task(Formatting::Markdown, "key", &blocks);
-            let fence = markdown.lines().next().expect("a fence");
-            prop_assert_eq!(markdown.lines().filter(|line| *line == fence).count(), 2);
+            let is_fence = |line: &&str| {
+                FENCES.iter().any(|fence| line.trim_start().starts_with(fence))
+            };
+            prop_assert_eq!(markdown.lines().filter(is_fence).count(), 2);
             let textile = task(Formatting::Textile, "key", &blocks);
             prop_assert_eq!(textile.to_lowercase().matches("</pre>").count(), 1);
             prop_assert!(ends_with_line(&markdown, &mark_of_task("key")));

@@ -26,7 +26,7 @@ use crate::store::task::Remote;
 use records::{Issue, Named, Page, message};
 
 /// Redmine itself limits nothing; a small server is to serve its people, too.
-const LIMITS: Limits = Limits { per_minute: 600, reads: 10, writes: 4 };
+const LIMITS: Limits = Limits { per_minute: 600, reads: 10, writes: 4, writes_per_hour: None };
 
 /// Redmine.
 pub(super) const SERVICE: Service =

@@ -12,6 +12,7 @@ mod database;
 mod encode;
 mod engine;
 mod fake_airlock;
+pub(crate) mod github;
 mod issues;
 mod process;
 mod proxy;
@@ -22,7 +23,7 @@ mod wire;
 
 pub(crate) use app::{Answer, TOKEN, TestApp, TestProject, client};
 pub(crate) use browser::Browser;
-pub(crate) use clients::{Client, SentryCli, asana_client};
+pub(crate) use clients::{Client, SentryCli, asana_client, github_client};
 pub(crate) use database::Database;
 pub(crate) use encode::{gzip, zlib};
 pub(crate) use engine::{Engine, both, postgres_server};

@@ -5,6 +5,7 @@ mod asana_faults;
 mod asana_tasks;
 mod boards;
 mod connecting;
+mod github;
 mod kills;
 mod redmine;
 mod settings;

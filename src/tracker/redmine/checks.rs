@@ -1,9 +1,16 @@
 //! Whether Redmine can be used as the settings say.
 
-use super::super::line::{Failure, Pass};
-use super::records::{Named, Page};
+use reqwest::Method;
+use serde_json::json;
+
+use super::super::line::{Does, Failure, Pass};
+use super::records::{Named, Page, Role, User};
 use super::{Redmine, refusal};
 use crate::domain::tracker::Check;
+
+/// What a role needs beside making issues; one of each.
+const NEEDED: [&[&str]; 3] =
+    [&["view_issues"], &["edit_issues", "edit_own_issues"], &["add_issue_notes"]];
 
 /// A project that people work in.
 const ACTIVE: u64 = 1;
@@ -44,17 +51,17 @@ impl Redmine {
     /// Looks whether everything works.
     pub(in super::super) async fn check(&self) -> Vec<Check> {
         // Anybody may see what is public: only this says whose the key is.
-        let mut checks = match self.read(Pass::Check, &["users", "current.json"], &[]).await {
-            Ok(answer) => {
-                let user = Named::of(&answer, "user");
-                vec![well("token", format!("of {}", user.shown()))]
-            }
+        let with = [("include", "memberships")];
+        let (me, user) = match self.read(Pass::Check, &["users", "current.json"], &with).await {
+            Ok(answer) => (Named::of(&answer, "user"), User::of(&answer)),
             Err(failure) => {
                 let hint = "see that url is that of Redmine and its REST web service is on";
                 return vec![failed("token", failure, hint)];
             }
         };
-        checks.push(self.check_project("issue_project", &self.settings.issue_project).await);
+        let mut checks = vec![well("token", format!("of {}", me.shown()))];
+        let issues = &self.settings.issue_project;
+        checks.push(self.check_project("issue_project", issues, &user).await);
         for (environment, projects) in &self.settings.environments {
             for (what, project) in [
                 ("lock_project", &projects.lock_project),
@@ -62,7 +69,7 @@ impl Redmine {
             ] {
                 let name = format!("{environment}.{what}");
                 if let Some(project) = project {
-                    checks.push(self.check_project(&name, project).await);
+                    checks.push(self.check_project(&name, project, &user).await);
                 }
             }
         }
@@ -72,7 +79,7 @@ impl Redmine {
         checks
     }
 
-    async fn check_project(&self, name: &str, project: &str) -> Check {
+    async fn check_project(&self, name: &str, project: &str, user: &User) -> Check {
         let query = [("include", "trackers")];
         let path = ["projects", &format!("{project}.json")];
         let answer = match self.read(Pass::Check, &path, &query).await {
@@ -94,7 +101,49 @@ impl Redmine {
             let hint = "give it one in Redmine: Settings of the project, Issue tracking";
             return not(name, format!("{} has no tracker", found.name), hint);
         }
-        well(name, found.name)
+        match self.missing(project, found.id, user).await {
+            Ok(missing) if missing.is_empty() => well(name, found.name),
+            Ok(missing) => {
+                let hint = "give the user of the token a role in the project that has these permissions \
+                            (Administration, Roles and permissions)";
+                let detail = format!("the role in {} lacks {}", found.name, missing.join(", "));
+                not(name, detail, hint)
+            }
+            Err(failure) => {
+                let hint = "give the user of the token a role in the project that may add issues";
+                failed(name, failure, hint)
+            }
+        }
+    }
+
+    /// What the user may not do in a project. Whether issues may be made there is only told from trying:
+    /// one without a subject is refused to whoever may.
+    async fn missing(
+        &self,
+        project: &str,
+        id: u64,
+        user: &User,
+    ) -> Result<Vec<&'static str>, Failure> {
+        let body = json!({ "issue": { "project_id": project, "subject": "" } });
+        let path = self.url(&["issues.json"])?;
+        let send = |client: &reqwest::Client| client.request(Method::POST, path).json(&body);
+        match self.shared.line.send((Pass::Check, Does::Write), send).await {
+            Ok(_) | Err(Failure::Answer { status: 422, .. }) => {}
+            Err(failure) => return Err(failure),
+        }
+        // Who is no member may do what Redmine lets anybody do; that is told nowhere.
+        let Some(roles) = user.roles_in(id).filter(|_| !user.is_admin()) else {
+            return Ok(Vec::new());
+        };
+        let mut permissions = Vec::new();
+        for role in roles {
+            let file = format!("{}.json", role.id);
+            let answer = self.read(Pass::Check, &["roles", &file], &[]).await?;
+            permissions.extend(Role::of(&answer).permissions);
+        }
+        let has = |any: &&[&str]| any.iter().any(|one| permissions.iter().any(|own| own == one));
+        let missing = NEEDED.iter().filter(|any| !has(any));
+        Ok(missing.filter_map(|any| any.first().copied()).collect())
     }
 
     async fn check_field(&self, field: &str) -> Check {

@@ -36,6 +36,28 @@ pub(super) struct Named {
     lastname: String,
 }
 
+/// Whose the key is, and where that user is a member.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct User {
+    admin: bool,
+    memberships: Vec<Membership>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Membership {
+    project: Named,
+    roles: Vec<Named>,
+}
+
+/// What a role may do.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Role {
+    pub(super) permissions: Vec<String>,
+}
+
 /// What happened to an issue, and what was said.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -69,6 +91,33 @@ impl Issue {
         answer.get("issue").map_or_else(Self::default, |own| {
             serde_json::from_value(own.clone()).unwrap_or_default()
         })
+    }
+}
+
+impl User {
+    /// The user of an answer.
+    pub(super) fn of(answer: &Value) -> Self {
+        let own = answer.get("user").cloned().unwrap_or_default();
+        serde_json::from_value(own).unwrap_or_default()
+    }
+
+    /// Whether this user may do everything.
+    pub(super) fn is_admin(&self) -> bool {
+        self.admin
+    }
+
+    /// The roles in a project of which this user is a member.
+    pub(super) fn roles_in(&self, project: u64) -> Option<&[Named]> {
+        let found = self.memberships.iter().find(|own| own.project.id == project)?;
+        Some(&found.roles)
+    }
+}
+
+impl Role {
+    /// The role of an answer.
+    pub(super) fn of(answer: &Value) -> Self {
+        let own = answer.get("role").cloned().unwrap_or_default();
+        serde_json::from_value(own).unwrap_or_default()
     }
 }
 

@@ -195,11 +195,20 @@ impl SentryCli {
 
 /// Runs a step of what Asana's own client must be able to do; it must go well.
 pub(crate) async fn asana_client(step: &str, variables: &[(&str, &str)]) {
+    conforms(("asana", "AIRLOCK_TEST_PYTHON_ASANA"), step, variables).await;
+}
+
+/// The same of a client of GitHub's API that many use.
+pub(crate) async fn github_client(step: &str, variables: &[(&str, &str)]) {
+    conforms(("github", "AIRLOCK_TEST_PYTHON_GITHUB"), step, variables).await;
+}
+
+async fn conforms((tracker, packages): (&str, &str), step: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(setting("AIRLOCK_TEST_PYTHON"));
     command
-        .arg(programs("asana").join("conformance.py"))
+        .arg(programs(tracker).join("conformance.py"))
         .arg(step)
-        .env("PYTHONPATH", setting("AIRLOCK_TEST_PYTHON_ASANA"))
+        .env("PYTHONPATH", setting(packages))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .envs(variables.iter().copied())
         .stdin(Stdio::null())

@@ -160,6 +160,29 @@ impl Redmine {
         identifier
     }
 
+    /// A new user who is no administrator, with a role in a project; its login and key.
+    pub(crate) async fn member(&self, project: &str, role: u64) -> (String, String) {
+        let unique = airlock::clock::Clock::system().id().simple().to_string();
+        let login: String = unique.chars().skip(20).collect();
+        let user = json!({"user": {"login": login, "firstname": "Zoe", "lastname": login,
+            "mail": format!("{login}@example.com"), "password": "a-long-password"}});
+        let made = self.by_hand("POST", "/users.json", &user).await["user"].clone();
+        let member = json!({"membership": {"user_id": made["id"], "role_ids": [role]}});
+        self.by_hand("POST", &format!("/projects/{project}/memberships.json"), &member).await;
+        (login, made["api_key"].as_str().expect("a key").to_owned())
+    }
+
+    /// What a text looks like where this is the text formatting; none where Redmine has no such.
+    pub(crate) async fn rendered(&self, format: &str, text: &str) -> Option<String> {
+        let request = self.client.post(format!("{}/rendered?{format}", self.direct));
+        let answer = request.body(text.to_owned()).send().await.expect("an answer");
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return None;
+        }
+        let html: Value = answer.json().await.expect("JSON");
+        Some(html["html"].as_str().expect("a text").to_owned())
+    }
+
     /// All issues of a project, the oldest first.
     pub(crate) async fn issues(&self, project: &str) -> Vec<Value> {
         let mut found: Vec<Value> = Vec::new();

@@ -25,7 +25,7 @@ pub(super) async fn tracker(app: &TestApp) -> Connection {
     trackers.connect(&project.expect("an answer").expect("a shop")).await.expect("a tracker")
 }
 
-fn wanted(title: &str) -> Wanted {
+pub(super) fn wanted(title: &str) -> Wanted {
     Wanted {
         title: title.to_owned(),
         body: vec![Block::Text("why".to_owned())],

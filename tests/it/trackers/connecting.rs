@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::TRACKER;
 use crate::support::asana::{Asana, PAT};
+use crate::support::github::{GitHub, REPOSITORY, TOKEN as GITHUB_TOKEN};
 use crate::support::{Engine, TOKEN, TestApp, airlock, both};
 
 /// Runs a command against a server; its code, stdout and stderr.
@@ -65,5 +66,52 @@ both!(a_person_connects_asana_alone, |engine: Engine| async move {
     let back = ["tracker", "connect", "built_in", "--project", "shop"];
     assert_eq!(run(&app, &back, None).await.0, 0);
     assert_eq!(app.get(TRACKER).await.ok()["kind"], "built_in");
+    app.stop().await;
+});
+
+both!(a_person_connects_github_alone, |engine: Engine| async move {
+    let app = TestApp::start(engine).await;
+    app.create_project("shop").await;
+    let github = GitHub::start(app.clock.clone()).await;
+    let connect =
+        ["tracker", "connect", "github", "--project", "shop", "--tracker-url", &github.url];
+    let (code, _, said) = run(&app, &connect, Some(GITHUB_TOKEN)).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("--repository OWNER/NAME"), "{said}");
+    let named = [connect.as_slice(), &["--repository", REPOSITORY]].concat();
+    let (code, _, said) = run(&app, &named, None).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("AIRLOCK_TRACKER_TOKEN") && said.contains("GitHub"), "{said}");
+    let other = [named.as_slice(), &["--markdown"]].concat();
+    assert_eq!(run(&app, &other, Some(GITHUB_TOKEN)).await.0, 2);
+
+    let (code, told, said) = run(&app, &named, Some(GITHUB_TOKEN)).await;
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(told.contains("airlock, made now") && !told.contains(GITHUB_TOKEN), "{told}");
+    assert_eq!(app.get(TRACKER).await.ok()["environments"], json!({}));
+
+    let more = ["--create-projects", "--lock-project", "beta=locks", "--issue-project", "bug"];
+    let (code, told, said) = run(&app, &[&named, &more[..]].concat(), Some(GITHUB_TOKEN)).await;
+    assert_eq!(code, 0, "{told}{said}");
+    let settings = app.get(TRACKER).await.ok();
+    assert_eq!(
+        (&settings["issue_label"], &settings["environments"]),
+        (
+            &json!("bug"),
+            &json!({
+                "beta": {"lock_label": "locks", "deploy_label": "airlock: deploy beta"},
+                "production": {
+                    "lock_label": "airlock: lock production",
+                    "deploy_label": "airlock: deploy production",
+                },
+            })
+        )
+    );
+    assert_eq!(github.labels().len(), 6, "{:?}", github.labels());
+
+    github.set(|repository| repository.has_issues = false);
+    let (code, told, _) = run(&app, &["tracker", "check", "shop"], None).await;
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("turn them on under Settings"), "{told}");
     app.stop().await;
 });

@@ -18,7 +18,7 @@ both!(what_makes_no_sense_is_refused, |engine: Engine| async move {
     };
     for body in [
         json!({}),
-        json!({"kind": "github", "token": "x", "repository": "a/b"}),
+        json!({"kind": "gitlab", "token": "x", "repository": "a/b"}),
         json!({"kind": "built_in", "token": "x"}),
         wrong("url", json!("ftp://a.example")),
         wrong("url", json!("https://user@a.example")),

@@ -24,7 +24,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// A request out of its parts.
-    pub(super) fn new(method: &str, target: &str, body: Vec<u8>) -> Self {
+    pub(in crate::support) fn new(method: &str, target: &str, body: Vec<u8>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_prefix("/api/1.0").unwrap_or(path);
         let parts = path.split('/').filter(|part| !part.is_empty());
@@ -87,7 +87,7 @@ impl Asked {
             || (wanted.len() == self.segments.len() && wanted.iter().zip(&self.segments).all(fits))
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(in crate::support) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 
