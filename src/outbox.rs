@@ -1,4 +1,4 @@
-//! Carries out what must happen outside: effects, in the order of their lanes.
+//! Carries out what must happen outside: effects, in the order of their lanes; and what people did there.
 //!
 //! A lane is one task. Lanes know nothing of each other, and a tracker that is slow or away holds up
 //! nobody else's. The tracker of a project is worked by one node at a time, under a lease.
@@ -10,6 +10,7 @@
 //! *Invariant*: whatever is written holds the lease in the same transaction.
 
 mod deploy;
+mod inbox;
 mod issue;
 mod lane;
 mod lock;
@@ -29,6 +30,7 @@ use crate::domain::effect::Subject;
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
+use crate::release::repositories::Repositories;
 use crate::store::lease::Lease;
 use crate::store::{Store, StoreError, Tx};
 use crate::tracker::Tracker;
@@ -49,6 +51,7 @@ pub struct Outbox {
     store: Store,
     clock: Clock,
     trackers: Trackers,
+    repositories: Box<Repositories>,
     public_url: String,
     /// Who this node is.
     holder: Uuid,
@@ -81,10 +84,21 @@ impl Drop for Busy {
 impl Outbox {
     /// For effects of this store.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, trackers: Trackers, public_url: String) -> Self {
-        let holder = clock.id();
+    pub fn new(
+        (store, clock): (Store, Clock),
+        trackers: Trackers,
+        repositories: Repositories,
+        public_url: String,
+    ) -> Self {
+        let (holder, repositories) = (clock.id(), Box::new(repositories));
         let (busy, is_stopping) = Default::default();
-        Self { store, clock, trackers, public_url, holder, busy, is_stopping }
+        Self { store, clock, trackers, repositories, public_url, holder, busy, is_stopping }
+    }
+
+    /// The repositories in which it looks for commits, for tests with another node.
+    #[must_use]
+    pub fn repositories(&self) -> &Repositories {
+        &self.repositories
     }
 
     /// Nothing is begun any more; what is under way ends.
@@ -92,7 +106,7 @@ impl Outbox {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Projects of which something is due and that nobody works on: they are worked on here now.
+    /// Projects of which something is due, or whose trackers are to be asked what is new, and that nobody works on: they are worked on here now.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -102,7 +116,8 @@ impl Outbox {
         }
         let mut tx = self.store.read().await?;
         let now = self.clock.now();
-        let projects = tx.list_projects_with_effects(TRACKER, self.holder, now).await?;
+        let mut projects = tx.list_projects_with_effects(TRACKER, self.holder, now).await?;
+        projects.extend(tx.list_projects_to_poll(TRACKER, self.holder, now).await?);
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = projects.into_iter().filter(|project| busy.insert(*project));
         Ok(taken.map(|project| Busy { project, busy: Arc::clone(&self.busy) }).collect())
@@ -174,6 +189,7 @@ impl Outbox {
 
     /// Works some lanes; false when nothing is due any more, or the tracker rests or is another node's.
     async fn round<T: Tracker + Sync>(&self, desk: &Desk<'_, T>) -> Result<bool, StoreError> {
+        self.look(desk).await?;
         let (now, project) = (self.clock.now(), desk.project.id);
         let found = self.store.read().await?.list_lanes(project, now, MOST_LANES).await?;
         let is_over = found.is_empty() || self.is_stopping.load(Ordering::Relaxed);

@@ -12,11 +12,11 @@ use super::extract::Query;
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError, Code};
 use crate::domain::id::ProjectItemId;
-use crate::domain::task::Block;
+use crate::domain::task::{Block, Did};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::domain::tracker::Board;
-use crate::store::built_in::{BuiltInComment, BuiltInTask};
+use crate::store::built_in::{BuiltInAct, BuiltInTask};
 use crate::store::outbox::{EffectState, StoredEffect};
 use crate::store::task::Task;
 
@@ -79,6 +79,8 @@ pub(super) struct TaskResponse {
 /// What was said on a task.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CommentResponse {
+    /// Null for Airlock.
+    author: Option<String>,
     text: String,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -89,9 +91,12 @@ impl TaskResponse {
         (api, slug): (&Api, &str),
         task: BuiltInTask,
         boards: Vec<String>,
-        comments: Vec<BuiltInComment>,
+        acts: Vec<BuiltInAct>,
     ) -> Self {
-        let comment = |BuiltInComment { text, at }| CommentResponse { text, at };
+        let comment = |BuiltInAct { author, did, at, .. }| match did {
+            Did::Said(text) => Some(CommentResponse { author, text, at }),
+            Did::Completed | Did::Reopened | Did::Assigned | Did::SetFix | Did::Other => None,
+        };
         Self {
             url: api.url(&format!("/api/v1/projects/{slug}/tasks/{}", task.number)),
             number: task.number,
@@ -102,7 +107,7 @@ impl TaskResponse {
             boards,
             created_at: task.created_at,
             changed_at: task.changed_at,
-            comments: comments.into_iter().map(comment).collect(),
+            comments: acts.into_iter().filter_map(comment).collect(),
         }
     }
 }
@@ -171,10 +176,10 @@ pub(super) async fn show(
     let mut tx = api.store.read().await?;
     let project = bearer.project(&mut tx, &slug).await?;
     let task = tx.find_built_in_task(project.id, number).await?.ok_or_else(missing)?;
-    let comments = tx.list_built_in_comments(project.id, number).await?;
+    let acts = tx.list_built_in_acts(project.id, number).await?;
     let boards = tx.list_built_in_places(project.id, (number, number)).await?;
     let boards = boards.into_values().flatten().collect();
-    let shown = TaskResponse::new((&api, &project.slug), task, boards, comments);
+    let shown = TaskResponse::new((&api, &project.slug), task, boards, acts);
     Ok(HttpResponse::Ok().json(shown))
 }
 

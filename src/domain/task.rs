@@ -1,8 +1,10 @@
 //! What a task shows: the same in every tracker, each of which writes it in its own markup.
 
+mod act;
 mod deploy;
 mod lock;
 
+pub use act::{Act, By, Did, Meaning, Seen, named_fix};
 pub use deploy::{DeployFacts, MOST_TAIL_LINES, of_deploy};
 pub use lock::of_lock;
 
@@ -75,6 +77,9 @@ pub struct Written {
     is_done: bool,
     assignee: Option<String>,
     fix: Option<String>,
+    /// The last that was done on the task when it was read: when, and what the tracker calls it.
+    #[serde(default)]
+    heard: Option<(i64, String)>,
 }
 
 /// What is to be written: only what is new.
@@ -112,6 +117,7 @@ impl Wanted {
             is_done: self.is_done,
             assignee: self.assignee.clone(),
             fix: self.fix.clone(),
+            heard: None,
         }
     }
 
@@ -149,7 +155,8 @@ impl Written {
     #[must_use]
     pub fn after(self, patch: &Patch, wanted: &Wanted) -> Self {
         let now = wanted.written();
-        Self { body: if patch.body.is_some() { now.body } else { self.body }, ..now }
+        let body = if patch.body.is_some() { now.body } else { self.body };
+        Self { body, heard: self.heard, ..now }
     }
 }
 

@@ -26,13 +26,18 @@ impl Outbox {
     ) -> Result<Option<(Task, Carried)>, EffectError> {
         let issue = self.store.read().await?.find_issue_by_id(desk.project, id).await?;
         let mut task = self.task_of(desk, Subject::Issue(id)).await?;
-        let Some(issue) = issue else {
+        let Some(mut issue) = issue else {
             if task.held_at.take().is_some() {
                 self.save(desk, &task).await?;
                 self.wake_storm(desk).await?;
             }
             return Ok(None);
         };
+        if task.n_hints > task.n_read {
+            self.hear(desk, &mut task, &issue).await?;
+            let found = self.store.read().await?.find_issue_by_id(desk.project, id).await?;
+            issue = found.unwrap_or(issue);
+        }
         let wanted = self.wanted(desk.project, &issue).await?;
         let is_muted = matches!(issue.state.status, Status::Muted { .. });
         // What is over before it has a task needs none, unless somebody wants it.

@@ -26,7 +26,7 @@ pub(super) fn never() -> Timestamp {
 }
 
 /// What is sent has ended before the lease does.
-const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 3 * 2);
+pub(super) const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 3 * 2);
 
 /// Why an effect was not carried out.
 #[derive(Debug, thiserror::Error)]

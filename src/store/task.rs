@@ -44,6 +44,10 @@ pub struct Task {
     pub error: Option<String>,
     /// When it was first wanted.
     pub created_at: Timestamp,
+    /// How often somebody said that it may have changed in the tracker.
+    pub n_hints: i64,
+    /// How many of them were followed.
+    pub n_read: i64,
 }
 
 /// Where a task is.
@@ -72,6 +76,8 @@ struct TaskRow {
     synced_at: Option<i64>,
     error: Option<String>,
     created_at: i64,
+    n_hints: i64,
+    n_read: i64,
 }
 
 impl TaskRow {
@@ -93,8 +99,15 @@ impl TaskRow {
             synced_at: self.synced_at.map(Timestamp::from_micros),
             error: self.error,
             created_at: Timestamp::from_micros(self.created_at),
+            n_hints: self.n_hints,
+            n_read: self.n_read,
         })
     }
+}
+
+#[derive(Serialize)]
+struct RemoteRow<'a> {
+    remote_id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -106,7 +119,8 @@ macro_rules! columns {
     () => {
         "tasks.subject, tasks.generation, tasks.tracker, tasks.place, tasks.held_at,
         tasks.create_began_at, tasks.deleted_at, tasks.remote_id, tasks.url, tasks.is_done,
-        tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at"
+        tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at,
+        tasks.n_hints, tasks.n_read"
     };
 }
 const FIND: &str =
@@ -150,8 +164,32 @@ const LIST_HELD: &str = "SELECT subject FROM tasks
     WHERE project_id = $1 AND held_at IS NOT NULL ORDER BY held_at, subject LIMIT $2";
 const COUNT_EVENTS: &str = "SELECT n_events FROM issues WHERE project_id = $1 AND id = $2";
 
+macro_rules! find_remote {
+    ($engine:ident) => {
+        concat!(
+            "SELECT tasks.subject FROM ",
+            new_rows!($engine, text remote_id),
+            " CROSS JOIN tasks WHERE tasks.project_id = $1 AND tasks.remote_id = new.remote_id
+                AND tasks.place = $3 AND tasks.subject LIKE 'issue/%' AND (tasks.is_done OR NOT $4)
+            ORDER BY tasks.subject"
+        )
+    };
+}
+const FIND_REMOTE_SQLITE: &str = find_remote!(sqlite);
+const FIND_REMOTE_POSTGRES: &str = find_remote!(postgres);
+const HINT: &str = "UPDATE tasks SET n_hints = n_hints + 1 WHERE project_id = $1 AND subject = $2";
+const FOLLOW: &str = "UPDATE tasks SET n_read = $3 WHERE project_id = $1 AND subject = $2";
+const LIST_OPEN: &str = "SELECT remote_id FROM tasks WHERE project_id = $1 AND place = $2
+    AND remote_id IS NOT NULL AND NOT is_done AND deleted_at IS NULL
+    AND subject LIKE 'issue/%' ORDER BY remote_id";
+
 statements!(
     FIND,
+    FIND_REMOTE_SQLITE,
+    FIND_REMOTE_POSTGRES,
+    HINT,
+    FOLLOW,
+    LIST_OPEN,
     LIST_OF_SQLITE,
     LIST_OF_POSTGRES,
     UPSERT,
@@ -197,6 +235,68 @@ impl Tx {
             on!(self, |c| sqlx::query_as(text).bind(project.0).bind(&rows).fetch_all(c))?;
         let task = |row: TaskRow| row.task().map(|task| (task.subject, task));
         rows.into_iter().map(task).collect()
+    }
+
+    /// Notes that tasks of issues may have changed in their tracker, or only those that are done as far
+    /// as is known; they are read soon.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn hint_tasks(
+        &mut self,
+        (project, place): (ProjectId, &str),
+        ids: &[String],
+        only_done: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = rows_json(ids.iter().map(|id| RemoteRow { remote_id: id }));
+        let text = dialect!(self, FIND_REMOTE_SQLITE, FIND_REMOTE_POSTGRES);
+        let found: Vec<(String,)> = on!(self, |c| sqlx::query_as(text)
+            .bind(project.0)
+            .bind(&rows)
+            .bind(place)
+            .bind(only_done)
+            .fetch_all(c))?;
+        // In the order in which whoever plans effects takes lanes; a lane comes before its task.
+        for (name,) in found {
+            let subject = Subject::parse(&name);
+            let subject = subject.ok_or_else(|| StoreError::corrupt("tasks", "subject", &name))?;
+            self.wake_lane(project, subject, now).await?;
+            execute!(self, sqlx::query(HINT).bind(project.0).bind(&name))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a task was read after so many hints.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn follow_hints(
+        &mut self,
+        project: ProjectId,
+        subject: Subject,
+        n_hints: i64,
+    ) -> Result<(), StoreError> {
+        let subject = subject.to_string();
+        execute!(self, sqlx::query(FOLLOW).bind(project.0).bind(&subject).bind(n_hints))?;
+        Ok(())
+    }
+
+    /// What a tracker calls the tasks of issues that are open as far as is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_open_tasks(
+        &mut self,
+        project: ProjectId,
+        place: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> =
+            on!(self, |c| sqlx::query_as(LIST_OPEN).bind(project.0).bind(place).fetch_all(c))?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
     /// How many tasks of issues were begun after a time, and when the first of them was.

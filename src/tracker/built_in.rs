@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::{Tracker, TrackerError};
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
-use crate::domain::task::{Patch, Wanted};
+use crate::domain::task::{Act, By, Did, Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::Board;
+use crate::store::built_in::BuiltInAct;
 use crate::store::task::Remote;
 use crate::store::{Store, StoreError};
 
@@ -72,6 +73,21 @@ impl Tracker for BuiltIn {
         true
     }
 
+    async fn read(&self, id: &str) -> Result<Seen, TrackerError> {
+        let mut tx = self.store.read().await?;
+        let number = number(id)?;
+        let task = tx.find_built_in_task(self.project, number).await?.ok_or(TrackerError::Gone)?;
+        let act = |BuiltInAct { key, author, did, at }| Act {
+            at,
+            id: key,
+            by: author.map_or(By::Airlock, By::Person),
+            did,
+        };
+        let acts = tx.list_built_in_acts(self.project, number).await?.into_iter().map(act);
+        let (is_done, assignee) = (task.is_done, task.assignee);
+        Ok(Seen { is_done, assignee, fix: None, acts: acts.collect() })
+    }
+
     async fn find(&self, _: &Board, key: &str, _: Timestamp) -> Result<Vec<Remote>, TrackerError> {
         let mut tx = self.store.read().await?;
         let found = tx.find_built_in_task_by_key(self.project, key).await?;
@@ -110,8 +126,9 @@ impl Tracker for BuiltIn {
 
     async fn say(&self, id: &str, key: &str, text: &str) -> Result<(), TrackerError> {
         let mut tx = self.store.write().await?;
-        let said = (key, text);
-        tx.insert_built_in_comment(self.project, number(id)?, said, self.clock.now()).await?;
+        let did = Did::Said(text.to_owned());
+        let act = BuiltInAct { key: key.to_owned(), author: None, did, at: self.clock.now() };
+        tx.insert_built_in_act(self.project, number(id)?, &act).await?;
         Ok(tx.commit().await?)
     }
 

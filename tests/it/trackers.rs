@@ -1,6 +1,7 @@
 //! Other people's trackers: the fakes are what they stand for, and Airlock's tasks are in them.
 
 mod asana;
+mod asana_acts;
 mod asana_faults;
 mod asana_tasks;
 mod boards;

@@ -1,0 +1,180 @@
+//! What people do in a tracker, done in Airlock.
+//!
+//! A tracker is asked what is new, and now and then looked through; each only *hints* which tasks may
+//! have changed. A task with a hint is read in its own lane, before anything is written to it: so what
+//! Airlock wrote last is what it is compared with, and what Airlock does itself means nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::lane::{EffectError, MOST_STEP};
+use super::{Desk, Outbox};
+use crate::domain::effect::Subject;
+use crate::domain::fix::Source;
+use crate::domain::issue::Issue;
+use crate::domain::lifecycle::Order;
+use crate::domain::task::{By, Meaning};
+use crate::domain::tracker::Board;
+use crate::journal::plan;
+use crate::release::fixes::{self, FixError, NamedCommit};
+use crate::release::repositories::RepositoryError;
+use crate::store::StoreError;
+use crate::store::task::Task;
+use crate::store::tracker::PollTimes;
+use crate::tracker::{Rhythm, Tracker, TrackerError};
+use crate::triage::{self, TriageError, Wish};
+
+/// What changed around a time may be listed late, or by another clock.
+const OVERLAP: Duration = Duration::from_mins(5);
+
+impl Outbox {
+    /// Asks a tracker what is new, if it is time to.
+    pub(super) async fn look<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+    ) -> Result<(), StoreError> {
+        let Some(rhythm) = desk.tracker.rhythm() else { return Ok(()) };
+        let project = desk.project.id;
+        let found = self.store.read().await?.find_poll_times(project).await?;
+        let now = self.clock.now();
+        let Some(times) = found.filter(|times| times.poll_at <= now) else { return Ok(()) };
+        let polled = timeout(MOST_STEP, self.poll(desk, rhythm, times)).await;
+        let too_long = |_| TrackerError::Ambiguous("it took too long".to_owned()).into();
+        let mut next = PollTimes { poll_at: now.plus(rhythm.poll), ..times };
+        match polled.map_err(too_long).flatten() {
+            Ok(true) => next.reconcile_at = now.plus(rhythm.reconcile),
+            Ok(false) => {}
+            Err(EffectError::Lost) => return Ok(()),
+            Err(EffectError::Store(cause)) => return Err(cause),
+            Err(EffectError::Tracker(TrackerError::Later { after, .. })) => {
+                next.poll_at = now.plus(after);
+            }
+            Err(EffectError::Tracker(cause)) => {
+                tracing::warn!(project = desk.project.slug, %cause, "a tracker does not say what is new");
+            }
+        }
+        let Some(mut tx) = self.hold(&desk.lease).await? else { return Ok(()) };
+        tx.set_poll_times(project, next).await?;
+        tx.commit().await
+    }
+
+    /// Notes which tasks may have changed; true when all were looked through.
+    async fn poll<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+        rhythm: Rhythm,
+        times: PollTimes,
+    ) -> Result<bool, EffectError> {
+        let (project, board) = (desk.project.id, Board::Issues);
+        let place = desk.tracker.place();
+        self.hold(&desk.lease).await?.ok_or(EffectError::Lost)?.commit().await?;
+        let cursor = self.store.read().await?.find_cursor(project, &board).await?;
+        let changes = desk.tracker.changes(&board, cursor.as_deref()).await?;
+        let is_all = changes.is_resync || times.reconcile_at <= self.clock.now();
+        let (mut ids, mut open) = (changes.ids, Vec::new());
+        if is_all {
+            let since = times.reconcile_at.minus(rhythm.reconcile).minus(OVERLAP);
+            ids.extend(desk.tracker.list_changed(&board, since).await?);
+            open = desk.tracker.list_open(&board).await?;
+            let listed: BTreeSet<&String> = open.iter().collect();
+            let known = self.store.read().await?.list_open_tasks(project, &place).await?;
+            ids.extend(known.into_iter().filter(|id| !listed.contains(id)));
+        }
+        let now = self.clock.now();
+        let mut tx = self.hold(&desk.lease).await?.ok_or(EffectError::Lost)?;
+        tx.hint_tasks((project, &place), &ids, false, now).await?;
+        tx.hint_tasks((project, &place), &open, true, now).await?;
+        tx.upsert_cursor(project, &board, &changes.cursor).await?;
+        tx.commit().await?;
+        Ok(is_all)
+    }
+
+    /// Reads the task of an issue if it may have changed, and does what people want who changed it.
+    pub(super) async fn hear<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+        task: &mut Task,
+        issue: &Issue,
+    ) -> Result<(), EffectError> {
+        let n_hints = task.n_hints;
+        let remote = task.remote.as_ref().filter(|_| task.deleted_at.is_none());
+        let Some(remote) = remote.filter(|_| n_hints > task.n_read) else { return Ok(()) };
+        match desk.tracker.read(&remote.id).await {
+            Ok(seen) => {
+                if let Some(written) = task.written.take() {
+                    for (by, meaning) in written.meant(&seen) {
+                        let by = match by {
+                            By::Person(name) => name.as_str(),
+                            By::Nobody | By::Airlock => desk.tracker.kind(),
+                        };
+                        self.follow(desk, issue, meaning, by).await?;
+                    }
+                    task.is_done = seen.is_done;
+                    task.written = Some(written.after_reading(&seen));
+                }
+            }
+            Err(TrackerError::Gone) => task.deleted_at = Some(self.clock.now()),
+            Err(error) => return Err(error.into()),
+        }
+        task.n_read = n_hints;
+        let taken = self.take(&desk.lease, task.subject).await?;
+        let mut tx = taken.ok_or(EffectError::Lost)?;
+        tx.upsert_task(desk.project.id, task).await?;
+        tx.follow_hints(desk.project.id, task.subject, n_hints).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Does what somebody wants. What cannot be done is said on the task, where that helps.
+    async fn follow<T>(
+        &self,
+        desk: &Desk<'_, T>,
+        issue: &Issue,
+        meaning: Meaning,
+        by: &str,
+    ) -> Result<(), EffectError> {
+        let wish = match meaning {
+            Meaning::Resolve => Wish::Order(Order::Resolve { baseline: None }),
+            Meaning::Reopen => Wish::Order(Order::Reopen),
+            Meaning::Assign(to) => Wish::Assign(to),
+            Meaning::Fix(commits) => return self.tag(desk, issue, &commits, by).await,
+        };
+        let number = issue.short_id.number;
+        let (store, clock) = (&self.store, &self.clock);
+        match triage::carry_out_in_tracker(store, clock, desk.project, number, &wish, by).await {
+            Ok(()) => Ok(()),
+            Err(TriageError::Store(cause)) => Err(cause.into()),
+            Err(cause) => {
+                let (project, issue) = (&desk.project.slug, &issue.short_id);
+                tracing::info!(project, %issue, %cause, "an act in the tracker means nothing");
+                Ok(())
+            }
+        }
+    }
+
+    async fn tag<T>(
+        &self,
+        desk: &Desk<'_, T>,
+        issue: &Issue,
+        commits: &[String],
+        by: &str,
+    ) -> Result<(), EffectError> {
+        let named = |commit: &String| NamedCommit { commit: commit.clone(), repository: None };
+        let named: Vec<NamedCommit> = commits.iter().map(named).collect();
+        let (who, number) = ((by, Source::Tracker), issue.short_id.number);
+        match fixes::tag(&self.repositories, desk.project, number, &named, who).await {
+            Ok(()) | Err(FixError::NotFound) => Ok(()),
+            Err(FixError::Repository(RepositoryError::Store(cause))) => Err(cause.into()),
+            Err(cause) => {
+                let said = format!("{by} names a fix, which is not taken: {cause}");
+                let Some(mut tx) = self.hold(&desk.lease).await? else {
+                    return Err(EffectError::Lost);
+                };
+                let subject = Subject::Issue(issue.id);
+                plan(&mut tx, &self.clock, desk.project.id, subject, Some(said)).await?;
+                Ok(tx.commit().await?)
+            }
+        }
+    }
+}
