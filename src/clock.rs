@@ -80,6 +80,14 @@ impl Clock {
         bytes
     }
 
+    /// Between three quarters and five quarters of a time, so that what began together does not go on
+    /// together.
+    #[must_use]
+    pub fn jittered(&self, span: Duration) -> Duration {
+        let [random] = self.random::<1>();
+        span * 3 / 4 + span * u32::from(random) / 512
+    }
+
     /// A new `UUIDv7`, greater than every one this clock gave before.
     #[must_use]
     pub fn id(&self) -> Uuid {

@@ -22,7 +22,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -32,12 +34,17 @@ use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
 use crate::release::repositories::Repositories;
 use crate::store::lease::Lease;
+use crate::store::outbox::Lane;
 use crate::store::{Store, StoreError, Tx};
-use crate::tracker::Tracker;
 use crate::tracker::connections::Trackers;
+use crate::tracker::{Connect, Tracker};
+use inbox::Look;
 
 /// So many lanes of a tracker are worked at a time.
-const MOST_LANES: i64 = 8;
+const MOST_LANES: usize = 8;
+
+/// How often it is looked what is due while lanes are worked.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a node has a tracker for itself without a word.
 const LEASE: Duration = Duration::from_mins(1);
@@ -66,6 +73,14 @@ struct Desk<'a, T> {
     project: &'a Project,
     tracker: &'a T,
     lease: Lease,
+}
+
+/// What is to be done in a tracker.
+#[derive(Debug)]
+enum Job {
+    Lane(Lane),
+    /// It is asked what is new there.
+    Look(Look),
 }
 
 /// That a project is worked on; until it is dropped.
@@ -106,7 +121,8 @@ impl Outbox {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Projects of which something is due, or whose trackers are to be asked what is new, and that nobody works on: they are worked on here now.
+    /// Projects of which something is due, or whose trackers are to be asked what is new, and that nobody
+    /// works on: they are worked on here now.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -128,54 +144,24 @@ impl Outbox {
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn work(&self, busy: Busy) -> Result<(), StoreError> {
-        let Some(project) = self.find_project(&busy).await? else { return Ok(()) };
-        let tracker = self.trackers.connect(&project).await?;
+        self.work_with(busy, &self.trackers).await
+    }
+
+    /// The same, in a tracker of these.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn work_with<C: Connect>(&self, busy: Busy, trackers: &C) -> Result<(), StoreError> {
+        let project = self.store.read().await?.find_project_by_id(busy.project).await?;
+        let Some(project) = project else { return Ok(()) };
+        let tracker = trackers.connect(&project).await?;
         if tracker.rests().is_some() {
             return Ok(());
         }
         let Some(lease) = self.claim(project.id).await? else { return Ok(()) };
-        let worked = loop {
-            // Its settings may have changed.
-            let tracker = match self.trackers.connect(&project).await {
-                Ok(tracker) => tracker,
-                Err(error) => break Err(error),
-            };
-            match self.round(&Desk { project: &project, tracker: &tracker, lease }).await {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
+        let worked = self.work_lanes(&project, lease, trackers).await;
         self.leave(&lease, tracker.window()).await?;
         worked
-    }
-
-    /// Carries out what is due of a project in this tracker of it.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn work_with<T: Tracker + Sync>(
-        &self,
-        busy: Busy,
-        tracker: impl FnOnce(&Project) -> T,
-    ) -> Result<(), StoreError> {
-        let Some(project) = self.find_project(&busy).await? else { return Ok(()) };
-        let Some(lease) = self.claim(project.id).await? else { return Ok(()) };
-        let tracker = tracker(&project);
-        let desk = Desk { project: &project, tracker: &tracker, lease };
-        let worked = loop {
-            match self.round(&desk).await {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        self.leave(&lease, tracker.window()).await?;
-        worked
-    }
-
-    async fn find_project(&self, busy: &Busy) -> Result<Option<Project>, StoreError> {
-        self.store.read().await?.find_project_by_id(busy.project).await
     }
 
     /// Others may have the tracker, at once or when what it was asked counts no more: they do not know
@@ -187,27 +173,86 @@ impl Outbox {
         tx.commit().await
     }
 
-    /// Works some lanes; false when nothing is due any more, or the tracker rests or is another node's.
-    async fn round<T: Tracker + Sync>(&self, desk: &Desk<'_, T>) -> Result<bool, StoreError> {
-        self.look(desk).await?;
-        let (now, project) = (self.clock.now(), desk.project.id);
-        let found = self.store.read().await?.list_lanes(project, now, MOST_LANES).await?;
-        let is_over = found.is_empty() || self.is_stopping.load(Ordering::Relaxed);
-        if is_over || desk.tracker.rests().is_some() {
-            return Ok(false);
+    /// Works some lanes at a time until nothing is due any more, or the tracker rests or is another
+    /// node's. One that takes long holds up no other.
+    async fn work_lanes<C: Connect>(
+        &self,
+        project: &Project,
+        lease: Lease,
+        trackers: &C,
+    ) -> Result<(), StoreError> {
+        let (mut worked, mut busy) = (FuturesUnordered::new(), BTreeSet::new());
+        let (mut ended, mut is_looked) = (Ok(true), false);
+        loop {
+            if matches!(ended, Ok(true)) && worked.len() < MOST_LANES {
+                // Its settings may have changed.
+                let added = async {
+                    let tracker = Arc::new(trackers.connect(project).await?);
+                    let desk = (project, &*tracker, lease);
+                    let looked = if is_looked { None } else { self.next_look(desk).await? };
+                    let lanes = self.next_lanes(desk, &busy).await?;
+                    Ok((tracker, looked, lanes))
+                };
+                match added.await {
+                    Ok((tracker, times, lanes)) => {
+                        is_looked |= times.is_some();
+                        busy.extend(lanes.iter().map(|lane| lane.subject));
+                        let jobs = lanes.into_iter().map(Job::Lane).chain(times.map(Job::Look));
+                        worked.extend(jobs.map(|job| {
+                            let tracker = Arc::clone(&tracker);
+                            async move {
+                                let desk = Desk { project, tracker: &*tracker, lease };
+                                match job {
+                                    Job::Lane(lane) => {
+                                        (Some(lane.subject), self.work_lane(&desk, lane).await)
+                                    }
+                                    Job::Look(times) => (None, self.look(&desk, times).await),
+                                }
+                            }
+                        }));
+                    }
+                    Err(error) => ended = Err(error),
+                }
+            }
+            // There is room for what becomes due meanwhile.
+            match timeout(LOOK_EVERY, worked.next()).await {
+                Ok(Some((subject, held))) => {
+                    match subject {
+                        Some(subject) => {
+                            busy.remove(&subject);
+                        }
+                        None => is_looked = false,
+                    }
+                    ended = ended.and_then(|is_held| Ok(held? && is_held));
+                }
+                Ok(None) => return ended.map(drop),
+                Err(_) => {}
+            }
         }
+    }
+
+    /// Lanes in which something is due and nobody is at work, as many as there is room for; none when the
+    /// tracker rests.
+    async fn next_lanes<T: Tracker>(
+        &self,
+        (project, tracker, lease): (&Project, &T, Lease),
+        busy: &BTreeSet<Subject>,
+    ) -> Result<Vec<Lane>, StoreError> {
+        if self.is_stopping.load(Ordering::Relaxed) || tracker.rests().is_some() {
+            return Ok(Vec::new());
+        }
+        let now = self.clock.now();
+        let found = self.store.read().await?.list_lanes(project.id, now, MOST_LANES).await?;
         let mut lanes = Vec::new();
         for lane in found {
             match lane {
+                Ok(lane) if busy.contains(&lane.subject) => {}
                 Ok(lane) => lanes.push(lane),
-                Err(name) => self.park(desk, &name).await?,
+                Err(name) => self.park(&Desk { project, tracker, lease }, &name).await?,
             }
         }
-        let mut is_held = true;
-        for worked in join_all(lanes.into_iter().map(|lane| self.work_lane(desk, lane))).await {
-            is_held &= worked?;
-        }
-        Ok(is_held)
+        lanes.truncate(MOST_LANES - busy.len());
+        Ok(lanes)
     }
 
     /// Nobody knows what a lane of this name is for.

@@ -13,15 +13,21 @@ pub mod asana;
 pub mod built_in;
 pub mod connections;
 mod line;
+mod plain;
+pub mod redmine;
+mod shared;
 
 use std::time::Duration;
 
+use crate::domain::project::Project;
 use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::Board;
+use crate::store::StoreError;
 use crate::store::task::Remote;
 use asana::Asana;
 use built_in::BuiltIn;
+use redmine::Redmine;
 
 /// Why a tracker did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -241,6 +247,21 @@ pub trait Tracker {
     ) -> impl Future<Output = Result<(), TrackerError>> + Send;
 }
 
+/// Whoever knows the trackers of projects.
+pub trait Connect: Sync {
+    /// Of this kind.
+    type Tracker: Tracker + Send + Sync;
+
+    /// The tracker of a project as it is set now.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    fn connect(
+        &self,
+        project: &Project,
+    ) -> impl Future<Output = Result<Self::Tracker, StoreError>> + Send;
+}
+
 /// The tracker of a project.
 #[derive(Debug, Clone)]
 pub enum Connection {
@@ -248,6 +269,8 @@ pub enum Connection {
     BuiltIn(BuiltIn),
     /// Asana.
     Asana(Asana),
+    /// Redmine.
+    Redmine(Redmine),
 }
 
 /// The same of each tracker.
@@ -256,6 +279,7 @@ macro_rules! each {
         match $connection {
             Connection::BuiltIn($tracker) => $call,
             Connection::Asana($tracker) => $call,
+            Connection::Redmine($tracker) => $call,
         }
     };
 }

@@ -137,7 +137,7 @@ pub(super) struct DeployResponse {
     released_locks: Vec<String>,
     /// Issues whose fixes it took back.
     taken_back: Vec<String>,
-    /// The task that stands for it.
+    /// The task that stands for it; only where deploys are asked for.
     task: Option<TaskReference>,
 }
 
@@ -182,6 +182,11 @@ async fn response(
         }
     };
     Ok(deploys.into_iter().map(shown).collect())
+}
+
+/// The answer to who starts or ends a deploy: the same to the same, so without its task, which follows.
+fn said(deploy: DeployResponse) -> DeployResponse {
+    DeployResponse { task: None, ..deploy }
 }
 
 async fn one(api: &Api, project: &Project, deploy: Deploy) -> Result<DeployResponse, ApiError> {
@@ -240,7 +245,7 @@ pub(super) async fn create(
             }
         }
     };
-    Ok(HttpResponse::Created().json(one(&api, &project, deploy).await?))
+    Ok(HttpResponse::Created().json(said(one(&api, &project, deploy).await?)))
 }
 
 fn succeeded(status: DeployStatus) -> Result<bool, ApiError> {
@@ -311,7 +316,8 @@ pub(super) async fn show(
     bearer.require_any(&[Scope::Read, Scope::Deploy])?;
     let (project, item) = item_of(&api, &bearer, "deploy", &id).await?;
     let found = api.store.read().await?.find_deploy(item).await?;
-    Ok(HttpResponse::Ok().json(changed(&api, &project, &id, found).await?))
+    let deploy = found.ok_or_else(|| missing(&id))?;
+    Ok(HttpResponse::Ok().json(one(&api, &project, deploy).await?))
 }
 
 /// The answer about a deploy that a request of its own changed.
@@ -321,7 +327,7 @@ async fn changed(
     id: &str,
     deploy: Option<Deploy>,
 ) -> Result<DeployResponse, ApiError> {
-    one(api, project, deploy.ok_or_else(|| missing(id))?).await
+    Ok(said(one(api, project, deploy.ok_or_else(|| missing(id))?).await?))
 }
 
 fn missing(id: &str) -> ApiError {

@@ -192,7 +192,8 @@ async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
     ];
     let mut parts: BTreeMap<_, _> = parts.into();
     // Those that are used, by their kinds.
-    parts.extend(api.trackers.health().map(|(kind, health)| (kind, part(health, None))));
+    parts
+        .extend(api.trackers.health().into_iter().map(|(kind, health)| (kind, part(health, None))));
     StatusResponse {
         parts,
         accepted_24h: counts.map(|counts| counts.accepted),

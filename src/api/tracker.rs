@@ -84,7 +84,8 @@ pub(super) async fn show(
 /// same address stays.
 #[utoipa::path(tag = "tasks", request_body(content = Object, description = "`{\"kind\": \"built_in\"}`, or \
         `{\"kind\": \"asana\", \"token\", \"issue_project\", \"environments\": {\"beta\": \
-        {\"lock_project\", \"deploy_project\"}}, \"fix_field\", …}`"),
+        {\"lock_project\", \"deploy_project\"}}, \"fix_field\", …}`, or \
+        `{\"kind\": \"redmine\", \"url\", \"formatting\": \"textile\", …}` and the same"),
     responses((status = 200, body = TrackerResponse), (status = 404), (status = 422)))]
 #[put("/api/v1/projects/{slug}/tracker")]
 pub(super) async fn update(

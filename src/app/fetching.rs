@@ -106,7 +106,8 @@ impl Fetcher {
             let mut due: Vec<(Timestamp, Repository)> = Vec::new();
             for repository in all {
                 // After a start all are due, but not all at once.
-                let first = || Plan { at: now.plus(self.jittered(LOOK_EVERY)), ..Plan::default() };
+                let first =
+                    || Plan { at: now.plus(self.clock.jittered(LOOK_EVERY)), ..Plan::default() };
                 let plan = plans.entry(repository.id).or_insert_with(first);
                 // One that is being fetched is fetched once more afterwards.
                 if let Some(reason) = pushed.get(&repository.id) {
@@ -144,17 +145,11 @@ impl Fetcher {
         plan.n_failures = if done.is_ok() { 0 } else { plan.n_failures.saturating_add(1) };
         let pause = self.every * 2_u32.saturating_pow(plan.n_failures.saturating_sub(1));
         let pause = pause.min(MOST_PAUSE.max(self.every));
-        plan.at = self.clock.now().plus(self.jittered(pause));
+        plan.at = self.clock.now().plus(self.clock.jittered(pause));
         plan.failure = done.err().map(|cause| cause.to_string());
         if let Some(cause) = &plan.failure {
             tracing::warn!(cause, "a repository cannot be fetched");
         }
-    }
-
-    /// Between three quarters and five quarters of a time.
-    fn jittered(&self, span: Duration) -> Duration {
-        let [random] = self.clock.random::<1>();
-        span * 3 / 4 + span * u32::from(random) / 512
     }
 }
 

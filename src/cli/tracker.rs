@@ -32,6 +32,8 @@ pub(super) enum TrackerCommand {
 enum Kind {
     /// Asana
     Asana,
+    /// Redmine
+    Redmine,
     /// The one that is part of Airlock
     #[value(name = "built_in")]
     BuiltIn,
@@ -83,6 +85,9 @@ pub(super) struct ConnectArgs {
     /// The id of the custom field that has the commits that fix an issue
     #[arg(long, value_name = "ID")]
     fix_field: Option<String>,
+    /// Redmine reads texts as Markdown, not as Textile: its setting Text formatting
+    #[arg(long)]
+    markdown: bool,
 }
 
 impl std::fmt::Debug for ConnectArgs {
@@ -164,10 +169,42 @@ async fn connect(context: &Context, args: &ConnectArgs) -> Result<(), Failure> {
     let settings = match args.kind {
         Kind::BuiltIn => json!({ "kind": "built_in" }),
         Kind::Asana => Chooser::new(&api, args).await?.settings().await?,
+        Kind::Redmine => redmine(args)?,
     };
     let path = ["projects", &args.project, "tracker"];
     let set = api.put_within(TRACKER_TIMEOUT, &path, settings).await?;
     tell(context, &set)
+}
+
+/// The settings of Redmine, which has the projects that are named.
+fn redmine(args: &ConnectArgs) -> Result<Value, Failure> {
+    let of_redmine = [
+        ("--workspace", args.workspace.is_some()),
+        ("--team", args.team.is_some()),
+        ("--create-projects", args.create_projects),
+    ];
+    if let Some((name, _)) = of_redmine.iter().find(|(_, is_given)| *is_given) {
+        return Err(Failure::Usage(format!("{name} is for Asana")));
+    }
+    let needed = |value: &Option<String>, what: &str| {
+        value.clone().ok_or_else(|| Failure::Usage(what.to_owned()))
+    };
+    let url = needed(&args.tracker_url, "say where Redmine is: --tracker-url URL")?;
+    let what = "say which project has the tasks of issues: --issue-project IDENTIFIER";
+    let issue_project = needed(&args.issue_project, what)?;
+    let mut environments: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+    for (what, projects) in
+        [("lock_project", &args.lock_projects), ("deploy_project", &args.deploy_projects)]
+    {
+        for (environment, project) in projects {
+            environments.entry(environment).or_default().insert(what, project);
+        }
+    }
+    Ok(json!({
+        "kind": "redmine", "url": url, "token": token(args)?, "issue_project": issue_project,
+        "environments": environments, "fix_field": args.fix_field,
+        "formatting": if args.markdown { "markdown" } else { "textile" },
+    }))
 }
 
 /// Prints what works; fails if something does not.
@@ -310,8 +347,8 @@ fn token(args: &ConnectArgs) -> Result<String, Failure> {
         (None, Some(token)) => token.clone(),
         (None, None) => {
             return Err(Failure::Usage(
-                "a token of Asana is needed: make one in Asana (My settings, Apps, Developer apps) \
-                 and set AIRLOCK_TRACKER_TOKEN or --tracker-token-file"
+                "a token of the tracker is needed: make one in Asana (My settings, Apps, Developer \
+                 apps) or copy it in Redmine (My account, API access key), and set AIRLOCK_TRACKER_TOKEN or --tracker-token-file"
                     .to_owned(),
             ));
         }

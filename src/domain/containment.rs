@@ -144,8 +144,9 @@ impl<'a> Deployed<'a> {
         let is_live = |place: &Place| reverts.get(place).is_some_and(|revert| revert.is_live);
         let named: Vec<Place> = named.into_iter().filter(is_live).collect();
         let killer = |(place, _, _): &(Place, Sha, Rule)| {
-            // The latest says it best.
-            named.iter().rev().copied().find(|revert| self.descends(*revert, *place))
+            // The latest says it best. What takes back one of them may itself fix the same.
+            let takes_back = |revert: &Place| revert != place && self.descends(*revert, *place);
+            named.iter().rev().copied().find(takes_back)
         };
         let alive: Vec<(Place, Sha, Rule)> =
             present.iter().filter(|one| killer(one).is_none()).copied().collect();

@@ -29,6 +29,10 @@ pub enum Reach {
 
 const NO_PARENT: u32 = u32::MAX;
 
+/// So many commits at most are found by a table of their names while they are added: it takes more
+/// memory than all that is kept of them.
+const MOST_UNSORTED: usize = 1 << 18;
+
 /// Where commits parted from a line of history.
 #[derive(Debug)]
 pub struct Forks {
@@ -79,7 +83,7 @@ impl History {
     /// # Panics
     /// With more than 4,294,967,294 commits.
     pub fn extend(&mut self, commits: impl IntoIterator<Item = Commit>) {
-        let began = self.shas.len();
+        let mut n_sorted = self.shas.len();
         let mut fresh: HashMap<Sha, u32> = HashMap::new();
         let mut reverts = std::mem::take(&mut self.unresolved);
         for commit in commits {
@@ -118,9 +122,14 @@ impl History {
                 self.closing.insert(place.0, commit.closes);
             }
             reverts.extend(commit.reverts.into_iter().map(|reverted| (place, reverted)));
+            if fresh.len() >= MOST_UNSORTED {
+                self.sort_names(n_sorted);
+                n_sorted = self.shas.len();
+                fresh.clear();
+            }
         }
         drop(fresh);
-        self.sort_names(began);
+        self.sort_names(n_sorted);
         for (place, reverted) in reverts {
             let names = self.named_by(place, &reverted);
             let found: Vec<u32> = names.iter().filter_map(|sha| self.find_old(sha)).collect();

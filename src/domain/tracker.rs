@@ -20,6 +20,9 @@ pub const MOST_TOKEN_CHARS: usize = 4_000;
 /// The longest id that a tracker gives, in characters.
 pub const MOST_ID_CHARS: usize = 32;
 
+/// The longest identifier of a project in Redmine, in characters; Redmine has no longer ones.
+pub const MOST_IDENTIFIER_CHARS: usize = 100;
+
 /// How often a tracker is asked what is new, in seconds.
 pub const POLL_SECONDS: RangeInclusive<u32> = 10..=3_600;
 
@@ -80,6 +83,8 @@ pub enum TrackerSettings {
     BuiltIn {},
     /// Asana.
     Asana(AsanaSettings),
+    /// Redmine.
+    Redmine(RedmineSettings),
 }
 
 /// Where tasks are in Asana.
@@ -96,7 +101,7 @@ pub struct AsanaSettings {
     pub issue_project: String,
     /// The projects of each environment.
     #[serde(default)]
-    pub environments: BTreeMap<String, AsanaEnvironment>,
+    pub environments: Environments,
     /// The custom field that has the commits that fix an issue.
     #[serde(default)]
     pub fix_field: Option<String>,
@@ -111,14 +116,56 @@ pub struct AsanaSettings {
     pub reconcile_seconds: u32,
 }
 
-/// The projects of an environment in Asana.
+/// The projects of all environments by their names.
+pub type Environments = BTreeMap<String, EnvironmentProjects>;
+
+/// The projects of an environment in a tracker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct AsanaEnvironment {
+pub struct EnvironmentProjects {
     /// What locks it.
     pub lock_project: Option<String>,
     /// Deploys to it.
     pub deploy_project: Option<String>,
+}
+
+/// Where tasks are in Redmine: projects by their identifiers or numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedmineSettings {
+    /// Where it is.
+    pub url: String,
+    /// The key of a user; the one it was called with so far by default.
+    #[serde(default, skip_serializing)]
+    pub token: Option<Secret>,
+    /// The project that has the tasks of issues.
+    pub issue_project: String,
+    /// The projects of each environment.
+    #[serde(default)]
+    pub environments: Environments,
+    /// How Redmine reads texts.
+    #[serde(default)]
+    pub formatting: Formatting,
+    /// The custom field that has the commits that fix an issue.
+    #[serde(default)]
+    pub fix_field: Option<String>,
+    /// How often it is asked what is new.
+    #[serde(default = "poll_seconds")]
+    pub poll_seconds: u32,
+    /// How often all of it is looked through.
+    #[serde(default = "reconcile_seconds")]
+    pub reconcile_seconds: u32,
+}
+
+/// How texts are read: Redmine's setting *Text formatting*, which its API does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Formatting {
+    /// Textile.
+    #[default]
+    Textile,
+    /// Markdown, also the common one.
+    Markdown,
 }
 
 fn asana_url() -> String {
@@ -151,9 +198,14 @@ pub enum InvalidTracker {
     /// The token.
     #[error("token must have 1 to {MOST_TOKEN_CHARS} visible characters without white space")]
     Token,
-    /// An id of Asana.
-    #[error("{0} must be an id of Asana, which is a number: it is in the address of what it names")]
+    /// An id.
+    #[error("{0} must be an id, which is a number: it is in the address of what it names")]
     Id(String),
+    /// A project of Redmine.
+    #[error(
+        "{0} must be the identifier of a project in Redmine: a-z, 0-9, - and _; it is in the project's address"
+    )]
+    Identifier(String),
     /// An environment.
     #[error("environment {0:?} is none of the project's environments")]
     Environment(String),
@@ -175,6 +227,7 @@ impl TrackerSettings {
         match self {
             Self::BuiltIn {} => "built_in",
             Self::Asana(_) => "asana",
+            Self::Redmine(_) => "redmine",
         }
     }
 
@@ -184,22 +237,27 @@ impl TrackerSettings {
         match self {
             Self::BuiltIn {} => self.kind().to_owned(),
             Self::Asana(asana) => format!("asana {}", asana.url),
+            Self::Redmine(redmine) => format!("redmine {}", redmine.url),
         }
     }
 
     /// The same where environments are called otherwise.
     #[must_use]
     pub fn renamed(self, renamed: &[(String, String)]) -> Self {
+        let new_name = |name: String| {
+            let new = renamed.iter().find(|(old, _)| *old == name);
+            new.map_or(name, |(_, new)| new.clone())
+        };
+        let rename = |all: Environments| all.into_iter().map(|(name, one)| (new_name(name), one));
         match self {
             Self::BuiltIn {} => self,
-            Self::Asana(mut asana) => {
-                let new_name = |name: String| {
-                    let new = renamed.iter().find(|(old, _)| *old == name);
-                    new.map_or(name, |(_, new)| new.clone())
-                };
-                let all = std::mem::take(&mut asana.environments).into_iter();
-                asana.environments = all.map(|(name, one)| (new_name(name), one)).collect();
-                Self::Asana(asana)
+            Self::Asana(asana) => {
+                let environments = rename(asana.environments).collect();
+                Self::Asana(AsanaSettings { environments, ..asana })
+            }
+            Self::Redmine(redmine) => {
+                let environments = rename(redmine.environments).collect();
+                Self::Redmine(RedmineSettings { environments, ..redmine })
             }
         }
     }
@@ -212,6 +270,7 @@ impl TrackerSettings {
         Ok(match self {
             Self::BuiltIn {} => self,
             Self::Asana(asana) => Self::Asana(asana.checked(project)?),
+            Self::Redmine(redmine) => Self::Redmine(redmine.checked(project)?),
         })
     }
 }
@@ -223,44 +282,83 @@ impl AsanaSettings {
             check_token(token)?;
         }
         check_id("issue_project", &self.issue_project)?;
-        let mut environments = BTreeMap::new();
-        for (name, places) in std::mem::take(&mut self.environments) {
-            let known = project.environment(&name);
-            let known = known.ok_or_else(|| InvalidTracker::Environment(name.clone()))?;
-            for (what, id) in
-                [("lock_project", &places.lock_project), ("deploy_project", &places.deploy_project)]
-            {
-                if let Some(id) = id {
-                    check_id(&format!("{what} of {name}"), id)?;
-                }
-            }
-            if environments.insert(known.name.clone(), places).is_some() {
-                return Err(InvalidTracker::EnvironmentTwice(name));
-            }
-        }
-        self.environments = environments;
+        self.environments = checked_environments(self.environments, project, check_id)?;
         if let Some(field) = &self.fix_field {
             check_id("fix_field", field)?;
         }
-        if !POLL_SECONDS.contains(&self.poll_seconds) {
-            return Err(InvalidTracker::Poll);
-        }
-        if !RECONCILE_SECONDS.contains(&self.reconcile_seconds) {
-            return Err(InvalidTracker::Reconcile);
-        }
+        check_pauses(self.poll_seconds, self.reconcile_seconds)?;
         Ok(self)
     }
 
     /// The project that is a board, if there is one.
     #[must_use]
     pub fn project(&self, board: &Board) -> Option<&str> {
-        let of = |environment: &str| self.environments.get(environment);
-        match board {
-            Board::Issues => Some(&self.issue_project),
-            Board::Locks(environment) => of(environment)?.lock_project.as_deref(),
-            Board::Deploys(environment) => of(environment)?.deploy_project.as_deref(),
+        project_of(board, &self.issue_project, &self.environments)
+    }
+}
+
+impl RedmineSettings {
+    fn checked(mut self, project: &Project) -> Result<Self, InvalidTracker> {
+        self.url = checked_url(&self.url)?;
+        if let Some(token) = &self.token {
+            check_token(token)?;
+        }
+        check_identifier("issue_project", &self.issue_project)?;
+        self.environments = checked_environments(self.environments, project, check_identifier)?;
+        if let Some(field) = &self.fix_field {
+            check_id("fix_field", field)?;
+        }
+        check_pauses(self.poll_seconds, self.reconcile_seconds)?;
+        Ok(self)
+    }
+
+    /// The project that is a board, if there is one.
+    #[must_use]
+    pub fn project(&self, board: &Board) -> Option<&str> {
+        project_of(board, &self.issue_project, &self.environments)
+    }
+}
+
+fn project_of<'a>(board: &Board, issues: &'a str, all: &'a Environments) -> Option<&'a str> {
+    match board {
+        Board::Issues => Some(issues),
+        Board::Locks(environment) => all.get(environment)?.lock_project.as_deref(),
+        Board::Deploys(environment) => all.get(environment)?.deploy_project.as_deref(),
+    }
+}
+
+/// Environments by their names, not by their aliases.
+fn checked_environments(
+    all: Environments,
+    project: &Project,
+    check: fn(&str, &str) -> Result<(), InvalidTracker>,
+) -> Result<Environments, InvalidTracker> {
+    let mut environments = BTreeMap::new();
+    for (name, places) in all {
+        let known = project.environment(&name);
+        let known = known.ok_or_else(|| InvalidTracker::Environment(name.clone()))?;
+        for (what, id) in
+            [("lock_project", &places.lock_project), ("deploy_project", &places.deploy_project)]
+        {
+            if let Some(id) = id {
+                check(&format!("{what} of {name}"), id)?;
+            }
+        }
+        if environments.insert(known.name.clone(), places).is_some() {
+            return Err(InvalidTracker::EnvironmentTwice(name));
         }
     }
+    Ok(environments)
+}
+
+fn check_pauses(poll: u32, reconcile: u32) -> Result<(), InvalidTracker> {
+    if !POLL_SECONDS.contains(&poll) {
+        return Err(InvalidTracker::Poll);
+    }
+    if !RECONCILE_SECONDS.contains(&reconcile) {
+        return Err(InvalidTracker::Reconcile);
+    }
+    Ok(())
 }
 
 /// An address as it is kept: without a slash at its end.
@@ -290,6 +388,13 @@ fn check_id(what: &str, id: &str) -> Result<(), InvalidTracker> {
     let is_good =
         (1..=MOST_ID_CHARS).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit());
     if is_good { Ok(()) } else { Err(InvalidTracker::Id(what.to_owned())) }
+}
+
+fn check_identifier(what: &str, id: &str) -> Result<(), InvalidTracker> {
+    let is_known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_good = (1..=MOST_IDENTIFIER_CHARS).contains(&id.len())
+        && id.bytes().all(|byte| is_known(byte) || b"-_".contains(&byte));
+    if is_good { Ok(()) } else { Err(InvalidTracker::Identifier(what.to_owned())) }
 }
 
 /// What somebody looked at in a tracker, and how it is.

@@ -5,6 +5,7 @@
 //! Airlock wrote last is what it is compared with, and what Airlock does itself means nothing.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -15,12 +16,14 @@ use crate::domain::effect::Subject;
 use crate::domain::fix::Source;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Order;
+use crate::domain::project::Project;
 use crate::domain::task::{By, Meaning};
 use crate::domain::tracker::Board;
 use crate::journal::plan;
 use crate::release::fixes::{self, FixError, NamedCommit};
 use crate::release::repositories::RepositoryError;
 use crate::store::StoreError;
+use crate::store::lease::Lease;
 use crate::store::task::Task;
 use crate::store::tracker::PollTimes;
 use crate::tracker::{Rhythm, Tracker, TrackerError};
@@ -29,24 +32,42 @@ use crate::triage::{self, TriageError, Wish};
 /// What changed around a time may be listed late, or by another clock.
 const OVERLAP: Duration = Duration::from_mins(5);
 
+/// That a tracker is to be asked what is new.
+#[derive(Debug)]
+pub(super) struct Look {
+    times: PollTimes,
+    rhythm: Rhythm,
+}
+
 impl Outbox {
-    /// Asks a tracker what is new, if it is time to.
+    /// When a tracker is to be asked what is new, if that is now.
+    pub(super) async fn next_look<T: Tracker>(
+        &self,
+        (project, tracker, _): (&Project, &T, Lease),
+    ) -> Result<Option<Look>, StoreError> {
+        let Some(rhythm) = tracker.rhythm() else { return Ok(None) };
+        if self.is_stopping.load(Ordering::Relaxed) || tracker.rests().is_some() {
+            return Ok(None);
+        }
+        let found = self.store.read().await?.find_poll_times(project.id).await?;
+        let is_due = |times: &PollTimes| times.poll_at <= self.clock.now();
+        Ok(found.filter(is_due).map(|times| Look { times, rhythm }))
+    }
+
+    /// Asks a tracker what is new; false when it is another node's.
     pub(super) async fn look<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
-    ) -> Result<(), StoreError> {
-        let Some(rhythm) = desk.tracker.rhythm() else { return Ok(()) };
-        let project = desk.project.id;
-        let found = self.store.read().await?.find_poll_times(project).await?;
-        let now = self.clock.now();
-        let Some(times) = found.filter(|times| times.poll_at <= now) else { return Ok(()) };
+        Look { times, rhythm }: Look,
+    ) -> Result<bool, StoreError> {
         let polled = timeout(MOST_STEP, self.poll(desk, rhythm, times)).await;
         let too_long = |_| TrackerError::Ambiguous("it took too long".to_owned()).into();
+        let now = self.clock.now();
         let mut next = PollTimes { poll_at: now.plus(rhythm.poll), ..times };
         match polled.map_err(too_long).flatten() {
             Ok(true) => next.reconcile_at = now.plus(rhythm.reconcile),
             Ok(false) => {}
-            Err(EffectError::Lost) => return Ok(()),
+            Err(EffectError::Lost) => return Ok(false),
             Err(EffectError::Store(cause)) => return Err(cause),
             Err(EffectError::Tracker(TrackerError::Later { after, .. })) => {
                 next.poll_at = now.plus(after);
@@ -55,9 +76,10 @@ impl Outbox {
                 tracing::warn!(project = desk.project.slug, %cause, "a tracker does not say what is new");
             }
         }
-        let Some(mut tx) = self.hold(&desk.lease).await? else { return Ok(()) };
-        tx.set_poll_times(project, next).await?;
-        tx.commit().await
+        let Some(mut tx) = self.hold(&desk.lease).await? else { return Ok(false) };
+        tx.set_poll_times(desk.project.id, next).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Notes which tasks may have changed; true when all were looked through.

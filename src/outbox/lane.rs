@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{Desk, LEASE, Outbox};
+use crate::clock::Clock;
 use crate::domain::effect::{Demand, Subject};
 use crate::domain::task::BODY_PAUSE;
 use crate::domain::time::Timestamp;
@@ -27,6 +28,9 @@ pub(super) fn never() -> Timestamp {
 
 /// What is sent has ended before the lease does.
 pub(super) const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 3 * 2);
+
+/// After so many steps it is the turn of other lanes.
+const MOST_STEPS: usize = 8;
 
 /// Why an effect was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +115,8 @@ impl Step {
 }
 
 impl Outbox {
-    /// Carries out what is in a lane until nothing is left, or something fails; false when the tracker
-    /// is another node's by now.
+    /// Carries out what is in a lane until nothing is left, something fails, or it is the turn of
+    /// others; false when the tracker is another node's by now.
     pub(super) async fn work_lane<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
@@ -131,9 +135,8 @@ impl Outbox {
         desk: &Desk<'_, T>,
         lane: Lane,
     ) -> Result<(), EffectError> {
-        let mut is_first = true;
-        while let Some(step) = self.begin(desk, lane.subject, is_first).await? {
-            is_first = false;
+        for n_done in 0..MOST_STEPS {
+            let Some(step) = self.begin(desk, lane.subject, n_done == 0).await? else { break };
             let carried = timeout(MOST_STEP, self.carry_out(desk, lane.subject, &step)).await;
             let too_long = || TrackerError::Ambiguous("it took too long".to_owned());
             let carried = carried.map_err(|_| too_long()).map_err(EffectError::from).flatten();
@@ -256,10 +259,10 @@ impl Outbox {
                 (now.plus(*after), lane.n_failures)
             }
             EffectError::Tracker(TrackerError::NotDone { after, .. }) => {
-                lane.again(after.unwrap_or_default(), now)
+                lane.again(after.unwrap_or_default(), &self.clock)
             }
             EffectError::Tracker(_) | EffectError::Store(_) | EffectError::Lost => {
-                lane.again(Duration::ZERO, now)
+                lane.again(Duration::ZERO, &self.clock)
             }
         };
         if !matches!(error, EffectError::Tracker(TrackerError::Later { .. })) {
@@ -289,7 +292,7 @@ impl Outbox {
         let (project, subject) = (&desk.project.slug, lane.subject);
         tracing::warn!(project, %subject, %cause, "a lane cannot be worked");
         let Some(mut tx) = self.take(&desk.lease, subject).await? else { return Ok(false) };
-        let again = lane.again(Duration::ZERO, self.clock.now());
+        let again = lane.again(Duration::ZERO, &self.clock);
         tx.set_lane(desk.project.id, subject, again).await?;
         tx.commit().await?;
         Ok(true)
@@ -341,8 +344,9 @@ impl Outbox {
 
 impl Lane {
     /// When it is tried again after one more failure, and how many there were then.
-    fn again(self, asked: Duration, now: Timestamp) -> (Timestamp, u32) {
+    fn again(self, asked: Duration, clock: &Clock) -> (Timestamp, u32) {
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.n_failures.min(16)));
-        (now.plus(asked.max(pause.min(MOST_PAUSE))), self.n_failures.saturating_add(1))
+        let pause = clock.jittered(pause.min(MOST_PAUSE));
+        (clock.now().plus(asked.max(pause)), self.n_failures.saturating_add(1))
     }
 }

@@ -92,6 +92,9 @@ pub async fn ask(repositories: &Repositories, asked: &Asked<'_>) -> Result<Answe
             None if histories.repositories.is_empty() => {
                 Candidate::Unknown("the project has no repository".to_owned())
             }
+            None if histories.is_fetching() => Candidate::Unknown(format!(
+                "no repository has the commit {name} yet, and a fetch goes on that takes long"
+            )),
             None => Candidate::Unknown(format!("no repository has the commit {name}")),
         },
     };

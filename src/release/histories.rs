@@ -27,6 +27,8 @@ pub struct Histories {
     pub repositories: Vec<Repository>,
     snapshots: BTreeMap<RepositoryId, Snapshot>,
     unreadable: BTreeMap<RepositoryId, String>,
+    /// Whether a fetch that was waited for goes on.
+    is_fetching: bool,
 }
 
 /// Where a commit is.
@@ -79,8 +81,10 @@ impl Histories {
         }
         let fetches = due.iter().map(|repository| repositories.fetch_one(repository));
         // What takes longer goes on, and is there for who asks next. Failures are noted there.
-        let _ = tokio::time::timeout(FETCH_PATIENCE, futures_util::future::join_all(fetches)).await;
+        let all_done =
+            tokio::time::timeout(FETCH_PATIENCE, futures_util::future::join_all(fetches)).await;
         *self = Self::load(repositories, project).await?;
+        self.is_fetching = all_done.is_err();
         repositories.missed(project, asked, FETCH_PAUSE);
         Ok(true)
     }
@@ -133,6 +137,12 @@ impl Histories {
                 || failure.map(|it| format!("{} cannot be fetched: {}", one.name, it.reason));
             mirror.or_else(fetch)
         })
+    }
+
+    /// Whether a fetch that was waited for goes on.
+    #[must_use]
+    pub fn is_fetching(&self) -> bool {
+        self.is_fetching
     }
 
     /// The repository of this name.

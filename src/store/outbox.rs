@@ -352,12 +352,12 @@ impl Tx {
         &mut self,
         project: ProjectId,
         now: Timestamp,
-        limit: i64,
+        limit: usize,
     ) -> Result<Vec<Result<Lane, String>>, StoreError> {
         let rows: Vec<(String, i64)> = on!(self, |c| sqlx::query_as(LIST_LANES)
             .bind(project.0)
             .bind(now.as_micros())
-            .bind(limit)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(c))?;
         let lane = |(lane, n_failures): (String, i64)| {
             let subject = Subject::parse(&lane).ok_or(lane)?;

@@ -10,15 +10,16 @@ mod checks;
 mod people;
 mod reading;
 mod records;
-mod text;
+pub(super) mod text;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
-use super::line::{Does, Failure, Limits, Line, Pass};
+use super::line::{Does, Failure, Limits, Pass, Service};
+use super::shared::Shared;
 use super::{Changes, Rhythm, Tracker, TrackerError};
 use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
@@ -31,7 +32,10 @@ use records::{Page, Record, message};
 /// What Asana allows, also who pays nothing.
 ///
 /// Source: Asana's page on rate limits.
-pub(super) const LIMITS: Limits = Limits { per_minute: 150, reads: 50, writes: 15 };
+const LIMITS: Limits = Limits { per_minute: 150, reads: 50, writes: 15 };
+
+/// Asana.
+pub(super) const SERVICE: Service = Service { name: "Asana", limits: LIMITS, token_header: None };
 
 /// Records of a page; Asana gives no more.
 const PAGE: &str = "100";
@@ -45,32 +49,15 @@ const CLOCKS_DIFFER: Duration = Duration::from_hours(1);
 /// After how long a list is read again whose pages were gone.
 const PAGES_PAUSE: Duration = Duration::from_secs(5);
 
-/// A connection to Asana, shared by all that use it, and what is known of it.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) line: Line,
-    memory: Mutex<Memory>,
-}
-
 /// What Airlock learned.
 #[derive(Debug, Default)]
-struct Memory {
+pub(super) struct Memory {
     /// Whether tasks may have ids of Airlock's own.
     has_external: Option<bool>,
     /// Whose the token is.
     me: Option<String>,
     /// Who there is, and when that was read.
     people: Option<(Timestamp, Vec<Person>)>,
-}
-
-impl Shared {
-    pub(super) fn new(line: Line) -> Self {
-        Self { line, memory: Mutex::default() }
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The tasks of a project in Asana.

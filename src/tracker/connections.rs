@@ -2,22 +2,25 @@
 //!
 //! What uses the same address with the same token uses one line, and so keeps its limits together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::Connection;
 use super::asana::{self, Asana};
 use super::built_in::BuiltIn;
-use super::line::Line;
+use super::line::{Line, Service};
+use super::redmine::{self, Redmine};
+use super::shared::Shared;
+use super::{Connect, Connection};
 use crate::auth::secrets::Secrets;
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
 use crate::domain::tracker::{
-    AsanaSettings, Check, InvalidTracker, Secret, TrackerSettings, check_token, checked_url,
+    AsanaSettings, Check, InvalidTracker, RedmineSettings, Secret, TrackerSettings, check_token,
+    checked_url,
 };
 use crate::health::PartHealth;
 use crate::store::tracker::StoredTracker;
@@ -52,9 +55,9 @@ pub struct Trackers {
 #[derive(Debug, Default)]
 struct Lines {
     /// Those that somebody uses, or used within a minute.
-    known: HashMap<LineKey, Arc<asana::Shared>>,
-    /// What projects used last.
-    of_projects: HashMap<ProjectId, Arc<asana::Shared>>,
+    known: HashMap<LineKey, Arc<Shared>>,
+    /// What projects used last, with its kind.
+    of_projects: HashMap<ProjectId, (&'static str, Arc<Shared>)>,
 }
 
 impl Trackers {
@@ -94,8 +97,9 @@ impl Trackers {
         let before = tx.find_tracker(project.id).await?;
         match &settings {
             TrackerSettings::BuiltIn {} => tx.delete_tracker(project.id).await?,
-            TrackerSettings::Asana(asana) => {
-                let token = match (&asana.token, before) {
+            TrackerSettings::Asana(AsanaSettings { token, .. })
+            | TrackerSettings::Redmine(RedmineSettings { token, .. }) => {
+                let token = match (token, before) {
                     (Some(token), _) => self.secrets.seal(&owner(project.id, &settings), &token.0),
                     (None, Some(before)) if before.settings.place() == settings.place() => {
                         before.token
@@ -122,6 +126,7 @@ impl Trackers {
                 vec![Check { name: "tracker".to_owned(), ok: true, detail, hint: None }]
             }
             Connection::Asana(asana) => asana.check().await,
+            Connection::Redmine(redmine) => redmine.check().await,
         };
         if checks.iter().all(|check| check.ok) {
             let mut tx = self.store.write().await?;
@@ -129,29 +134,6 @@ impl Trackers {
             tx.commit().await?;
         }
         Ok(checks)
-    }
-
-    /// The tracker of a project as it is set now.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub async fn connect(&self, project: &Project) -> Result<Connection, StoreError> {
-        let stored = self.store.read().await?.find_tracker(project.id).await?;
-        let none = || StoredTracker { settings: TrackerSettings::BuiltIn {}, token: Vec::new() };
-        let StoredTracker { settings, token } = stored.unwrap_or_else(none);
-        match &settings {
-            TrackerSettings::BuiltIn {} => {
-                self.lines().of_projects.remove(&project.id);
-                Ok(Connection::BuiltIn(self.built_in(project)))
-            }
-            TrackerSettings::Asana(asana) => {
-                let token = self.secrets.open(&owner(project.id, &settings), &token);
-                let token = token.map_err(|unreadable| unreadable.to_string());
-                let shared = self.line(&asana.url, token);
-                self.lines().of_projects.insert(project.id, Arc::clone(&shared));
-                Ok(Connection::Asana(Asana { shared, settings: asana.clone() }))
-            }
-        }
     }
 
     /// Asana with a token that is not kept, to look what there is.
@@ -164,37 +146,57 @@ impl Trackers {
             url: checked_url(url)?,
             token: None,
             issue_project: String::new(),
-            environments: std::collections::BTreeMap::new(),
+            environments: BTreeMap::new(),
             fix_field: None,
             webhooks: false,
             poll_seconds: 0,
             reconcile_seconds: 0,
         };
-        Ok(Asana { shared: self.line(&settings.url, Ok(token.0.clone())), settings })
+        let shared = self.line(asana::SERVICE, &settings.url, Ok(token.0.clone()));
+        Ok(Asana { shared, settings })
     }
 
     /// How connections that are used are: by kind, the worst of each.
     #[must_use]
-    pub fn health(&self) -> Option<(&'static str, PartHealth)> {
-        let lines = self.lines();
-        let all = lines.of_projects.values().map(|shared| shared.line.health().get());
-        all.max_by_key(|health| health.state).map(|worst| ("asana", worst))
+    pub fn health(&self) -> BTreeMap<&'static str, PartHealth> {
+        let mut worst: BTreeMap<&'static str, PartHealth> = BTreeMap::new();
+        for (kind, shared) in self.lines().of_projects.values() {
+            let health = shared.line.health().get();
+            if worst.get(kind).is_none_or(|known| known.state < health.state) {
+                worst.insert(kind, health);
+            }
+        }
+        worst
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self, url: &str, token: Result<String, String>) -> Arc<asana::Shared> {
+    /// The connection of a project, with the token that is sealed for it.
+    fn shared(
+        &self,
+        project: ProjectId,
+        settings: &TrackerSettings,
+        (service, url): (Service, &str),
+        token: &[u8],
+    ) -> Arc<Shared> {
+        let token = self.secrets.open(&owner(project, settings), token);
+        let shared = self.line(service, url, token.map_err(|unreadable| unreadable.to_string()));
+        self.lines().of_projects.insert(project, (settings.kind(), Arc::clone(&shared)));
+        shared
+    }
+
+    fn line(&self, service: Service, url: &str, token: Result<String, String>) -> Arc<Shared> {
         let secret = token.as_deref().unwrap_or_default();
-        let key = Sha256::digest(format!("{url}\n{secret}")).into();
+        let key = Sha256::digest(format!("{}\n{url}\n{secret}", service.name)).into();
         let mut lines = self.lines();
         if let Some(known) = lines.known.get(&key) {
             return Arc::clone(known);
         }
         lines.known.retain(|_, known| Arc::strong_count(known) > 1 || !known.line.is_idle());
-        let line = Line::new(("Asana", asana::LIMITS), url, token, (&self.clock, self.timeout));
-        let shared = Arc::new(asana::Shared::new(line));
+        let line = Line::new(service, url, token, (&self.clock, self.timeout));
+        let shared = Arc::new(Shared::new(line));
         lines.known.insert(key, Arc::clone(&shared));
         shared
     }
@@ -206,6 +208,32 @@ impl Trackers {
             project: project.id,
             slug: project.slug.clone(),
             public_url: self.public_url.clone(),
+        }
+    }
+}
+
+impl Connect for Trackers {
+    type Tracker = Connection;
+
+    async fn connect(&self, project: &Project) -> Result<Connection, StoreError> {
+        let stored = self.store.read().await?.find_tracker(project.id).await?;
+        let none = || StoredTracker { settings: TrackerSettings::BuiltIn {}, token: Vec::new() };
+        let StoredTracker { settings, token } = stored.unwrap_or_else(none);
+        match &settings {
+            TrackerSettings::BuiltIn {} => {
+                self.lines().of_projects.remove(&project.id);
+                Ok(Connection::BuiltIn(self.built_in(project)))
+            }
+            TrackerSettings::Asana(asana) => {
+                let shared =
+                    self.shared(project.id, &settings, (asana::SERVICE, &asana.url), &token);
+                Ok(Connection::Asana(Asana { shared, settings: asana.clone() }))
+            }
+            TrackerSettings::Redmine(own) => {
+                let shared =
+                    self.shared(project.id, &settings, (redmine::SERVICE, &own.url), &token);
+                Ok(Connection::Redmine(Redmine { shared, settings: own.clone() }))
+            }
         }
     }
 }

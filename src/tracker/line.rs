@@ -63,6 +63,17 @@ pub(super) struct Limits {
     pub(super) writes: usize,
 }
 
+/// What is called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Service {
+    /// What people call it.
+    pub(super) name: &'static str,
+    /// What it allows.
+    pub(super) limits: Limits,
+    /// The header that has the token; a bearer's by default.
+    pub(super) token_header: Option<&'static str>,
+}
+
 /// Why something is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
@@ -98,13 +109,11 @@ pub(super) enum Failure {
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// What people call the service.
-    service: &'static str,
+    service: Service,
     client: Result<reqwest::Client, String>,
     /// What it is called with, or why that cannot be read.
     token: Result<String, String>,
     clock: Clock,
-    limits: Limits,
     health: Health,
     state: Mutex<State>,
 }
@@ -173,7 +182,7 @@ impl State {
 impl Line {
     /// To a service at an address. A request ends within `timeout`.
     pub(super) fn new(
-        (service, limits): (&'static str, Limits),
+        service: Service,
         url: &str,
         token: Result<String, String>,
         (clock, timeout): (&Clock, Duration),
@@ -183,7 +192,6 @@ impl Line {
             client: client(url, timeout),
             token,
             clock: clock.clone(),
-            limits,
             health: Health::new(clock.now()),
             state: Mutex::default(),
         }
@@ -205,7 +213,7 @@ impl Line {
 
     /// How long nothing can be sent, if that is so.
     pub(super) fn rests(&self) -> Option<Duration> {
-        let wait = self.state().wait(Pass::Work, self.clock.now(), self.limits);
+        let wait = self.state().wait(Pass::Work, self.clock.now(), self.service.limits);
         wait.map(|(after, _)| after)
     }
 
@@ -219,12 +227,12 @@ impl Line {
 
     fn enter(&self, pass: Pass, does: Does) -> Result<Turn<'_>, TrackerError> {
         let mut state = self.state();
-        if let Some((after, cause)) = state.wait(pass, self.clock.now(), self.limits) {
+        if let Some((after, cause)) = state.wait(pass, self.clock.now(), self.service.limits) {
             return Err(TrackerError::Later { cause, after });
         }
         let (n, most) = match does {
-            Does::Read => (&mut state.n_reads, self.limits.reads),
-            Does::Write => (&mut state.n_writes, self.limits.writes),
+            Does::Read => (&mut state.n_reads, self.service.limits.reads),
+            Does::Write => (&mut state.n_writes, self.service.limits.writes),
         };
         if *n >= most {
             let cause = format!("{most} requests are being answered");
@@ -248,7 +256,11 @@ impl Line {
         let client = self.client.as_ref().map_err(cannot)?;
         let token = self.token.as_ref().map_err(cannot)?;
         let turn = self.enter(pass, does).map_err(Failure::Tracker)?;
-        let request = make(client).bearer_auth(token);
+        let request = make(client);
+        let request = match self.service.token_header {
+            None => request.bearer_auth(token),
+            Some(header) => request.header(header, token),
+        };
         let answered = match request.send().await {
             Ok(response) => self.read(response, does).await,
             Err(cause) => Err(Failure::Tracker(self.unreached(&cause, does))),
@@ -263,7 +275,7 @@ impl Line {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        let service = self.service;
+        let service = self.service.name;
         let text = if error.is_connect() {
             format!("{service} cannot be reached: {cause}")
         } else if error.is_timeout() {
@@ -290,13 +302,19 @@ impl Line {
                     bytes.extend_from_slice(&chunk);
                 }
                 Ok(Some(_)) => {
-                    let text = format!("the answer of {} is too large", self.service);
+                    let text = format!("the answer of {} is too large", self.service.name);
                     return Err(Failure::Tracker(unclear(text, does)));
                 }
                 Err(cause) => return Err(Failure::Tracker(self.unreached(&cause, does))),
             }
         }
-        let body: Option<Value> = serde_json::from_slice(&bytes).ok();
+        // Some services say all with the status.
+        let is_said = status == StatusCode::NO_CONTENT || status.is_client_error();
+        let body = if bytes.is_empty() && is_said {
+            Some(Value::Null)
+        } else {
+            serde_json::from_slice(&bytes).ok()
+        };
         self.judge((status, after), body, does)
     }
 
@@ -307,7 +325,7 @@ impl Line {
         let mut state = self.state();
         if state.warned_at.is_none_or(|at| now.since(at) >= WARN_EVERY) {
             state.warned_at = Some(now);
-            tracing::warn!(service = self.service, ?change, "a tracker is about to change");
+            tracing::warn!(service = self.service.name, ?change, "a tracker is about to change");
         }
     }
 
@@ -317,7 +335,7 @@ impl Line {
         body: Option<Value>,
         does: Does,
     ) -> Result<Value, Failure> {
-        let service = self.service;
+        let service = self.service.name;
         let is_away = status == StatusCode::SERVICE_UNAVAILABLE && after.is_some();
         if status == StatusCode::TOO_MANY_REQUESTS || is_away {
             let after = after.unwrap_or(USUAL_REST).min(MOST_REST);
@@ -410,9 +428,11 @@ mod tests {
     const LIMITS: Limits = Limits { per_minute: 3, reads: 2, writes: 1 };
 
     fn line(clock: &Clock) -> Line {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let token = Ok("token".to_owned());
         let with = (clock, Duration::from_secs(1));
-        Line::new(("Fake", LIMITS), "http://127.0.0.1:1", token, with)
+        let service = Service { name: "Fake", limits: LIMITS, token_header: None };
+        Line::new(service, "http://127.0.0.1:1", token, with)
     }
 
     fn clock() -> Clock {

@@ -1,8 +1,10 @@
 //! From crash to deploy: fixes, releases, deploys, locks and the gate.
 
 mod airbrake;
+mod away;
 mod checkout;
 mod clock;
+mod docs;
 mod flags;
 mod gate;
 mod histories;

@@ -12,7 +12,7 @@ use airlock::tracker::TrackerError;
 use airlock::tracker::connections::Trackers;
 use serde_json::{Value, json};
 
-use crate::support::{Engine, TestApp, TestProject, both, crash, with};
+use crate::support::{Engine, TestApp, TestProject, both, crash, until, with};
 use fake::{Call, FakeTask, FakeTracker};
 
 /// A shop where every error is serious, on a server that carries nothing out by itself.
@@ -48,7 +48,7 @@ fn key_of(task: &FakeTask) -> String {
 /// Carries out what is due by now.
 pub(crate) async fn work(node: &Outbox, tracker: &FakeTracker) {
     for busy in node.due().await.expect("projects") {
-        node.work_with(busy, |_| tracker.clone()).await.expect("work");
+        node.work_with(busy, tracker).await.expect("work");
     }
 }
 
@@ -203,10 +203,51 @@ both!(only_one_node_tries_to_have_a_tracker, |engine: Engine| async move {
         // One process alone has a SQLite file: whoever held a lease before is gone.
         assert_eq!(n_due, usize::from(!is_postgres));
     });
-    one.work_with(busy, |_| tracker.clone()).await.expect("work");
+    one.work_with(busy, &tracker).await.expect("work");
     assert_eq!(tracker.tasks().len(), 1);
     // A project has one lease of its tracker, whoever worked it.
     assert_eq!(app.stored_number("SELECT COUNT(*) FROM leases").await, 1);
+    app.stop().await;
+});
+
+both!(a_task_that_takes_long_holds_up_no_other, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let (node, tracker) = (node(&app), FakeTracker::default());
+    app.crashed(&shop, "KeyError").await;
+    let (answer, answered) = tokio::sync::oneshot::channel::<()>();
+    tracker.meanwhile(Call::Create, async move {
+        answered.await.expect("an answer");
+    });
+    let meanwhile = async {
+        until("the first is asked for", async || tracker.tasks().len() == 1).await;
+        app.crashed(&shop, "TypeError").await;
+        until("the other has its task", async || tracker.tasks().len() == 2).await;
+        answer.send(()).expect("somebody waits");
+    };
+    tokio::join!(work(&node, &tracker), meanwhile);
+    assert_eq!(effects(&app, "done").await.len(), 2);
+    app.stop().await;
+});
+
+both!(a_lane_of_many_effects_lets_others_have_their_turn, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let (node, tracker) = (node(&app), FakeTracker::default());
+    for number in 0..9 {
+        app.crashed(&shop, &format!("Error{number}")).await;
+    }
+    // Each says something, which takes a step of its own.
+    for issue in 1..9 {
+        for note in 0..10 {
+            let comment = json!({"text": format!("note {note}")});
+            app.post(&format!("/api/v1/issues/SHOP-{issue}/comment"), &comment).await.ok();
+        }
+    }
+    app.clock.advance(Duration::from_secs(1));
+    work(&node, &tracker).await;
+    // The ninth task is made before the others are through.
+    let n_said_before = tracker.n_calls_before(Call::Say, Call::Create);
+    assert!(n_said_before < 8 * 10, "{n_said_before}");
+    assert_eq!((tracker.tasks().len(), tracker.n_calls(Call::Say)), (9, 8 * 10));
     app.stop().await;
 });
 

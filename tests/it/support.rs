@@ -15,6 +15,7 @@ mod fake_airlock;
 mod issues;
 mod process;
 mod proxy;
+pub(crate) mod redmine;
 mod store;
 mod wire;
 

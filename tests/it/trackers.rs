@@ -6,6 +6,7 @@ mod asana_faults;
 mod asana_tasks;
 mod boards;
 mod connecting;
+mod redmine;
 mod settings;
 
 use std::time::Duration;

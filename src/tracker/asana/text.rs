@@ -8,35 +8,35 @@ use std::fmt::Write as _;
 use crate::domain::task::Block;
 
 /// The longest piece of a task's text, in characters.
-const MOST_PIECE_CHARS: usize = 2_000;
+pub(in crate::tracker) const MOST_PIECE_CHARS: usize = 2_000;
 
 /// The longest text of a task, in characters of XML; what is beyond is left out.
-const MOST_CHARS: usize = 50_000;
+pub(in crate::tracker) const MOST_CHARS: usize = 50_000;
 
 /// The longest comment, in characters.
-const MOST_COMMENT_CHARS: usize = 8_000;
+pub(in crate::tracker) const MOST_COMMENT_CHARS: usize = 8_000;
 
 /// What the line begins with that names the key of a task or comment.
 const MARK: &str = "Airlock · ";
 
 /// The line at the end of a task by which it is found.
-pub(super) fn mark_of_task(key: &str) -> String {
+pub(in crate::tracker) fn mark_of_task(key: &str) -> String {
     format!("{MARK}{key}")
 }
 
 /// The line at the end of a comment by which it is found: the end of its key, which is random.
-pub(super) fn mark_of_comment(key: &str) -> String {
+pub(in crate::tracker) fn mark_of_comment(key: &str) -> String {
     let n_chars = key.chars().count();
     format!("{MARK}{}", key.chars().skip(n_chars.saturating_sub(12)).collect::<String>())
 }
 
 /// Whether a text ends with a line. What came in a report is before it, and people may add space.
-pub(super) fn ends_with_line(text: &str, line: &str) -> bool {
+pub(in crate::tracker) fn ends_with_line(text: &str, line: &str) -> bool {
     text.trim_end().lines().next_back().is_some_and(|last| last.trim() == line)
 }
 
 /// A title without what Asana would refuse.
-pub(super) fn title(text: &str) -> String {
+pub(in crate::tracker) fn title(text: &str) -> String {
     cut(&clean(text), crate::domain::task::MOST_TITLE_CHARS)
 }
 
@@ -94,7 +94,7 @@ fn piece(text: &str) -> String {
 }
 
 /// Without what XML does not allow, however it is written.
-fn clean(text: &str) -> String {
+pub(in crate::tracker) fn clean(text: &str) -> String {
     let is_allowed =
         |c: char| (!c.is_control() || c == '\n') && !matches!(c, '\u{fffe}' | '\u{ffff}');
     let plain = text.chars().map(|c| if matches!(c, '\t' | '\r') { ' ' } else { c });
@@ -116,7 +116,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-fn cut(text: &str, most: usize) -> String {
+pub(in crate::tracker) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

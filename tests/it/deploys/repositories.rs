@@ -424,3 +424,34 @@ both!(a_release_of_both_is_announced_and_deployed_at_once, |engine: Engine| asyn
     assert_eq!(two.said_in("KeyError", "1.1").await.0, "regression");
     two.shop.stop().await;
 });
+
+both!(a_deploy_of_another_repository_proves_nothing, |engine: Engine| async move {
+    let two = Two::start(engine, "c base; c page", |_| "c root; c cure; c more".to_owned()).await;
+    let (page, cure, more) = (two.shop.sha("page"), two.of_api("cure"), two.of_api("more"));
+    two.record("beta", &cure, None).await;
+    two.register("9", &cure, "api").await;
+    two.shop.crash_in("KeyError", "9").await;
+    let fixed = two.shop.fix("SHOP-1", &cure).await.ok();
+    assert_eq!(fixed["fix"]["problem"], "seen-in-release");
+    two.shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    two.shop.app.clock.advance(HOUR);
+
+    assert_eq!(two.record("beta", &page, None).await["resolved"], json!([]));
+    let issue = two.shop.app.issue("SHOP-1").await;
+    assert_eq!(
+        (&issue["status"], &issue["fix"]["problem"]),
+        (&json!("fix_pending"), &json!("seen-in-release"))
+    );
+    let (verdict, ..) = two.gate("production", &cure).await;
+    assert_ne!(verdict, "clear");
+
+    assert_eq!(two.record("beta", &more, None).await["resolved"], json!(["SHOP-1"]));
+    // What is deployed of its repository is what it is in, whatever was deployed since.
+    two.record("beta", &two.shop.sha("base"), None).await;
+    two.shop.app.crashed(&two.shop.project, "ValueError").await;
+    two.shop.fix("SHOP-2", &two.of_api("root")).await.ok();
+    until("the other one is resolved", async || two.status("SHOP-2").await == "resolved").await;
+    let deployed = two.shop.app.issue("SHOP-2").await["fix"]["deployed"].clone();
+    assert_eq!(deployed[0]["commit"], more, "{deployed}");
+    two.shop.stop().await;
+});

@@ -435,6 +435,24 @@ both!(what_made_up_parents_explained_is_judged_anew, |engine: Engine| async move
     shop.stop().await;
 });
 
+both!(a_revert_that_something_unknown_may_take_back_is_not_believed, |engine: Engine| async move {
+    let says = |number: u8, parents: &[u8], message: &str| {
+        with(commit(number, parents), &json!({ "message": message }))
+    };
+    let reverts = |number: u8| format!("Revert it\n\nThis reverts commit {}.\n", sha(number));
+    // Of what 5 joins, one line is not known.
+    let known = [commit(1, &[]), commit(2, &[1]), says(3, &[2], &reverts(2)), commit(5, &[3, 4])];
+    let shop = shop(engine, &known).await;
+    shop.crash_in("KeyError", "0").await;
+    shop.lock("production", &json!({"issue": "SHOP-1"})).await;
+    shop.fix("SHOP-1", &sha(2)).await.ok();
+    assert_eq!(shop.gate("production", &sha(3)).await["verdict"], "blocked");
+    assert_eq!(shop.gate("production", &sha(5)).await["verdict"], "unknown");
+    shop.app.post(COMMITS, &json!([says(4, &[3], &reverts(3))])).await.ok();
+    assert_eq!(shop.gate("production", &sha(5)).await["verdict"], "clear");
+    shop.stop().await;
+});
+
 both!(answers_of_a_history_that_was_replaced_are_not_kept, |engine: Engine| async move {
     let shop = shop(engine, &[commit(1, &[])]).await;
     announce(&shop.app, "2.0", &[3, 2]).await;

@@ -15,11 +15,17 @@ impl Shop {
         .await;
         let kind = if of["gated"].is_null() { "locks" } else { "deploys" };
         let id = of["id"].as_str().expect("an id");
-        let shown = self.app.get(&format!("/api/v1/{kind}/{id}")).await.ok();
-        let number = shown["task"]["id"].as_str().expect("a task").to_owned();
-        let task = self.app.get(&format!("/api/v1/projects/shop/tasks/{number}")).await.ok();
-        assert_eq!(shown["task"]["state"], task["state"]);
-        task
+        loop {
+            let shown = self.app.get(&format!("/api/v1/{kind}/{id}")).await.ok();
+            let number = shown["task"]["id"].as_str().expect("a task").to_owned();
+            let task = self.app.get(&format!("/api/v1/projects/shop/tasks/{number}")).await.ok();
+            let again = self.app.get(&format!("/api/v1/{kind}/{id}")).await.ok();
+            // It may change in between.
+            if shown["task"] == again["task"] {
+                assert_eq!(shown["task"]["state"], task["state"]);
+                return task;
+            }
+        }
     }
 }
 

@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use airlock::domain::project::Project;
 use airlock::domain::task::{Patch, Wanted};
 use airlock::domain::time::Timestamp;
 use airlock::domain::tracker::Board;
+use airlock::store::StoreError;
 use airlock::store::task::Remote;
-use airlock::tracker::{Tracker, TrackerError};
+use airlock::tracker::{Connect, Tracker, TrackerError};
 
 /// What a tracker is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,13 @@ impl FakeTracker {
         self.state().calls.iter().filter(|one| **one == call).count()
     }
 
+    /// How often it was asked the one before it was last asked the other.
+    pub(crate) fn n_calls_before(&self, one: Call, last: Call) -> usize {
+        let state = self.state();
+        let end = state.calls.iter().rposition(|call| *call == last).unwrap_or_default();
+        state.calls[..end].iter().filter(|call| **call == one).count()
+    }
+
     /// Does what is asked, with what the test wants to happen to it.
     async fn ask<A>(
         &self,
@@ -121,6 +130,14 @@ impl State {
         let index: usize = id.parse().expect("a number");
         let task = self.tasks.get_mut(index - 1).filter(|task| !task.is_deleted);
         task.ok_or(TrackerError::Gone)
+    }
+}
+
+impl Connect for FakeTracker {
+    type Tracker = Self;
+
+    async fn connect(&self, _: &Project) -> Result<Self, StoreError> {
+        Ok(self.clone())
     }
 }
 

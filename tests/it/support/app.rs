@@ -149,7 +149,15 @@ impl TestApp {
         self.restart_with(|_| {}).await
     }
 
-    /// The same, with other settings.
+    /// Stops the server and starts it again at the same address, once this is over.
+    pub(crate) async fn away(mut self, meanwhile: impl Future<Output = ()>) -> Self {
+        self.config.listen = self.running.address;
+        self.running.stop().await;
+        meanwhile.await;
+        Self::start_in(self.folder, self.config, self.clock).await
+    }
+
+    /// Stops the server and starts it again in the same folder, with other settings.
     pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.running.stop().await;
         change(&mut self.config);

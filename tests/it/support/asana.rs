@@ -33,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub(crate) use failures::Failure;
+pub(super) use failures::Plan;
 pub(crate) use receiver::Receiver;
 pub(crate) use request::Asked;
 pub(crate) use state::{BOT, PERSON, WORKSPACE};

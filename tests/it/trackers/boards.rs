@@ -6,8 +6,9 @@ use airlock::auth::secrets::{KEY_FILE, Secrets};
 use airlock::domain::task::{Block, Wanted};
 use airlock::domain::time::Timestamp;
 use airlock::domain::tracker::Board;
+
 use airlock::tracker::connections::Trackers;
-use airlock::tracker::{Connection, Tracker as _, TrackerError};
+use airlock::tracker::{Connect as _, Connection, Tracker as _, TrackerError};
 use serde_json::json;
 
 use super::{Connected, TRACKER};
@@ -15,7 +16,7 @@ use crate::support::asana::{Failure, OAUTH, PAT};
 use crate::support::{Engine, TestApp, both};
 
 /// The tracker that the shop has now.
-async fn tracker(app: &TestApp) -> Connection {
+pub(super) async fn tracker(app: &TestApp) -> Connection {
     let store = app.running.store().clone();
     let secrets = Secrets::load(&app.data().join(KEY_FILE), &app.clock).expect("the key");
     let with = (store.clone(), app.clock.clone());

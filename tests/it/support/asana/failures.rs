@@ -25,7 +25,7 @@ pub(crate) enum Failure {
 
 /// Failures to come.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(in crate::support) struct Plan {
     planned: Vec<Planned>,
 }
 
@@ -38,17 +38,17 @@ struct Planned {
 }
 
 impl Plan {
-    pub(super) fn add(&mut self, method: &str, path: &str, n: usize, failure: Failure) {
+    pub(in crate::support) fn add(&mut self, method: &str, path: &str, n: usize, failure: Failure) {
         let (method, path) = (method.to_owned(), path.to_owned());
         self.planned.push(Planned { method, path, n, failure });
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::support) fn clear(&mut self) {
         self.planned.clear();
     }
 
     /// What this request meets with, which is used up by that.
-    pub(super) fn take(&mut self, asked: &Asked) -> Option<Failure> {
+    pub(in crate::support) fn take(&mut self, asked: &Asked) -> Option<Failure> {
         let is_it =
             |planned: &&mut Planned| planned.n > 0 && asked.is(&planned.method, &planned.path);
         let planned = self.planned.iter_mut().find(is_it)?;

@@ -40,7 +40,7 @@ impl Asked {
     }
 
     /// Reads one; none when the other side hangs up before its end.
-    pub(super) async fn read(stream: &mut TcpStream) -> Option<Self> {
+    pub(in crate::support) async fn read(stream: &mut TcpStream) -> Option<Self> {
         let mut bytes = Vec::new();
         loop {
             if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

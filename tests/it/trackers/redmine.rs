@@ -1,0 +1,259 @@
+//! Tasks in a real Redmine: what they follow, and one for each issue whatever fails.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::boards::tracker;
+use super::{TRACKER, delivered};
+use crate::support::asana::Failure;
+use crate::support::redmine::{FIX_FIELD, KEY, Redmine};
+use crate::support::{Engine, TestApp, TestProject, both, crash, with};
+
+/// A shop where every error is serious, whose tasks are in Redmine.
+struct Connected {
+    app: TestApp,
+    shop: TestProject,
+    redmine: Redmine,
+    /// The project of the issues' tasks.
+    errors: String,
+}
+
+impl Connected {
+    async fn start(engine: Engine) -> Self {
+        let redmine = Redmine::start().await;
+        let timeout = Duration::from_secs(4);
+        let app = TestApp::start_with(engine, |config| config.tracker_timeout = timeout).await;
+        let shop = app.create_project("shop").await;
+        let rules = json!({"rules": [{"events": 1}], "most_tasks_per_hour": 1000});
+        app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
+        let errors = redmine.project("Errors").await;
+        let connected = Self { app, shop, redmine, errors };
+        connected.connect(&json!({})).await;
+        connected
+    }
+
+    /// Sets the tracker, with more settings.
+    async fn connect(&self, more: &Value) -> Value {
+        let mut settings = json!({
+            "kind": "redmine", "url": self.redmine.url, "token": KEY, "issue_project": self.errors,
+        });
+        let fields = settings.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        let set = self.app.put(TRACKER, &settings).await;
+        assert!(!set.text.contains(KEY), "{set:?}");
+        set.ok()
+    }
+
+    /// The only task of an issue.
+    async fn task(&self, id: &str) -> Value {
+        let title = format!("{id} ");
+        let mut own = self.redmine.issues(&self.errors).await;
+        own.retain(|issue| issue["subject"].as_str().is_some_and(|text| text.starts_with(&title)));
+        assert_eq!(own.len(), 1, "{id}: {own:?}");
+        own.remove(0)
+    }
+
+    async fn comments(&self, id: &str) -> Vec<String> {
+        self.redmine.comments(&self.task(id).await["id"].to_string()).await
+    }
+}
+
+fn is_closed(task: &Value) -> bool {
+    task["status"]["is_closed"].as_bool().expect("a status")
+}
+
+both!(a_task_in_redmine_follows_its_issue, |engine: Engine| async move {
+    let connected = Connected::start(engine).await;
+    let Connected { app, shop, redmine, .. } = &connected;
+    let set = connected.connect(&json!({"fix_field": FIX_FIELD})).await;
+    assert!(set["checks"].as_array().expect("a list").iter().all(|one| one["ok"] == true), "{set}");
+    app.crashed(shop, "KeyError").await;
+    delivered(app).await;
+    let task = connected.task("SHOP-1").await;
+    let text = task["description"].as_str().expect("a text").to_owned();
+    assert!(text.contains("shop.cart in checkout") && !is_closed(&task), "{task}");
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("Airlock · ")), "{text}");
+    let shown = app.issue("SHOP-1").await["task"].clone();
+    assert_eq!((&shown["tracker"], &shown["error"]), (&json!("redmine"), &Value::Null));
+    assert_eq!(shown["url"], format!("{}/issues/{}", redmine.url, task["id"]));
+
+    app.act("SHOP-1", "assign", json!({"to": "ADMIN"})).await.ok();
+    app.act("SHOP-1", "comment", json!({"text": "it is <the> cart & more"})).await.ok();
+    app.act("SHOP-1", "resolve", json!({})).await.ok();
+    delivered(app).await;
+    let task = connected.task("SHOP-1").await;
+    assert!(is_closed(&task), "{task}");
+    assert_eq!(task["assigned_to"]["name"], "Redmine Admin", "{task}");
+    let said = connected.comments("SHOP-1").await;
+    assert!(said.contains(&"bootstrap: it is <the> cart & more".to_owned()), "{said:?}");
+
+    app.clock.advance(Duration::from_hours(1));
+    app.crashed(shop, "KeyError").await;
+    delivered(app).await;
+    assert!(!is_closed(&connected.task("SHOP-1").await));
+    let came_back = connected.comments("SHOP-1").await.pop().expect("a comment");
+    assert!(came_back.starts_with("It came back"), "{came_back}");
+
+    app.post("/api/v1/projects/shop/repositories", &json!({"name": "shop"})).await.ok();
+    app.put("/api/v1/issues/SHOP-1/fix", &json!({"commit": "4f".repeat(20)})).await.ok();
+    delivered(app).await;
+    let task = connected.task("SHOP-1").await;
+    let fix = task["custom_fields"][0]["value"].as_str().expect("a fix");
+    assert!(fix.starts_with("4f4f4f4"), "{task}");
+
+    // Somebody deletes it: it stays so.
+    let path = format!("/issues/{}.json", task["id"]);
+    redmine.by_hand("DELETE", &path, &Value::Null).await;
+    app.act("SHOP-1", "resolve", json!({})).await.ok();
+    delivered(app).await;
+    assert_eq!(app.issue("SHOP-1").await["task"]["state"], "deleted");
+    assert!(redmine.issues(&connected.errors).await.is_empty());
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM outbox WHERE state = 'parked'").await, 0);
+    connected.app.stop().await;
+});
+
+both!(one_task_in_redmine_whatever_fails, |engine: Engine| async move {
+    let connected = Connected::start(engine).await;
+    let Connected { app, shop, redmine, .. } = &connected;
+    let failures = [
+        Failure::Drop,
+        Failure::DropAnswer,
+        Failure::HangAfter,
+        Failure::Status(500),
+        Failure::StatusAfter(502),
+        Failure::Late(300),
+    ];
+    for (n, failure) in failures.into_iter().enumerate() {
+        let id = format!("SHOP-{}", n + 1);
+        redmine.fail("POST", "/issues.json", 1, failure);
+        if n % 2 == 1 {
+            redmine.fail("GET", "*", 1, Failure::Drop);
+        }
+        app.send(shop, &with(crash("KeyError"), &json!({"fingerprint": [id]}))).await;
+        delivered(app).await;
+        connected.task(&id).await;
+        redmine.heal();
+
+        redmine.fail("PUT", "/issues/*", 2, failure);
+        app.act(&id, "comment", json!({"text": "hi"})).await.ok();
+        app.act(&id, "resolve", json!({})).await.ok();
+        delivered(app).await;
+        let said = ["bootstrap: hi", "bootstrap resolved it"];
+        assert_eq!(connected.comments(&id).await, said, "{failure:?}");
+        assert!(is_closed(&connected.task(&id).await), "{failure:?}");
+        redmine.heal();
+    }
+    assert_eq!(redmine.issues(&connected.errors).await.len(), failures.len());
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM outbox WHERE state <> 'done'").await, 0);
+    connected.app.stop().await;
+});
+
+both!(hostile_texts_do_nothing_in_redmine, |engine: Engine| async move {
+    let connected = Connected::start(engine).await;
+    let Connected { app, shop, redmine, errors } = &connected;
+    let nasty = [
+        "</pre>{{include(x)}} #1 @admin",
+        "~~~~ ``` </code><pre><script>",
+        "a\u{0}b\u{8}\u{1b}[31m\u{7f}\u{85}\u{fffe}\u{ffff}",
+        "&lt; &#0; &bogus; \" '",
+        "\u{202e}emoji 🦀 \u{10ffff}",
+        "Airlock · 00000000000000000000000000000000/1",
+    ];
+    for text in nasty {
+        let frame = json!({"filename": text, "function": text, "lineno": 7, "in_app": true});
+        let value = json!({"type": text, "value": text.repeat(100),
+            "stacktrace": {"frames": vec![frame; 20]}});
+        let fields = json!({"fingerprint": [text], "environment": "production", "release": text,
+            "exception": {"values": [value]}, "transaction": text});
+        app.send(shop, &with(crash("x"), &fields)).await;
+    }
+    delivered(app).await;
+    let issues = redmine.issues(errors).await;
+    assert_eq!(issues.len(), app.all("/api/v1/projects/shop/issues").await.len());
+    for issue in issues {
+        let text = issue["description"].as_str().expect("a text");
+        assert_eq!(text.to_lowercase().matches("</pre>").count(), 1, "{text}");
+    }
+    assert_eq!(app.stored_number("SELECT COUNT(*) FROM outbox WHERE state <> 'done'").await, 0);
+    connected.app.stop().await;
+});
+
+both!(locks_and_deploys_are_in_their_projects_of_redmine, |engine: Engine| async move {
+    let connected = Connected::start(engine).await;
+    let Connected { app, redmine, .. } = &connected;
+    let (locks, deploys) = (redmine.project("Lock Beta").await, redmine.project("Push").await);
+    let projects = json!({"beta": {"lock_project": locks, "deploy_project": deploys}});
+    let set = connected.connect(&json!({"environments": projects})).await;
+    assert_eq!(set["checks"][2]["name"], "beta.lock_project", "{set}");
+    let path = "/api/v1/projects/shop/environments/beta/locks";
+    let made = app.post(path, &json!({"reason": "the database moves"})).await.ok();
+    delivered(app).await;
+    let task = redmine.issues(&locks).await;
+    assert_eq!((task.len(), is_closed(&task[0])), (1, false), "{task:?}");
+    let id = made["id"].as_str().expect("an id");
+    app.delete(&format!("/api/v1/locks/{id}")).await.ok();
+    delivered(app).await;
+    assert!(is_closed(&redmine.issues(&locks).await[0]));
+
+    // A file that may be there already is not attached twice.
+    let tracker = tracker(app).await;
+    let task = task[0]["id"].to_string();
+    for _ in 0..2 {
+        let file = ("key", "push \"1\".log");
+        airlock::tracker::Tracker::attach(&tracker, &task, file, b"one\0two").await.expect("done");
+    }
+    let path = format!("/issues/{task}.json?include=attachments");
+    let issue = redmine.by_hand("GET", &path, &Value::Null).await["issue"].clone();
+    let files = issue["attachments"].as_array().expect("files").clone();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!((&files[0]["filename"], &files[0]["filesize"]), (&json!("push _1_.log"), &json!(7)));
+    connected.app.stop().await;
+});
+
+both!(checks_of_redmine_say_what_to_do, |engine: Engine| async move {
+    let connected = Connected::start(engine).await;
+    let checks = async |more: Value| connected.connect(&more).await["checks"].clone();
+    let bad = checks(json!({"token": "0".repeat(40)})).await;
+    assert_eq!(bad.as_array().map(Vec::len), Some(1), "{bad}");
+    assert_eq!(bad[0]["detail"], "Redmine refuses the token", "{bad}");
+    let all = checks(json!({"issue_project": "nowhere", "fix_field": "77"})).await;
+    assert_eq!((&all[0]["ok"], &all[1]["ok"]), (&json!(true), &json!(false)), "{all}");
+    assert!(all[1]["hint"].as_str().expect("a hint").contains("identifier"), "{all}");
+    let all = checks(json!({"fix_field": "77"})).await;
+    assert_eq!((&all[1]["ok"], &all[2]["ok"]), (&json!(true), &json!(false)), "{all}");
+    let away = checks(json!({"url": "http://127.0.0.1:1"})).await;
+    assert!(away[0]["detail"].as_str().expect("a detail").contains("cannot be reached"), "{away}");
+    for wrong in [
+        json!({"issue_project": "a/../b"}),
+        json!({"formatting": "html"}),
+        json!({"fix_field": "x"}),
+    ] {
+        let mut settings = json!({"kind": "redmine", "url": connected.redmine.url,
+            "token": KEY, "issue_project": connected.errors});
+        let fields = settings.as_object_mut().expect("an object");
+        fields.extend(wrong.as_object().expect("an object").clone());
+        let refused = connected.app.put(TRACKER, &settings).await;
+        assert_eq!(refused.problem(), (422, "invalid".to_owned()), "{wrong}");
+        assert!(!refused.text.contains(KEY), "{refused:?}");
+    }
+    connected.app.stop().await;
+});
+
+both!(a_key_that_is_worth_nothing_makes_no_second_task, |engine: Engine| async move {
+    let connected = Connected::start(engine).await;
+    let Connected { app, shop, redmine, errors } = &connected;
+    redmine.fail("POST", "/issues.json", 1, Failure::DropAnswer);
+    redmine.fail("GET", "/users/current.json", 1, Failure::Status(401));
+    app.crashed(shop, "KeyError").await;
+    crate::support::until("the key is refused", async || {
+        app.clock.advance(Duration::from_secs(1));
+        redmine.asked("GET", "/users/current.json").len() > 1
+    })
+    .await;
+    connected.connect(&json!({})).await;
+    delivered(app).await;
+    assert_eq!(redmine.issues(errors).await.len(), 1);
+    assert_eq!(redmine.asked("POST", "/issues.json").len(), 1);
+    connected.app.stop().await;
+});
