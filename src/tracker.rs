@@ -88,6 +88,14 @@ pub struct Rhythm {
     pub reconcile: Duration,
 }
 
+impl Rhythm {
+    fn of(poll_seconds: u32, reconcile_seconds: u32) -> Self {
+        let [poll, reconcile] =
+            [poll_seconds, reconcile_seconds].map(|n| Duration::from_secs(n.into()));
+        Self { poll, reconcile }
+    }
+}
+
 /// What happened on a board.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {

@@ -83,7 +83,8 @@ pub async fn carry_out(
     act((store, clock), project, number, wish, (actor, Told::OnTask)).await
 }
 
-/// Does what `actor` did on the task of the issue of this number: there it need not be said.
+/// Does what `actor` did on the task of the issue of this number: there it need not be said. Completing
+/// it releases no lock.
 ///
 /// # Errors
 /// [`TriageError`].
@@ -192,8 +193,9 @@ async fn save(
     {
         return Err(StoreError::Raced);
     }
-    // With a standing fix they stay conditional.
-    if matches!(change, Change::Resolved) && issue.state.standing().is_none() {
+    // With a standing fix they stay conditional. Whoever completes a task need not know of them.
+    let releases = told == Told::OnTask && issue.state.standing().is_none();
+    if matches!(change, Change::Resolved) && releases {
         locks::release_all_of(tx, clock, project, id, actor).await?;
     }
     if matches!(change, Change::Reopened) {

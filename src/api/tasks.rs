@@ -1,24 +1,27 @@
 //! Tasks: those of the tracker that is part of Airlock, and what is on its way to any tracker.
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpResponse, get, post};
+use actix_web::{HttpResponse, delete, get, patch, post};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::auth::Bearer;
 use super::environments::item_of;
-use super::extract::Query;
+use super::extract::{Json, Query};
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError, Code};
-use crate::domain::id::ProjectItemId;
-use crate::domain::task::{Block, Did};
+use crate::domain::id::{ProjectId, ProjectItemId};
+use crate::domain::project::Project;
+use crate::domain::task::{Block, Did, Patch};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
-use crate::domain::tracker::Board;
+use crate::domain::tracker::{Board, TrackerSettings};
+use crate::store::Tx;
 use crate::store::built_in::{BuiltInAct, BuiltInTask};
 use crate::store::outbox::{EffectState, StoredEffect};
 use crate::store::task::Task;
+use crate::triage::{MOST_ASSIGNEE_CHARS, MOST_COMMENT_CHARS};
 
 /// So many projects are looked through at a time.
 const MOST_PROJECTS: i64 = 100;
@@ -171,16 +174,165 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     bearer.require(Scope::Read)?;
     let (slug, number) = path.into_inner();
+    show_task(&api, &bearer, (&slug, &number)).await
+}
+
+async fn show_task(
+    api: &Api,
+    bearer: &Bearer,
+    (slug, number): (&str, &str),
+) -> Result<HttpResponse, ApiError> {
     let missing = || ApiError::not_found(format!("task {number:?}"));
     let number = number.parse().map_err(|_| missing())?;
     let mut tx = api.store.read().await?;
-    let project = bearer.project(&mut tx, &slug).await?;
+    let project = bearer.project(&mut tx, slug).await?;
     let task = tx.find_built_in_task(project.id, number).await?.ok_or_else(missing)?;
     let acts = tx.list_built_in_acts(project.id, number).await?;
     let boards = tx.list_built_in_places(project.id, (number, number)).await?;
     let boards = boards.into_values().flatten().collect();
-    let shown = TaskResponse::new((&api, &project.slug), task, boards, acts);
+    let shown = TaskResponse::new((api, &project.slug), task, boards, acts);
     Ok(HttpResponse::Ok().json(shown))
+}
+
+/// What a person changes of a task.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaskPatch {
+    /// `open` or `done`.
+    state: Option<String>,
+    /// Null for nobody.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    assignee: Option<Option<String>>,
+}
+
+/// What is given, also if it is null.
+fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(from).map(Some)
+}
+
+/// Something to say.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewComment {
+    text: String,
+}
+
+/// A task on which somebody does something, in a transaction in which nobody else does.
+async fn task_of(
+    api: &Api,
+    bearer: &Bearer,
+    (slug, number): (&str, &str),
+) -> Result<(Tx, Project, BuiltInTask), ApiError> {
+    bearer.require(Scope::Triage)?;
+    let missing = || ApiError::not_found(format!("task {number:?}"));
+    let known = number.parse().map_err(|_| missing())?;
+    let mut tx = api.store.write().await?;
+    let project = bearer.project(&mut tx, slug).await?;
+    if !tx.touch_built_in_task(project.id, known, api.clock.now()).await? {
+        return Err(missing());
+    }
+    let task = tx.find_built_in_task(project.id, known).await?.ok_or_else(missing)?;
+    Ok((tx, project, task))
+}
+
+/// Notes what somebody did on a task, and that it is looked at.
+async fn did(
+    (api, bearer): (&Api, &Bearer),
+    tx: &mut Tx,
+    (project, number): (ProjectId, i64),
+    all: Vec<Did>,
+) -> Result<(), ApiError> {
+    let now = api.clock.now();
+    for did in all {
+        let (key, author) = (api.clock.id().to_string(), Some(bearer.actor().to_owned()));
+        let act = BuiltInAct { key, author, did, at: now };
+        tx.insert_built_in_act(project, number, &act).await?;
+    }
+    // In another tracker the issue has another task.
+    if tx.find_tracker(project).await?.is_none() {
+        let (place, ids) = (TrackerSettings::BuiltIn {}.place(), [number.to_string()]);
+        tx.hint_tasks((project, &place), &ids, false, now).await?;
+    }
+    Ok(())
+}
+
+/// Completes a task of the tracker that is part of Airlock, opens it again, or gives it to somebody; the
+/// same is done with what it stands for.
+#[utoipa::path(tag = "tasks", request_body = TaskPatch,
+    responses((status = 200, body = TaskResponse), (status = 404), (status = 422)))]
+#[patch("/api/v1/projects/{slug}/tasks/{number}")]
+pub(super) async fn change(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+    body: Json<TaskPatch>,
+) -> Result<HttpResponse, ApiError> {
+    let (slug, number) = path.into_inner();
+    let is_done = match body.0.state.as_deref() {
+        None => None,
+        Some("open") => Some(false),
+        Some("done") => Some(true),
+        Some(_) => return Err(ApiError::invalid("state must be open or done")),
+    };
+    let assignee = body.0.assignee;
+    let is_usable =
+        |name: &String| (1..=MOST_ASSIGNEE_CHARS).contains(&name.trim().chars().count());
+    if assignee.as_ref().and_then(Option::as_ref).is_some_and(|name| !is_usable(name)) {
+        let detail =
+            format!("assignee must have 1 to {MOST_ASSIGNEE_CHARS} characters, or be null");
+        return Err(ApiError::invalid(detail));
+    }
+    let (mut tx, project, task) = task_of(&api, &bearer, (&slug, &number)).await?;
+    let is_done = is_done.filter(|is_done| *is_done != task.is_done);
+    let assignee = assignee.filter(|to| *to != task.assignee);
+    let state = is_done.map(|is_done| if is_done { Did::Completed } else { Did::Reopened });
+    let acts: Vec<Did> = state.into_iter().chain(assignee.iter().map(|_| Did::Assigned)).collect();
+    if !acts.is_empty() {
+        let patch = Patch { is_done, assignee, ..Patch::default() };
+        tx.update_built_in_task(project.id, task.number, &patch, api.clock.now()).await?;
+        did((&api, &bearer), &mut tx, (project.id, task.number), acts).await?;
+        tx.commit().await?;
+    }
+    show_task(&api, &bearer, (&slug, &number)).await
+}
+
+/// Says something on a task of the tracker that is part of Airlock; `fixed in SHA` names the fix of its
+/// issue.
+#[utoipa::path(tag = "tasks", request_body = NewComment,
+    responses((status = 200, body = TaskResponse), (status = 404), (status = 422)))]
+#[post("/api/v1/projects/{slug}/tasks/{number}/comment")]
+pub(super) async fn say(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+    body: Json<NewComment>,
+) -> Result<HttpResponse, ApiError> {
+    let ((slug, number), text) = (path.into_inner(), body.0.text);
+    if text.trim().is_empty() || text.chars().count() > MOST_COMMENT_CHARS {
+        let detail = format!("text must have 1 to {MOST_COMMENT_CHARS} characters");
+        return Err(ApiError::invalid(detail));
+    }
+    let (mut tx, project, task) = task_of(&api, &bearer, (&slug, &number)).await?;
+    did((&api, &bearer), &mut tx, (project.id, task.number), vec![Did::Said(text)]).await?;
+    tx.commit().await?;
+    show_task(&api, &bearer, (&slug, &number)).await
+}
+
+/// Deletes a task of the tracker that is part of Airlock: its issue has none until it comes back.
+#[utoipa::path(tag = "tasks", responses((status = 204), (status = 404)))]
+#[delete("/api/v1/projects/{slug}/tasks/{number}")]
+pub(super) async fn delete(
+    api: Data<Api>,
+    bearer: Bearer,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (slug, number) = path.into_inner();
+    let (mut tx, project, task) = task_of(&api, &bearer, (&slug, &number)).await?;
+    did((&api, &bearer), &mut tx, (project.id, task.number), Vec::new()).await?;
+    tx.delete_built_in_task(project.id, task.number).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Something that must happen outside.

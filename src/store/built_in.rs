@@ -100,6 +100,8 @@ const INSERT: &str = "INSERT INTO built_in_tasks
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
 const UPDATE: &str = "UPDATE built_in_tasks SET title = $3, body = $4, is_done = $5, assignee = $6,
     changed_at = $7 WHERE project_id = $1 AND number = $2";
+const TOUCH: &str = "UPDATE built_in_tasks SET changed_at = $3
+    WHERE project_id = $1 AND number = $2";
 const DELETE: &str = "DELETE FROM built_in_tasks WHERE project_id = $1 AND number = $2";
 const DELETE_PLACES: &str = "DELETE FROM built_in_places WHERE project_id = $1 AND number = $2";
 const DELETE_COMMENTS: &str = "DELETE FROM built_in_comments WHERE project_id = $1 AND number = $2";
@@ -123,6 +125,7 @@ statements!(
     TAKE_NUMBER,
     INSERT,
     UPDATE,
+    TOUCH,
     DELETE,
     DELETE_PLACES,
     DELETE_COMMENTS,
@@ -249,6 +252,22 @@ impl Tx {
         Ok(places)
     }
 
+    /// Notes that a task changes, whose acts nobody else writes until the transaction ends; false when it
+    /// is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn touch_built_in_task(
+        &mut self,
+        project: ProjectId,
+        number: i64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let n_rows =
+            execute!(self, sqlx::query(TOUCH).bind(project.0).bind(number).bind(now.as_micros()))?;
+        Ok(n_rows == 1)
+    }
+
     /// Changes a task; false when it is gone.
     ///
     /// # Errors
@@ -260,6 +279,9 @@ impl Tx {
         patch: &Patch,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        if !self.touch_built_in_task(project, number, now).await? {
+            return Ok(false);
+        }
         let Some(task) = self.find_built_in_task(project, number).await? else { return Ok(false) };
         let body = to_json(patch.body.as_ref().unwrap_or(&task.body));
         let n_rows = execute!(

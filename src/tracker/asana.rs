@@ -335,9 +335,8 @@ impl Tracker for Asana {
     }
 
     fn rhythm(&self) -> Option<Rhythm> {
-        let seconds = |n: u32| Duration::from_secs(n.into());
         let AsanaSettings { poll_seconds, reconcile_seconds, .. } = self.settings;
-        Some(Rhythm { poll: seconds(poll_seconds), reconcile: seconds(reconcile_seconds) })
+        Some(Rhythm::of(poll_seconds, reconcile_seconds))
     }
 
     async fn read(&self, id: &str) -> Result<Seen, TrackerError> {

@@ -125,10 +125,13 @@ impl Tracker for BuiltIn {
     }
 
     async fn say(&self, id: &str, key: &str, text: &str) -> Result<(), TrackerError> {
-        let mut tx = self.store.write().await?;
+        let (mut tx, number) = (self.store.write().await?, number(id)?);
+        if !tx.touch_built_in_task(self.project, number, self.clock.now()).await? {
+            return Err(TrackerError::Gone);
+        }
         let did = Did::Said(text.to_owned());
         let act = BuiltInAct { key: key.to_owned(), author: None, did, at: self.clock.now() };
-        tx.insert_built_in_act(self.project, number(id)?, &act).await?;
+        tx.insert_built_in_act(self.project, number, &act).await?;
         Ok(tx.commit().await?)
     }
 

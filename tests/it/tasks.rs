@@ -239,3 +239,87 @@ both!(somebody_may_want_a_task_of_anything, |engine: Engine| async move {
     assert_eq!(app.changes("SHOP-1").await, ["opened", "became_serious"]);
     app.stop().await;
 });
+
+both!(what_a_person_does_with_a_task_is_done_with_its_issue, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.post("/api/v1/projects/shop/repositories", &json!({"name": "shop"})).await.ok();
+    let sha = "4f".repeat(20);
+    let text = format!("fixed in {sha}");
+    let value = json!({"type": "KeyError", "value": text});
+    let event = with(crash("x"), &json!({"exception": {"values": [value]}, "message": text}));
+    app.send(&shop, &event).await;
+    task_of(&app, "SHOP-1").await;
+    let path = format!("{TASKS}/1");
+    let change = async |patch: Value| {
+        app.patch(&path, &patch).await.ok();
+        task_of(&app, "SHOP-1").await
+    };
+    let task = change(json!({"state": "done", "assignee": "zoe"})).await;
+    let issue = app.issue("SHOP-1").await;
+    assert_eq!((&issue["status"], &issue["assignee"]), (&json!("resolved"), &json!("zoe")));
+    assert_eq!((&task["state"], &task["assignee"]), (&json!("done"), &json!("zoe")));
+    let changes = ["opened", "became_serious", "resolved", "assigned"];
+    assert_eq!(app.changes("SHOP-1").await, changes);
+    let last = app.all("/api/v1/issues/SHOP-1/activity").await;
+    assert!(last.iter().filter(|one| one["by"] == "bootstrap").count() >= 2, "{last:?}");
+    // Nothing new, nothing done; and nothing is said of what was done there.
+    let task = change(json!({"state": "done", "assignee": "zoe"})).await;
+    assert_eq!(app.changes("SHOP-1").await, changes);
+    assert!(comments(&task).is_empty(), "{task}");
+
+    change(json!({"state": "open", "assignee": null})).await;
+    let issue = app.issue("SHOP-1").await;
+    assert_eq!((&issue["status"], &issue["assignee"]), (&json!("open"), &Value::Null));
+    app.post(&format!("{path}/comment"), &json!({"text": text})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    let issue = app.issue("SHOP-1").await;
+    assert_eq!(issue["status"], "fix_pending");
+    assert_eq!(issue["fix"]["source"], "tracker", "{issue}");
+    // What Airlock itself says names no fix.
+    let n_changes = app.changes("SHOP-1").await.len();
+    app.act("SHOP-1", "comment", json!({"text": "fixed in 5a5a5a5"})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    assert_eq!(app.changes("SHOP-1").await.len(), n_changes + 1);
+
+    app.delete(&path).await.ok();
+    delivered(&app).await;
+    assert_eq!(app.issue("SHOP-1").await["task"]["state"], "deleted");
+    assert_eq!(app.patch(&path, &json!({"state": "done"})).await.problem().0, 404);
+    let wrong = app.patch(&path, &json!({"state": "closed"})).await;
+    assert_eq!(wrong.problem(), (422, "invalid".to_owned()));
+    app.stop().await;
+});
+
+both!(completing_the_task_of_an_issue_releases_no_lock, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    task_of(&app, "SHOP-1").await;
+    let locks = "/api/v1/projects/shop/environments/production/locks";
+    app.post(locks, &json!({"issue": "SHOP-1"})).await.ok();
+    app.patch(&format!("{TASKS}/1"), &json!({"state": "done"})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    assert_eq!(app.issue("SHOP-1").await["status"], "resolved");
+    assert_eq!(app.all(locks).await.len(), 1);
+    app.stop().await;
+});
+
+both!(an_act_on_a_task_is_done_once, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    task_of(&app, "SHOP-1").await;
+    app.patch(&format!("{TASKS}/1"), &json!({"state": "done"})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    let changes = app.changes("SHOP-1").await;
+    // As if it was cut off after the act, before it was written down that the task was read.
+    app.change_store("UPDATE tasks SET n_read = 0, is_done = FALSE", &[]).await;
+    app.change_store(
+        "UPDATE tasks SET written = replace(written, '\"is_done\":true', '\"is_done\":false')",
+        &[],
+    )
+    .await;
+    let app = app.restart().await;
+    app.post(&format!("{TASKS}/1/comment"), &json!({"text": "thanks"})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    assert_eq!(app.changes("SHOP-1").await, changes);
+    app.stop().await;
+});
