@@ -171,6 +171,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(tracker::create_project)
         .service(tasks::list)
         .service(tasks::show)
+        .service(tasks::create)
         .service(tasks::change)
         .service(tasks::say)
         .service(tasks::delete)

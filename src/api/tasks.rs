@@ -1,5 +1,8 @@
 //! Tasks: those of the tracker that is part of Airlock, and what is on its way to any tracker.
 
+use std::collections::BTreeSet;
+
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete, get, patch, post};
 use serde::{Deserialize, Serialize};
@@ -12,11 +15,13 @@ use super::extract::{Json, Query};
 use super::page::{Page, PageQuery, page};
 use super::{Api, ApiError, Code};
 use crate::domain::id::{ProjectId, ProjectItemId};
+use crate::domain::lock::{InvalidLock, MOST_REASON_CHARS};
 use crate::domain::project::Project;
-use crate::domain::task::{Block, Did, Patch};
+use crate::domain::task::{Block, By, Did, Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::domain::tracker::{Board, TrackerSettings};
+use crate::release::locks::adopt;
 use crate::store::Tx;
 use crate::store::built_in::{BuiltInAct, BuiltInTask};
 use crate::store::outbox::{EffectState, StoredEffect};
@@ -98,7 +103,12 @@ impl TaskResponse {
     ) -> Self {
         let comment = |BuiltInAct { author, did, at, .. }| match did {
             Did::Said(text) => Some(CommentResponse { author, text, at }),
-            Did::Completed | Did::Reopened | Did::Assigned | Did::SetFix | Did::Other => None,
+            Did::Completed
+            | Did::Reopened
+            | Did::Assigned
+            | Did::SetFix
+            | Did::Moved
+            | Did::Other => None,
         };
         Self {
             url: api.url(&format!("/api/v1/projects/{slug}/tasks/{}", task.number)),
@@ -204,6 +214,21 @@ pub(super) struct TaskPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     assignee: Option<Option<String>>,
+    /// All on which it is to be: `issues`, `locks/…`, `deploys/…`.
+    boards: Option<Vec<String>>,
+}
+
+/// A task that locks an environment.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewTask {
+    /// Why.
+    title: String,
+    /// `locks/…` of an environment.
+    board: String,
+    /// More about it.
+    text: Option<String>,
+    assignee: Option<String>,
 }
 
 /// What is given, also if it is null.
@@ -236,6 +261,30 @@ async fn task_of(
     Ok((tx, project, task))
 }
 
+fn check_assignee(assignee: Option<&String>) -> Result<(), ApiError> {
+    let is_usable =
+        |name: &String| (1..=MOST_ASSIGNEE_CHARS).contains(&name.trim().chars().count());
+    if assignee.is_none_or(is_usable) {
+        return Ok(());
+    }
+    let detail = format!("assignee must have 1 to {MOST_ASSIGNEE_CHARS} characters, or be null");
+    Err(ApiError::invalid(detail))
+}
+
+/// The board of a project that has this name.
+fn board_of(project: &Project, name: &str) -> Result<Board, ApiError> {
+    let is_there = |board: &Board| match board {
+        Board::Issues => true,
+        Board::Locks(environment) | Board::Deploys(environment) => {
+            project.environments.iter().any(|one| one.name == *environment)
+        }
+    };
+    Board::parse(name).filter(is_there).ok_or_else(|| {
+        let detail = format!("there is no board {name:?}: issues, locks/… and deploys/… are some");
+        ApiError::invalid(detail)
+    })
+}
+
 /// Notes what somebody did on a task, and that it is looked at.
 async fn did(
     (api, bearer): (&Api, &Bearer),
@@ -257,8 +306,64 @@ async fn did(
     Ok(())
 }
 
-/// Completes a task of the tracker that is part of Airlock, opens it again, or gives it to somebody; the
-/// same is done with what it stands for.
+/// Makes a task that locks an environment.
+#[utoipa::path(tag = "tasks", request_body = NewTask,
+    responses((status = 201, body = TaskResponse), (status = 404), (status = 409), (status = 422)))]
+#[post("/api/v1/projects/{slug}/tasks")]
+pub(super) async fn create(
+    api: Data<Api>,
+    bearer: Bearer,
+    slug: Path<String>,
+    body: Json<NewTask>,
+) -> Result<HttpResponse, ApiError> {
+    bearer.require(Scope::Triage)?;
+    let NewTask { title, board, text, assignee } = body.0;
+    check_assignee(assignee.as_ref())?;
+    if !(1..=MOST_REASON_CHARS).contains(&title.trim().chars().count()) {
+        let detail = format!("title must have 1 to {MOST_REASON_CHARS} characters");
+        return Err(ApiError::invalid(detail));
+    }
+    if text.as_ref().is_some_and(|text| text.chars().count() > MOST_COMMENT_CHARS) {
+        let detail = format!("text must have at most {MOST_COMMENT_CHARS} characters");
+        return Err(ApiError::invalid(detail));
+    }
+    let mut tx = api.store.write().await?;
+    let project = bearer.project(&mut tx, &slug).await?;
+    let board = board_of(&project, &board)?;
+    let Board::Locks(environment) = &board else {
+        return Err(ApiError::invalid("board must be locks/ENVIRONMENT"));
+    };
+    if let Some(other) = tx.find_tracker(project.id).await? {
+        let detail = format!("its tasks are in {}: make it there", other.settings.kind());
+        return Err(ApiError::new(Code::InvalidTransition, detail));
+    }
+    // Gates come before tasks in every transaction.
+    tx.raise_gate(project.id, environment).await?;
+    let (key, body) = (api.clock.id().to_string(), text.map(Block::Text).into_iter().collect());
+    let wanted = Wanted { title, body, is_done: false, assignee, fix: None };
+    let now = api.clock.now();
+    let number = tx.insert_built_in_task(project.id, &board, (&key, &wanted), now).await?;
+    let seen = Seen {
+        url: api.url(&format!("/api/v1/projects/{}/tasks/{number}", project.slug)),
+        title: wanted.title,
+        author: Some(By::Person(bearer.actor().to_owned())),
+        assignee: wanted.assignee,
+        ..Seen::default()
+    };
+    let settings = TrackerSettings::BuiltIn {};
+    let of = (project.id, environment.as_str());
+    let from = (settings.kind(), settings.place());
+    let task = (number.to_string(), seen);
+    let made = adopt(&mut tx, &api.clock, of, (from.0, &from.1), (&task.0, &task.1)).await?;
+    made.ok_or_else(|| ApiError::invalid(InvalidLock::TooMany.to_string()))?;
+    tx.commit().await?;
+    let mut shown = show_task(&api, &bearer, (&slug, &task.0)).await?;
+    *shown.status_mut() = StatusCode::CREATED;
+    Ok(shown)
+}
+
+/// Completes a task of the tracker that is part of Airlock, opens it again, gives it to somebody, or puts it
+/// on other boards; the same is done with what it stands for.
 #[utoipa::path(tag = "tasks", request_body = TaskPatch,
     responses((status = 200, body = TaskResponse), (status = 404), (status = 422)))]
 #[patch("/api/v1/projects/{slug}/tasks/{number}")]
@@ -275,19 +380,26 @@ pub(super) async fn change(
         Some("done") => Some(true),
         Some(_) => return Err(ApiError::invalid("state must be open or done")),
     };
-    let assignee = body.0.assignee;
-    let is_usable =
-        |name: &String| (1..=MOST_ASSIGNEE_CHARS).contains(&name.trim().chars().count());
-    if assignee.as_ref().and_then(Option::as_ref).is_some_and(|name| !is_usable(name)) {
-        let detail =
-            format!("assignee must have 1 to {MOST_ASSIGNEE_CHARS} characters, or be null");
-        return Err(ApiError::invalid(detail));
-    }
+    let TaskPatch { assignee, boards, .. } = body.0;
+    check_assignee(assignee.as_ref().and_then(Option::as_ref))?;
     let (mut tx, project, task) = task_of(&api, &bearer, (&slug, &number)).await?;
     let is_done = is_done.filter(|is_done| *is_done != task.is_done);
     let assignee = assignee.filter(|to| *to != task.assignee);
     let state = is_done.map(|is_done| if is_done { Did::Completed } else { Did::Reopened });
-    let acts: Vec<Did> = state.into_iter().chain(assignee.iter().map(|_| Did::Assigned)).collect();
+    let mut acts: Vec<Did> =
+        state.into_iter().chain(assignee.iter().map(|_| Did::Assigned)).collect();
+    if let Some(boards) = boards {
+        let wanted = boards.iter().map(|name| board_of(&project, name));
+        let wanted: BTreeSet<Board> = wanted.collect::<Result<_, _>>()?;
+        let range = (task.number, task.number);
+        let known = tx.list_built_in_places(project.id, range).await?.into_values().flatten();
+        let known: BTreeSet<Board> = known.filter_map(|name| Board::parse(&name)).collect();
+        for board in wanted.symmetric_difference(&known) {
+            let place = (project.id, task.number);
+            tx.set_built_in_place(place, board, wanted.contains(board)).await?;
+        }
+        acts.extend((wanted != known).then_some(Did::Moved));
+    }
     if !acts.is_empty() {
         let patch = Patch { is_done, assignee, ..Patch::default() };
         tx.update_built_in_task(project.id, task.number, &patch, api.clock.now()).await?;

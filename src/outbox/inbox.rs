@@ -16,11 +16,13 @@ use crate::domain::effect::Subject;
 use crate::domain::fix::Source;
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Order;
+use crate::domain::lock::{self, Lock};
 use crate::domain::project::Project;
 use crate::domain::task::{By, Meaning};
 use crate::domain::tracker::Board;
 use crate::journal::plan;
 use crate::release::fixes::{self, FixError, NamedCommit};
+use crate::release::locks::{self, LockError};
 use crate::release::repositories::RepositoryError;
 use crate::store::StoreError;
 use crate::store::lease::Lease;
@@ -31,6 +33,14 @@ use crate::triage::{self, TriageError, Wish};
 
 /// What changed around a time may be listed late, or by another clock.
 const OVERLAP: Duration = Duration::from_mins(5);
+
+/// What a task stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of<'a> {
+    Issue(&'a Issue),
+    /// Of a person or a script.
+    Lock(&'a Lock),
+}
 
 /// That a tracker is to be asked what is new.
 #[derive(Debug)]
@@ -89,17 +99,32 @@ impl Outbox {
         rhythm: Rhythm,
         times: PollTimes,
     ) -> Result<bool, EffectError> {
-        let (project, board) = (desk.project.id, Board::Issues);
-        let place = desk.tracker.place();
+        let (project, place) = (desk.project.id, desk.tracker.place());
         self.hold(&desk.lease).await?.ok_or(EffectError::Lost)?.commit().await?;
-        let cursor = self.store.read().await?.find_cursor(project, &board).await?;
-        let changes = desk.tracker.changes(&board, cursor.as_deref()).await?;
-        let is_all = changes.is_resync || times.reconcile_at <= self.clock.now();
-        let (mut ids, mut open) = (changes.ids, Vec::new());
+        let names = desk.project.environments.iter().map(|one| Board::Locks(one.name.clone()));
+        let boards = [Board::Issues].into_iter().chain(names);
+        let mut looked = Vec::new();
+        for board in boards.filter(|board| desk.tracker.has_board(board)) {
+            let cursor = self.store.read().await?.find_cursor(project, &board).await?;
+            let changes = desk.tracker.changes(&board, cursor.as_deref()).await?;
+            looked.push((board, changes));
+        }
+        let is_all = looked.iter().any(|(_, changes)| changes.is_resync)
+            || times.reconcile_at <= self.clock.now();
+        let (mut ids, mut open) = (Vec::new(), Vec::new());
+        for (board, changes) in &looked {
+            let mut found = changes.ids.clone();
+            if is_all {
+                let since = times.reconcile_at.minus(rhythm.reconcile).minus(OVERLAP);
+                found.extend(desk.tracker.list_changed(board, since).await?);
+                let listed = desk.tracker.list_open(board).await?;
+                self.adopt(desk, board, &listed).await?;
+                open.extend(listed);
+            }
+            self.adopt(desk, board, &found).await?;
+            ids.extend(found);
+        }
         if is_all {
-            let since = times.reconcile_at.minus(rhythm.reconcile).minus(OVERLAP);
-            ids.extend(desk.tracker.list_changed(&board, since).await?);
-            open = desk.tracker.list_open(&board).await?;
             let listed: BTreeSet<&String> = open.iter().collect();
             let known = self.store.read().await?.list_open_tasks(project, &place).await?;
             ids.extend(known.into_iter().filter(|id| !listed.contains(id)));
@@ -108,36 +133,84 @@ impl Outbox {
         let mut tx = self.hold(&desk.lease).await?.ok_or(EffectError::Lost)?;
         tx.hint_tasks((project, &place), &ids, false, now).await?;
         tx.hint_tasks((project, &place), &open, true, now).await?;
-        tx.upsert_cursor(project, &board, &changes.cursor).await?;
+        for (board, changes) in &looked {
+            tx.upsert_cursor(project, board, &changes.cursor).await?;
+        }
         tx.commit().await?;
         Ok(is_all)
     }
 
-    /// Reads the task of an issue if it may have changed, and does what people want who changed it.
+    /// Locks an environment for each open task on its board that somebody made there by hand.
+    async fn adopt<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+        board: &Board,
+        ids: &[String],
+    ) -> Result<(), EffectError> {
+        let Some(environment) = board.locked() else { return Ok(()) };
+        let (project, place) = (desk.project.id, desk.tracker.place());
+        let unknown = self.store.read().await?.list_unknown_tasks((project, &place), ids).await?;
+        for id in unknown {
+            let seen = match desk.tracker.read(&id).await {
+                Err(TrackerError::Gone) => continue,
+                seen => seen?,
+            };
+            let is_there = seen.boards.as_ref().is_none_or(|boards| boards.contains(board));
+            // What Airlock makes is known soon.
+            if !is_there || seen.is_done || seen.author == Some(By::Airlock) {
+                continue;
+            }
+            let mut tx = self.hold(&desk.lease).await?.ok_or(EffectError::Lost)?;
+            let (of, from) = ((project, environment), (desk.tracker.kind(), place.as_str()));
+            let adopted = locks::adopt(&mut tx, &self.clock, of, from, (&id, &seen)).await?;
+            tx.commit().await?;
+            if let Some(lock) = adopted {
+                let (project, by) = (&desk.project.slug, &lock.owner);
+                tracing::info!(project, environment, by, "a task locks an environment");
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a task that may have changed, and does what people want who changed it.
     pub(super) async fn hear<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
         task: &mut Task,
-        issue: &Issue,
+        of: Of<'_>,
     ) -> Result<(), EffectError> {
         let n_hints = task.n_hints;
         let remote = task.remote.as_ref().filter(|_| task.deleted_at.is_none());
         let Some(remote) = remote.filter(|_| n_hints > task.n_read) else { return Ok(()) };
         match desk.tracker.read(&remote.id).await {
             Ok(seen) => {
-                if let Some(written) = task.written.take() {
+                if let Some(mut written) = task.written.take() {
+                    if let Of::Lock(lock) = of {
+                        written = written.on_boards(BTreeSet::from([lock.environment.clone()]));
+                    }
                     for (by, meaning) in written.meant(&seen) {
                         let by = match by {
                             By::Person(name) => name.as_str(),
                             By::Nobody | By::Airlock => desk.tracker.kind(),
                         };
-                        self.follow(desk, issue, meaning, by).await?;
+                        match of {
+                            Of::Issue(issue) => self.follow(desk, issue, meaning, by).await?,
+                            Of::Lock(lock) => self.follow_lock(lock, meaning, by).await?,
+                        }
                     }
                     task.is_done = seen.is_done;
                     task.written = Some(written.after_reading(&seen));
                 }
             }
-            Err(TrackerError::Gone) => task.deleted_at = Some(self.clock.now()),
+            Err(TrackerError::Gone) => {
+                if let Of::Lock(lock) = of {
+                    // It is deleted only if it is not the board that nobody shows any more.
+                    desk.tracker.list_open(&Board::Locks(lock.environment.clone())).await?;
+                    let (reason, by) = ("its task was deleted", desk.tracker.kind());
+                    locks::release(&self.repositories, lock, reason, by).await?;
+                }
+                task.deleted_at = Some(self.clock.now());
+            }
             Err(error) => return Err(error.into()),
         }
         task.n_read = n_hints;
@@ -145,6 +218,76 @@ impl Outbox {
         let mut tx = taken.ok_or(EffectError::Lost)?;
         tx.upsert_task(desk.project.id, task).await?;
         tx.follow_hints(desk.project.id, task.subject, n_hints).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Does what somebody wants with a lock that is no issue's.
+    async fn follow_lock(
+        &self,
+        lock: &Lock,
+        meaning: Meaning,
+        by: &str,
+    ) -> Result<(), EffectError> {
+        let repositories = &self.repositories;
+        match meaning {
+            Meaning::Resolve => {
+                locks::release(repositories, lock, "its task was completed", by).await?;
+            }
+            Meaning::Unlock(environment) if environment == lock.environment => {
+                let reason = "its task was taken off the board";
+                locks::release(repositories, lock, reason, by).await?;
+            }
+            Meaning::Reopen => locks::lock_again(repositories, lock, by).await?,
+            Meaning::Assign(to) => match locks::assign(repositories, lock, to).await {
+                // It is released.
+                Ok(()) | Err(StoreError::Raced) => {}
+                Err(cause) => return Err(cause.into()),
+            },
+            Meaning::Fix(_) | Meaning::Lock(_) | Meaning::Unlock(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Makes an issue lock an environment, or not any more.
+    async fn set_lock<T>(
+        &self,
+        desk: &Desk<'_, T>,
+        issue: &Issue,
+        (environment, is_on): (&str, bool),
+        by: &str,
+    ) -> Result<(), EffectError> {
+        let project = desk.project;
+        let Some(found) = project.environments.iter().find(|one| one.name == environment) else {
+            return Ok(());
+        };
+        if is_on {
+            let subject = lock::Subject::Issue(issue.id);
+            return match locks::lock(&self.repositories, project, found, subject, by).await {
+                Err(LockError::Store(cause)) => Err(cause.into()),
+                Ok(_) => Ok(()),
+                Err(cause) => self.decline(desk, issue, format!("It locks nothing: {cause}")).await,
+            };
+        }
+        let mut tx = self.store.read().await?;
+        let lock = tx.find_lock_by_issue(project.id, environment, issue.id).await?;
+        drop(tx);
+        if let Some(lock) = lock {
+            let reason = "its task was taken off the board";
+            locks::release(&self.repositories, &lock, reason, by).await?;
+        }
+        Ok(())
+    }
+
+    /// Says on the task of an issue why what somebody wants is not done.
+    async fn decline<T>(
+        &self,
+        desk: &Desk<'_, T>,
+        issue: &Issue,
+        said: String,
+    ) -> Result<(), EffectError> {
+        let Some(mut tx) = self.hold(&desk.lease).await? else { return Err(EffectError::Lost) };
+        let subject = Subject::Issue(issue.id);
+        plan(&mut tx, &self.clock, desk.project.id, subject, Some(said)).await?;
         Ok(tx.commit().await?)
     }
 
@@ -161,6 +304,8 @@ impl Outbox {
             Meaning::Reopen => Wish::Order(Order::Reopen),
             Meaning::Assign(to) => Wish::Assign(to),
             Meaning::Fix(commits) => return self.tag(desk, issue, &commits, by).await,
+            Meaning::Lock(name) => return self.set_lock(desk, issue, (&name, true), by).await,
+            Meaning::Unlock(name) => return self.set_lock(desk, issue, (&name, false), by).await,
         };
         let number = issue.short_id.number;
         let (store, clock) = (&self.store, &self.clock);
@@ -190,12 +335,7 @@ impl Outbox {
             Err(FixError::Repository(RepositoryError::Store(cause))) => Err(cause.into()),
             Err(cause) => {
                 let said = format!("{by} names a fix, which is not taken: {cause}");
-                let Some(mut tx) = self.hold(&desk.lease).await? else {
-                    return Err(EffectError::Lost);
-                };
-                let subject = Subject::Issue(issue.id);
-                plan(&mut tx, &self.clock, desk.project.id, subject, Some(said)).await?;
-                Ok(tx.commit().await?)
+                self.decline(desk, issue, said).await
             }
         }
     }

@@ -326,7 +326,12 @@ impl Tx {
     ) -> Result<(), StoreError> {
         let text = match &act.did {
             Did::Said(text) => text,
-            Did::Completed | Did::Reopened | Did::Assigned | Did::SetFix | Did::Other => "",
+            Did::Completed
+            | Did::Reopened
+            | Did::Assigned
+            | Did::SetFix
+            | Did::Moved
+            | Did::Other => "",
         };
         execute!(
             self,

@@ -170,23 +170,39 @@ macro_rules! find_remote {
             "SELECT tasks.subject FROM ",
             new_rows!($engine, text remote_id),
             " CROSS JOIN tasks WHERE tasks.project_id = $1 AND tasks.remote_id = new.remote_id
-                AND tasks.place = $3 AND tasks.subject LIKE 'issue/%' AND (tasks.is_done OR NOT $4)
+                AND tasks.place = $3 AND (tasks.subject LIKE 'issue/%' OR tasks.subject LIKE 'lock/%')
+                AND (tasks.is_done OR NOT $4)
             ORDER BY tasks.subject"
         )
     };
 }
 const FIND_REMOTE_SQLITE: &str = find_remote!(sqlite);
 const FIND_REMOTE_POSTGRES: &str = find_remote!(postgres);
+macro_rules! list_unknown {
+    ($engine:ident) => {
+        concat!(
+            "SELECT new.remote_id FROM ",
+            new_rows!($engine, text remote_id),
+            " WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.project_id = $1
+                AND tasks.remote_id = new.remote_id AND tasks.place = $3)
+            ORDER BY new.remote_id"
+        )
+    };
+}
+const LIST_UNKNOWN_SQLITE: &str = list_unknown!(sqlite);
+const LIST_UNKNOWN_POSTGRES: &str = list_unknown!(postgres);
 const HINT: &str = "UPDATE tasks SET n_hints = n_hints + 1 WHERE project_id = $1 AND subject = $2";
 const FOLLOW: &str = "UPDATE tasks SET n_read = $3 WHERE project_id = $1 AND subject = $2";
 const LIST_OPEN: &str = "SELECT remote_id FROM tasks WHERE project_id = $1 AND place = $2
     AND remote_id IS NOT NULL AND NOT is_done AND deleted_at IS NULL
-    AND subject LIKE 'issue/%' ORDER BY remote_id";
+    AND (subject LIKE 'issue/%' OR subject LIKE 'lock/%') ORDER BY remote_id";
 
 statements!(
     FIND,
     FIND_REMOTE_SQLITE,
     FIND_REMOTE_POSTGRES,
+    LIST_UNKNOWN_SQLITE,
+    LIST_UNKNOWN_POSTGRES,
     HINT,
     FOLLOW,
     LIST_OPEN,
@@ -237,7 +253,29 @@ impl Tx {
         rows.into_iter().map(task).collect()
     }
 
-    /// Notes that tasks of issues may have changed in their tracker, or only those that are done as far
+    /// Which of these tasks of a tracker stand for nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_unknown_tasks(
+        &mut self,
+        (project, place): (ProjectId, &str),
+        ids: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = rows_json(ids.iter().map(|id| RemoteRow { remote_id: id }));
+        let text = dialect!(self, LIST_UNKNOWN_SQLITE, LIST_UNKNOWN_POSTGRES);
+        let found: Vec<(String,)> = on!(self, |c| sqlx::query_as(text)
+            .bind(project.0)
+            .bind(&rows)
+            .bind(place)
+            .fetch_all(c))?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// Notes that tasks of issues or locks may have changed in their tracker, or only those that are done as far
     /// as is known; they are read soon.
     ///
     /// # Errors
@@ -285,7 +323,7 @@ impl Tx {
         Ok(())
     }
 
-    /// What a tracker calls the tasks of issues that are open as far as is known.
+    /// What a tracker calls the tasks of issues and locks that are open as far as is known.
     ///
     /// # Errors
     /// [`StoreError`] of the database.

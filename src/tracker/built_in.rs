@@ -84,8 +84,24 @@ impl Tracker for BuiltIn {
             did,
         };
         let acts = tx.list_built_in_acts(self.project, number).await?.into_iter().map(act);
-        let (is_done, assignee) = (task.is_done, task.assignee);
-        Ok(Seen { is_done, assignee, fix: None, acts: acts.collect() })
+        let acts = acts.collect();
+        let places = tx.list_built_in_places(self.project, (number, number)).await?;
+        let boards = places.into_values().flatten().filter_map(|name| Board::parse(&name));
+        Ok(Seen {
+            url: self.remote(number).url,
+            title: task.title,
+            author: None,
+            boards: Some(boards.collect()),
+            is_done: task.is_done,
+            assignee: task.assignee,
+            fix: None,
+            acts,
+        })
+    }
+
+    /// Nobody asks for them but whoever looks whether they can be told, which they always can.
+    async fn list_open(&self, _: &Board) -> Result<Vec<String>, TrackerError> {
+        Ok(Vec::new())
     }
 
     async fn find(&self, _: &Board, key: &str, _: Timestamp) -> Result<Vec<Remote>, TrackerError> {

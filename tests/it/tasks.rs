@@ -323,3 +323,76 @@ both!(an_act_on_a_task_is_done_once, |engine: Engine| async move {
     assert_eq!(app.changes("SHOP-1").await, changes);
     app.stop().await;
 });
+
+/// The locks of an environment that block.
+async fn locks(app: &TestApp, environment: &str) -> Vec<Value> {
+    app.all(&format!("/api/v1/projects/shop/environments/{environment}/locks")).await
+}
+
+both!(a_task_made_by_hand_on_the_board_of_locks_is_a_lock, |engine: Engine| async move {
+    let (app, _shop) = shop(engine).await;
+    let task = json!({"title": "the import runs", "board": "locks/beta", "assignee": "zoe",
+        "text": "until noon"});
+    let made = app.post(TASKS, &task).await.ok();
+    let lock = locks(&app, "beta").await.remove(0);
+    assert_eq!(
+        (&lock["reason"], &lock["owner"], &lock["assignee"]),
+        (&json!("the import runs"), &json!("bootstrap"), &json!("zoe"))
+    );
+    let path = format!("{TASKS}/{}", made["number"]);
+    let change = async |patch: Value| {
+        app.patch(&path, &patch).await.ok();
+        delivered(&app).await;
+        locks(&app, "beta").await
+    };
+    assert_eq!(change(json!({"assignee": "max"})).await[0]["assignee"], "max");
+    // Title and text stay theirs.
+    let shown = app.get(&path).await.ok();
+    assert_eq!((&shown["title"], &shown["body"]), (&json!("the import runs"), &made["body"]));
+    assert!(change(json!({"state": "done"})).await.is_empty());
+    let id = lock["id"].as_str().expect("an id").to_owned();
+    assert_eq!(app.get(&format!("/api/v1/locks/{id}")).await.ok()["released_by"], "bootstrap");
+    assert_eq!(change(json!({"state": "open"})).await.len(), 1);
+    assert!(change(json!({"boards": []})).await.is_empty());
+    assert_eq!(app.get(&path).await.ok()["state"], "done");
+    for (field, wrong) in [("board", "issues"), ("board", "locks/moon"), ("title", " ")] {
+        let mut task = task.clone();
+        task[field] = json!(wrong);
+        assert_eq!(app.post(TASKS, &task).await.problem(), (422, "invalid".to_owned()), "{wrong}");
+    }
+
+    // Deleting one releases it, too; also one that Airlock made.
+    let other = app.post(TASKS, &task).await.ok();
+    app.delete(&format!("{TASKS}/{}", other["number"])).await.ok();
+    let path = "/api/v1/projects/shop/environments/beta/locks";
+    app.post(path, &json!({"reason": "the database moves"})).await.ok();
+    delivered(&app).await;
+    assert_eq!(locks(&app, "beta").await.len(), 1);
+    let own = app.all(&format!("{TASKS}?board=locks/beta")).await.remove(0);
+    app.delete(&format!("{TASKS}/{}", own["number"])).await.ok();
+    delivered(&app).await;
+    assert!(locks(&app, "beta").await.is_empty());
+    app.stop().await;
+});
+
+both!(the_task_of_an_issue_that_locks_is_on_the_board_of_locks, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    task_of(&app, "SHOP-1").await;
+    let path = "/api/v1/projects/shop/environments/production/locks";
+    app.post(path, &json!({"issue": "SHOP-1"})).await.ok();
+    assert_eq!(task_of(&app, "SHOP-1").await["boards"], json!(["issues", "locks/production"]));
+    let put = async |boards: Value| {
+        app.patch(&format!("{TASKS}/1"), &json!({"boards": boards})).await.ok();
+        task_of(&app, "SHOP-1").await
+    };
+    put(json!(["issues"])).await;
+    assert!(locks(&app, "production").await.is_empty());
+    let task = put(json!(["issues", "locks/beta"])).await;
+    let lock = locks(&app, "beta").await.remove(0);
+    assert_eq!((&lock["issue"], &lock["owner"]), (&json!("SHOP-1"), &json!("bootstrap")), "{lock}");
+    assert_eq!(task["boards"], json!(["issues", "locks/beta"]));
+    app.delete(&format!("/api/v1/locks/{}", lock["id"].as_str().expect("an id"))).await.ok();
+    assert_eq!(task_of(&app, "SHOP-1").await["boards"], json!(["issues"]));
+    app.stop().await;
+});

@@ -1,11 +1,22 @@
 //! What people do in a tracker, and what it means for the issue.
 
+use std::collections::BTreeSet;
+
 use super::Written;
 use crate::domain::time::Timestamp;
+use crate::domain::tracker::Board;
 
 /// A task as its tracker has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
+    /// Where people see it.
+    pub url: String,
+    /// What people see in lists.
+    pub title: String,
+    /// Who made it, where the tracker says so.
+    pub author: Option<By>,
+    /// On which boards it is; `None` where the tracker does not tell.
+    pub boards: Option<BTreeSet<Board>>,
     /// Whether it is done.
     pub is_done: bool,
     /// Whose it is.
@@ -51,6 +62,8 @@ pub enum Did {
     Assigned,
     /// Airlock's own field was written.
     SetFix,
+    /// It was put on a board or taken off.
+    Moved,
     /// Somebody said this.
     Said(String),
     /// Something that means nothing here.
@@ -66,6 +79,7 @@ impl Did {
             Self::Reopened => "reopened",
             Self::Assigned => "assigned",
             Self::SetFix => "set_fix",
+            Self::Moved => "moved",
             Self::Said(_) => "said",
             Self::Other => "other",
         }
@@ -79,6 +93,7 @@ impl Did {
             Self::Reopened,
             Self::Assigned,
             Self::SetFix,
+            Self::Moved,
             Self::Said(text),
             Self::Other,
         ];
@@ -97,6 +112,10 @@ pub enum Meaning {
     Assign(Option<String>),
     /// These commits fix it.
     Fix(Vec<String>),
+    /// It locks this environment.
+    Lock(String),
+    /// It locks it no more.
+    Unlock(String),
 }
 
 impl Act {
@@ -115,12 +134,18 @@ impl Act {
     fn is_of_state(&self) -> bool {
         match self.did {
             Did::Completed | Did::Reopened => true,
-            Did::Assigned | Did::SetFix | Did::Said(_) | Did::Other => false,
+            Did::Assigned | Did::SetFix | Did::Moved | Did::Said(_) | Did::Other => false,
         }
     }
 }
 
 impl Seen {
+    /// Environments on whose boards of locks it is, where the tracker tells.
+    fn locks(&self) -> Option<BTreeSet<String>> {
+        let boards = self.boards.as_ref()?.iter();
+        Some(boards.filter_map(Board::locked).map(ToOwned::to_owned).collect())
+    }
+
     /// The last act that was done on it, as it is remembered.
     fn last(&self) -> Option<(i64, String)> {
         let last = self.acts.iter().max_by_key(|act| act.place())?;
@@ -133,12 +158,7 @@ impl Written {
     /// with who did it. What Airlock did means nothing.
     #[must_use]
     pub fn meant<'a>(&self, seen: &'a Seen) -> Vec<(&'a By, Meaning)> {
-        let is_new = |act: &&Act| {
-            let known = self.heard.as_ref().map(|(at, id)| (*at, id.len(), id.as_str()));
-            known.is_none_or(|known| act.place() > known)
-        };
-        let mut new: Vec<&Act> = seen.acts.iter().filter(is_new).collect();
-        new.sort_by_key(|act| act.place());
+        let new = self.new(seen);
         let is_other = seen.is_done != self.is_done;
         let last = |is_it: fn(&Act) -> bool| new.iter().rposition(|act| is_it(act));
         let last_of_state = last(Act::is_of_state);
@@ -164,7 +184,7 @@ impl Written {
                 (Did::Said(text), By::Person(_)) => named_fix(text).map(Meaning::Fix),
                 (_, By::Airlock)
                 | (Did::Said(_), By::Nobody)
-                | (Did::Other, By::Person(_) | By::Nobody) => None,
+                | (Did::Moved | Did::Other, By::Person(_) | By::Nobody) => None,
             };
             meant.extend(meaning.map(|meaning| (&act.by, meaning)));
         }
@@ -172,13 +192,67 @@ impl Written {
         if is_other && last_of_state.is_none() {
             meant.push((&By::Nobody, state()));
         }
+        if let (Some(by), Some(locks)) = (self.mover(seen), seen.locks()) {
+            let (on, off) = (locks.difference(&self.locks), self.locks.difference(&locks));
+            meant.extend(on.map(|name| (by, Meaning::Lock(name.clone()))));
+            meant.extend(off.map(|name| (by, Meaning::Unlock(name.clone()))));
+        }
         meant
+    }
+
+    /// What was done on a task since it was last read, in order.
+    fn new<'a>(&self, seen: &'a Seen) -> Vec<&'a Act> {
+        let is_new = |act: &&Act| {
+            let known = self.heard.as_ref().map(|(at, id)| (*at, id.len(), id.as_str()));
+            known.is_none_or(|known| act.place() > known)
+        };
+        let mut new: Vec<&Act> = seen.acts.iter().filter(is_new).collect();
+        new.sort_by_key(|act| act.place());
+        new
+    }
+
+    /// Who put it on a board or took it off since it was last read. Without one it is where it was,
+    /// even if nobody shows it there.
+    fn mover<'a>(&self, seen: &'a Seen) -> Option<&'a By> {
+        let mut new = self.new(seen).into_iter().rev();
+        new.find(|act| act.did == Did::Moved && !act.is_by_airlock()).map(|act| &act.by)
+    }
+
+    /// What it is where somebody made it by hand to lock an environment.
+    #[must_use]
+    pub fn theirs(seen: &Seen, environment: &str) -> Self {
+        Self {
+            title: seen.title.clone(),
+            body: String::new(),
+            is_done: seen.is_done,
+            assignee: seen.assignee.clone(),
+            fix: None,
+            heard: seen.last(),
+            locks: BTreeSet::from([environment.to_owned()]),
+            is_theirs: true,
+        }
+    }
+
+    /// Environments on whose boards of locks it is.
+    #[must_use]
+    pub fn locks(&self) -> &BTreeSet<String> {
+        &self.locks
+    }
+
+    /// The same on the boards of these environments.
+    #[must_use]
+    pub fn on_boards(self, locks: BTreeSet<String>) -> Self {
+        Self { locks, ..self }
     }
 
     /// The same after the task was read and everything on it was followed.
     #[must_use]
     pub fn after_reading(self, seen: &Seen) -> Self {
+        let locks = self.mover(seen).and_then(|_| seen.locks());
         let mut read = Self { is_done: seen.is_done, ..self };
+        if let Some(locks) = locks {
+            read.locks = locks;
+        }
         let is_theirs = |act: &Act, did: &Did| act.did == *did && !act.is_by_airlock();
         let last = |did: Did| seen.acts.iter().rev().find(|act| act.did == did);
         if last(Did::Assigned).is_some_and(|act| is_theirs(act, &Did::Assigned)) {
@@ -256,6 +330,8 @@ mod tests {
             assignee: None,
             fix: None,
             heard: Some((5, "10".to_owned())),
+            locks: BTreeSet::new(),
+            is_theirs: false,
         }
     }
 
@@ -279,6 +355,7 @@ mod tests {
                 act(7, "13", zoe(), Did::Assigned),
                 act(7, "100", zoe(), Did::Completed),
             ],
+            ..Seen::default()
         };
         let meant = |seen: &Seen| -> Vec<Meaning> {
             written().meant(seen).into_iter().map(|(_, meaning)| meaning).collect()
@@ -293,7 +370,20 @@ mod tests {
             one.by = By::Airlock;
         }
         assert_eq!(meant(&seen), []);
+        // Nor is where it is while nobody put it there.
+        seen.boards = Some(BTreeSet::from([Board::Locks("beta".to_owned()), Board::Issues]));
+        assert_eq!(meant(&seen), []);
+        seen.is_done = false;
+        seen.acts.push(act(8, "101", zoe(), Did::Moved));
+        assert_eq!(meant(&seen), [Meaning::Lock("beta".to_owned())]);
+        let read = written().after_reading(&seen);
+        seen.boards = Some(BTreeSet::from([Board::Issues]));
+        assert!(read.meant(&seen).is_empty());
+        seen.acts.push(act(9, "102", zoe(), Did::Moved));
+        let meaning: Vec<_> = read.meant(&seen).into_iter().map(|(_, one)| one).collect();
+        assert_eq!(meaning, [Meaning::Unlock("beta".to_owned())]);
         // A state that nobody is known for is believed.
+        (seen.is_done, seen.boards) = (true, None);
         seen.acts.clear();
         assert_eq!(meant(&seen), [Meaning::Resolve]);
     }

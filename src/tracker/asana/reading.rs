@@ -34,11 +34,18 @@ impl Asana {
         let fields = "resource_subtype,text,created_at,created_by.gid,created_by.name";
         let path = ["tasks", id, "stories"];
         let stories = self.list(Pass::Work, &path, &[("opt_fields", fields)]).await?;
-        let fields = "completed,assignee.name,custom_fields.gid,custom_fields.text_value";
+        let fields = "name,permalink_url,completed,assignee.name,created_by.gid,created_by.name,memberships.project.gid,custom_fields.gid,custom_fields.text_value";
         let task = self.get(Pass::Work, &["tasks", id], &[("opt_fields", fields)]).await?;
         let is_own = |field: &Record| field.gid.is_some() && field.gid == self.settings.fix_field;
         let fields = task.custom_fields.unwrap_or_default();
+        let places = task.memberships.unwrap_or_default().into_iter();
+        let projects = places.filter_map(|place| place.project?.gid);
+        let boards = projects.flat_map(|project| self.settings.boards(&project)).collect();
         Ok(Seen {
+            url: task.permalink_url.unwrap_or_else(|| format!("https://app.asana.com/0/0/{id}")),
+            title: task.name.unwrap_or_default(),
+            author: task.created_by.map(|person| by(*person, &me)),
+            boards: Some(boards),
             is_done: task.completed.unwrap_or_default(),
             assignee: task.assignee.and_then(|person| person.name),
             fix: fields.into_iter().find(is_own).and_then(|field| field.text_value),
@@ -114,17 +121,21 @@ fn task_of(event: Record) -> Option<String> {
     own?.gid
 }
 
+fn by(person: Record, me: &str) -> By {
+    if person.gid.as_deref() == Some(me) {
+        return By::Airlock;
+    }
+    person.name.or(person.gid).map_or(By::Nobody, By::Person)
+}
+
 fn act(story: Record, me: &str) -> Option<Act> {
-    let by = match story.created_by {
-        None => By::Nobody,
-        Some(person) if person.gid.as_deref() == Some(me) => By::Airlock,
-        Some(person) => By::Person(person.name.or(person.gid)?),
-    };
+    let by = story.created_by.map_or(By::Nobody, |person| by(*person, me));
     let did = match story.resource_subtype.as_deref() {
         Some("marked_complete") => Did::Completed,
         Some("marked_incomplete") => Did::Reopened,
         Some("assigned" | "unassigned") => Did::Assigned,
         Some("text_custom_field_changed") => Did::SetFix,
+        Some("added_to_project" | "removed_from_project") => Did::Moved,
         Some("comment_added") => Did::Said(story.text.unwrap_or_default()),
         Some(_) | None => Did::Other,
     };

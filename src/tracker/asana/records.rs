@@ -22,6 +22,10 @@ pub(super) struct Record {
     /// What the application that asks calls it.
     pub(super) external: Option<Reference>,
     pub(super) workspace: Option<Reference>,
+    /// Of a task: the projects it is in.
+    pub(super) memberships: Option<Vec<Record>>,
+    /// Of a membership.
+    pub(super) project: Option<Reference>,
     pub(super) completed: Option<bool>,
     pub(super) assignee: Option<Box<Record>>,
     pub(super) custom_fields: Option<Vec<Record>>,

@@ -37,21 +37,23 @@ impl Redmine {
         let fix = issue.custom_fields.iter().find(|one| field(one)).and_then(Named::text);
         let is_done = issue.status.is_closed;
         let acts = issue.journals.iter().flat_map(|journal| self.acts(journal, me, is_done));
+        let acts = acts.collect();
+        let author = issue.author.as_ref().map(|author| by(author, me));
         Ok(Seen {
+            url: self.remote(issue.id).url,
+            title: issue.subject,
+            author,
+            boards: None,
             is_done,
             assignee: issue.assigned_to.as_ref().map(Named::shown),
             fix,
-            acts: acts.collect(),
+            acts,
         })
     }
 
     fn acts(&self, journal: &Journal, me: u64, is_done: bool) -> Vec<Act> {
         let Some(at) = Timestamp::parse(&journal.created_on) else { return Vec::new() };
-        let by = match &journal.user {
-            None => By::Nobody,
-            Some(user) if user.id == me => By::Airlock,
-            Some(user) => By::Person(user.shown()),
-        };
+        let by = journal.user.as_ref().map_or(By::Nobody, |user| by(user, me));
         let changed =
             journal.details.iter().map(|one| match (one.property.as_str(), one.name.as_str()) {
                 ("attr", "status_id") if is_done => Did::Completed,
@@ -141,4 +143,8 @@ impl Redmine {
         let all = self.list(("issues", &["issues.json"]), query).await?;
         Ok(all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
     }
+}
+
+fn by(user: &Named, me: u64) -> By {
+    if user.id == me { By::Airlock } else { By::Person(user.shown()) }
 }

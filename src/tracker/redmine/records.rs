@@ -14,6 +14,7 @@ pub(super) struct Issue {
     #[serde(deserialize_with = "text")]
     pub(super) description: String,
     pub(super) status: Named,
+    pub(super) author: Option<Named>,
     pub(super) assigned_to: Option<Named>,
     pub(super) custom_fields: Vec<Named>,
     pub(super) updated_on: String,

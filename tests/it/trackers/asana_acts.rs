@@ -1,10 +1,12 @@
 //! What people do in Asana is done in Airlock, and what Airlock does there means nothing.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::Connected;
-use crate::support::asana::PAT;
-use crate::support::{Engine, both, crash, with};
+use crate::support::asana::{Failure, PAT, Task};
+use crate::support::{Engine, both, crash, until, with};
 
 both!(what_a_person_does_with_a_task_is_done_with_its_issue, |engine: Engine| async move {
     let connected = Connected::start(engine, PAT).await;
@@ -95,5 +97,76 @@ both!(only_comments_of_people_name_fixes, |engine: Engine| async move {
     connected.polled().await;
     assert_eq!(app.changes("SHOP-1").await, changes);
     assert_eq!(n_said(), 1);
+    connected.app.stop().await;
+});
+
+both!(locks_are_made_and_released_in_asana, |engine: Engine| async move {
+    let connected = Connected::start(engine, PAT).await;
+    let Connected { app, shop, asana, .. } = &connected;
+    let board = asana.project("Lock Beta");
+    let projects = json!({"beta": {"lock_project": board}});
+    connected.connect(PAT, &json!({"environments": projects})).await;
+    app.crashed(shop, "KeyError").await;
+    connected.delivered().await;
+    connected.polled().await;
+    let path = "/api/v1/projects/shop/environments/beta/locks";
+    let locks = async || {
+        connected.polled().await;
+        app.all(path).await
+    };
+    let task = json!({"name": "the import runs", "projects": [board]});
+    let by_hand = asana.by_hand("POST", "/tasks", &task)["gid"].clone();
+    let by_hand = by_hand.as_str().expect("a gid").to_owned();
+    let made = locks().await;
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(made[0]["reason"], "the import runs");
+    assert_ne!(made[0]["owner"], "asana", "{made:?}");
+    // It is one lock, however often it is found, and its text stays theirs.
+    asana.expire_sync();
+    assert_eq!(locks().await.len(), 1);
+    assert_eq!(asana.task(&by_hand).name, "the import runs");
+    asana.by_hand("PUT", &format!("/tasks/{by_hand}"), &json!({"completed": true}));
+    assert!(locks().await.is_empty());
+
+    // One that Airlock made has a task there, which is no second lock; taken off it is released.
+    app.post(path, &json!({"reason": "the database moves"})).await.ok();
+    connected.delivered().await;
+    asana.expire_sync();
+    assert_eq!(locks().await.len(), 1);
+    let open = |task: &Task| task.is_in(&board) && !task.completed;
+    let own = asana.tasks().into_iter().find(open).expect("a task").gid;
+    let data = json!({"project": board});
+    asana.by_hand("POST", &format!("/tasks/{own}/removeProject"), &data);
+    assert!(locks().await.is_empty());
+
+    // So is the task of an issue, which somebody puts there and takes off.
+    let issue = connected.task("SHOP-1").gid;
+    asana.by_hand("POST", &format!("/tasks/{issue}/addProject"), &data);
+    let made = locks().await;
+    assert_eq!((made.len(), &made[0]["issue"]), (1, &json!("SHOP-1")));
+    asana.by_hand("POST", &format!("/tasks/{issue}/removeProject"), &data);
+    assert!(locks().await.is_empty());
+    app.post(path, &json!({"issue": "SHOP-1"})).await.ok();
+    connected.delivered().await;
+    assert!(connected.task("SHOP-1").is_in(&board));
+    asana.expire_sync();
+    assert_eq!(locks().await.len(), 1);
+
+    // A board that the token sees no more releases nothing.
+    asana.by_hand("POST", "/tasks", &task);
+    assert_eq!(locks().await.len(), 2);
+    let is_it = |task: &Task| open(task) && task.name == "the import runs";
+    let gid = asana.tasks().into_iter().find(is_it).expect("a task").gid;
+    asana.fail("GET", "/tasks", 1000, Failure::Status(404));
+    asana.fail("GET", "/tasks/*", 1000, Failure::Status(404));
+    asana.by_hand("PUT", &format!("/tasks/{gid}"), &json!({"name": "it still runs"}));
+    let n_asked = asana.asked("GET", "/tasks").len();
+    until("the board is asked for", async || {
+        app.clock.advance(Duration::from_secs(1));
+        asana.asked("GET", "/tasks").len() > n_asked
+    })
+    .await;
+    asana.heal();
+    assert_eq!(app.all(path).await.len(), 2);
     connected.app.stop().await;
 });
