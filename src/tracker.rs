@@ -13,6 +13,7 @@ pub mod asana;
 pub mod built_in;
 pub mod connections;
 mod line;
+pub mod lock_list;
 mod plain;
 pub mod redmine;
 mod shared;

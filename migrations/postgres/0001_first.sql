@@ -253,14 +253,15 @@ CREATE TABLE leases (
 );
 
 -- Which tracker has the tasks of a project, where it is not Airlock's own: settings as JSON, the token
--- sealed, and when it is asked what is new there and looked through.
+-- sealed, when it is asked what is new there and looked through, and when it last answered.
 CREATE TABLE trackers (
     project_id BIGINT NOT NULL PRIMARY KEY,
     settings TEXT NOT NULL,
     token BYTEA NOT NULL,
     changed_at BIGINT NOT NULL,
     poll_at BIGINT NOT NULL,
-    reconcile_at BIGINT NOT NULL
+    reconcile_at BIGINT NOT NULL,
+    polled_at BIGINT
 );
 CREATE INDEX trackers_poll_idx ON trackers (poll_at);
 

@@ -253,14 +253,15 @@ CREATE TABLE leases (
 ) STRICT;
 
 -- Which tracker has the tasks of a project, where it is not Airlock's own: settings as JSON, the token
--- sealed, and when it is asked what is new there and looked through.
+-- sealed, when it is asked what is new there and looked through, and when it last answered.
 CREATE TABLE trackers (
     project_id INTEGER NOT NULL PRIMARY KEY,
     settings TEXT NOT NULL,
     token BLOB NOT NULL,
     changed_at INTEGER NOT NULL,
     poll_at INTEGER NOT NULL,
-    reconcile_at INTEGER NOT NULL
+    reconcile_at INTEGER NOT NULL,
+    polled_at INTEGER
 ) STRICT;
 CREATE INDEX trackers_poll_idx ON trackers (poll_at);
 

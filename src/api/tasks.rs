@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete, get, patch, post};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -204,6 +204,21 @@ async fn show_task(
     Ok(HttpResponse::Ok().json(shown))
 }
 
+/// Whose a task is to be.
+#[derive(Debug, Default)]
+enum AssigneeChange {
+    #[default]
+    Same,
+    Nobody,
+    To(String),
+}
+
+/// Tells null, which takes the task from everybody, from a field that is not there.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<AssigneeChange, D::Error> {
+    let to = Option::<String>::deserialize(value)?;
+    Ok(to.map_or(AssigneeChange::Nobody, AssigneeChange::To))
+}
+
 /// What a person changes of a task.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -213,7 +228,7 @@ pub(super) struct TaskPatch {
     /// Null for nobody.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
-    assignee: Option<Option<String>>,
+    assignee: AssigneeChange,
     /// All on which it is to be: `issues`, `locks/…`, `deploys/…`.
     boards: Option<Vec<String>>,
 }
@@ -229,11 +244,6 @@ pub(super) struct NewTask {
     /// More about it.
     text: Option<String>,
     assignee: Option<String>,
-}
-
-/// What is given, also if it is null.
-fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(from).map(Some)
 }
 
 /// Something to say.
@@ -381,6 +391,11 @@ pub(super) async fn change(
         Some(_) => return Err(ApiError::invalid("state must be open or done")),
     };
     let TaskPatch { assignee, boards, .. } = body.0;
+    let assignee = match assignee {
+        AssigneeChange::Same => None,
+        AssigneeChange::Nobody => Some(None),
+        AssigneeChange::To(name) => Some(Some(name)),
+    };
     check_assignee(assignee.as_ref().and_then(Option::as_ref))?;
     let (mut tx, project, task) = task_of(&api, &bearer, (&slug, &number)).await?;
     let is_done = is_done.filter(|is_done| *is_done != task.is_done);
@@ -401,8 +416,8 @@ pub(super) async fn change(
         acts.extend((wanted != known).then_some(Did::Moved));
     }
     if !acts.is_empty() {
-        let patch = Patch { is_done, assignee, ..Patch::default() };
-        tx.update_built_in_task(project.id, task.number, &patch, api.clock.now()).await?;
+        let changed = Patch { is_done, assignee, ..Patch::default() };
+        tx.update_built_in_task(project.id, task.number, &changed, api.clock.now()).await?;
         did((&api, &bearer), &mut tx, (project.id, task.number), acts).await?;
         tx.commit().await?;
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::lane::{EffectError, MOST_STEP};
+use super::lane::{EffectError, MOST_STEP, never};
 use super::{Desk, Outbox};
 use crate::domain::effect::Subject;
 use crate::domain::fix::Source;
@@ -28,6 +28,7 @@ use crate::store::StoreError;
 use crate::store::lease::Lease;
 use crate::store::task::Task;
 use crate::store::tracker::PollTimes;
+use crate::tracker::lock_list;
 use crate::tracker::{Rhythm, Tracker, TrackerError};
 use crate::triage::{self, TriageError, Wish};
 
@@ -42,6 +43,15 @@ pub(super) enum Of<'a> {
     Lock(&'a Lock),
 }
 
+/// What a tracker was asked.
+#[derive(Debug)]
+struct Polled {
+    /// Whether all boards answered.
+    is_whole: bool,
+    /// Whether all that is open was looked through.
+    is_all: bool,
+}
+
 /// That a tracker is to be asked what is new.
 #[derive(Debug)]
 pub(super) struct Look {
@@ -53,15 +63,23 @@ impl Outbox {
     /// When a tracker is to be asked what is new, if that is now.
     pub(super) async fn next_look<T: Tracker>(
         &self,
-        (project, tracker, _): (&Project, &T, Lease),
+        (project, tracker, lease): (&Project, &T, Lease),
     ) -> Result<Option<Look>, StoreError> {
-        let Some(rhythm) = tracker.rhythm() else { return Ok(None) };
         if self.is_stopping.load(Ordering::Relaxed) || tracker.rests().is_some() {
             return Ok(None);
         }
         let found = self.store.read().await?.find_poll_times(project.id).await?;
         let is_due = |times: &PollTimes| times.poll_at <= self.clock.now();
-        Ok(found.filter(is_due).map(|times| Look { times, rhythm }))
+        let Some(times) = found.filter(is_due) else { return Ok(None) };
+        if let Some(rhythm) = tracker.rhythm() {
+            return Ok(Some(Look { times, rhythm }));
+        }
+        // There is nothing to ask.
+        if let Some(mut tx) = self.hold(&lease).await? {
+            tx.set_poll_times(project.id, PollTimes { poll_at: never(), ..times }).await?;
+            tx.commit().await?;
+        }
+        Ok(None)
     }
 
     /// Asks a tracker what is new; false when it is another node's.
@@ -70,13 +88,18 @@ impl Outbox {
         desk: &Desk<'_, T>,
         Look { times, rhythm }: Look,
     ) -> Result<bool, StoreError> {
+        let asked_at = self.clock.now();
         let polled = timeout(MOST_STEP, self.poll(desk, rhythm, times)).await;
         let too_long = |_| TrackerError::Ambiguous("it took too long".to_owned()).into();
         let now = self.clock.now();
         let mut next = PollTimes { poll_at: now.plus(rhythm.poll), ..times };
         match polled.map_err(too_long).flatten() {
-            Ok(true) => next.reconcile_at = now.plus(rhythm.reconcile),
-            Ok(false) => {}
+            Ok(Polled { is_whole, is_all }) => {
+                next.polled_at = if is_whole { Some(asked_at) } else { times.polled_at };
+                if is_all {
+                    next.reconcile_at = now.plus(rhythm.reconcile);
+                }
+            }
             Err(EffectError::Lost) => return Ok(false),
             Err(EffectError::Store(cause)) => return Err(cause),
             Err(EffectError::Tracker(TrackerError::Later { after, .. })) => {
@@ -92,39 +115,48 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Notes which tasks may have changed; true when all were looked through.
+    /// Notes which tasks may have changed.
     async fn poll<T: Tracker + Sync>(
         &self,
         desk: &Desk<'_, T>,
         rhythm: Rhythm,
         times: PollTimes,
-    ) -> Result<bool, EffectError> {
+    ) -> Result<Polled, EffectError> {
         let (project, place) = (desk.project.id, desk.tracker.place());
         self.hold(&desk.lease).await?.ok_or(EffectError::Lost)?.commit().await?;
         let names = desk.project.environments.iter().map(|one| Board::Locks(one.name.clone()));
         let boards = [Board::Issues].into_iter().chain(names);
-        let mut looked = Vec::new();
+        let (mut looked, mut is_whole) = (Vec::new(), true);
         for board in boards.filter(|board| desk.tracker.has_board(board)) {
             let cursor = self.store.read().await?.find_cursor(project, &board).await?;
-            let changes = desk.tracker.changes(&board, cursor.as_deref()).await?;
-            looked.push((board, changes));
+            match desk.tracker.changes(&board, cursor.as_deref()).await {
+                Ok(changes) => looked.push((board, changes)),
+                // The others are looked at all the same.
+                Err(cause @ (TrackerError::Refused(_) | TrackerError::Gone)) => {
+                    let project = &desk.project.slug;
+                    tracing::warn!(project, %board, %cause, "a board does not say what is new");
+                    is_whole = false;
+                }
+                Err(cause) => return Err(cause.into()),
+            }
         }
         let is_all = looked.iter().any(|(_, changes)| changes.is_resync)
             || times.reconcile_at <= self.clock.now();
         let (mut ids, mut open) = (Vec::new(), Vec::new());
+        let with = (&self.store, &self.clock);
         for (board, changes) in &looked {
             let mut found = changes.ids.clone();
             if is_all {
                 let since = times.reconcile_at.minus(rhythm.reconcile).minus(OVERLAP);
                 found.extend(desk.tracker.list_changed(board, since).await?);
                 let listed = desk.tracker.list_open(board).await?;
-                self.adopt(desk, board, &listed).await?;
+                lock_list::adopt(with, desk.project, (desk.tracker, board), &listed).await?;
                 open.extend(listed);
             }
-            self.adopt(desk, board, &found).await?;
+            lock_list::adopt(with, desk.project, (desk.tracker, board), &found).await?;
             ids.extend(found);
         }
-        if is_all {
+        if is_all && is_whole {
             let listed: BTreeSet<&String> = open.iter().collect();
             let known = self.store.read().await?.list_open_tasks(project, &place).await?;
             ids.extend(known.into_iter().filter(|id| !listed.contains(id)));
@@ -137,39 +169,7 @@ impl Outbox {
             tx.upsert_cursor(project, board, &changes.cursor).await?;
         }
         tx.commit().await?;
-        Ok(is_all)
-    }
-
-    /// Locks an environment for each open task on its board that somebody made there by hand.
-    async fn adopt<T: Tracker + Sync>(
-        &self,
-        desk: &Desk<'_, T>,
-        board: &Board,
-        ids: &[String],
-    ) -> Result<(), EffectError> {
-        let Some(environment) = board.locked() else { return Ok(()) };
-        let (project, place) = (desk.project.id, desk.tracker.place());
-        let unknown = self.store.read().await?.list_unknown_tasks((project, &place), ids).await?;
-        for id in unknown {
-            let seen = match desk.tracker.read(&id).await {
-                Err(TrackerError::Gone) => continue,
-                seen => seen?,
-            };
-            let is_there = seen.boards.as_ref().is_none_or(|boards| boards.contains(board));
-            // What Airlock makes is known soon.
-            if !is_there || seen.is_done || seen.author == Some(By::Airlock) {
-                continue;
-            }
-            let mut tx = self.hold(&desk.lease).await?.ok_or(EffectError::Lost)?;
-            let (of, from) = ((project, environment), (desk.tracker.kind(), place.as_str()));
-            let adopted = locks::adopt(&mut tx, &self.clock, of, from, (&id, &seen)).await?;
-            tx.commit().await?;
-            if let Some(lock) = adopted {
-                let (project, by) = (&desk.project.slug, &lock.owner);
-                tracing::info!(project, environment, by, "a task locks an environment");
-            }
-        }
-        Ok(())
+        Ok(Polled { is_whole, is_all })
     }
 
     /// Reads a task that may have changed, and does what people want who changed it.
@@ -203,9 +203,13 @@ impl Outbox {
                 }
             }
             Err(TrackerError::Gone) => {
+                let board = match of {
+                    Of::Issue(_) => Board::Issues,
+                    Of::Lock(lock) => Board::Locks(lock.environment.clone()),
+                };
+                // It is deleted only if it is not the board that nobody shows any more.
+                desk.tracker.list_open(&board).await?;
                 if let Of::Lock(lock) = of {
-                    // It is deleted only if it is not the board that nobody shows any more.
-                    desk.tracker.list_open(&Board::Locks(lock.environment.clone())).await?;
                     let (reason, by) = ("its task was deleted", desk.tracker.kind());
                     locks::release(&self.repositories, lock, reason, by).await?;
                 }

@@ -290,6 +290,25 @@ impl Tx {
         if ids.is_empty() {
             return Ok(());
         }
+        // In the order in which whoever plans effects takes lanes; a lane comes before its task.
+        for subject in self.list_task_subjects((project, place), ids, only_done).await? {
+            self.wake_lane(project, subject, now).await?;
+            execute!(self, sqlx::query(HINT).bind(project.0).bind(subject.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// The issues and locks for which these tasks stand, or only those of them that are done as far as is
+    /// known.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_task_subjects(
+        &mut self,
+        (project, place): (ProjectId, &str),
+        ids: &[String],
+        only_done: bool,
+    ) -> Result<Vec<Subject>, StoreError> {
         let rows = rows_json(ids.iter().map(|id| RemoteRow { remote_id: id }));
         let text = dialect!(self, FIND_REMOTE_SQLITE, FIND_REMOTE_POSTGRES);
         let found: Vec<(String,)> = on!(self, |c| sqlx::query_as(text)
@@ -298,14 +317,10 @@ impl Tx {
             .bind(place)
             .bind(only_done)
             .fetch_all(c))?;
-        // In the order in which whoever plans effects takes lanes; a lane comes before its task.
-        for (name,) in found {
-            let subject = Subject::parse(&name);
-            let subject = subject.ok_or_else(|| StoreError::corrupt("tasks", "subject", &name))?;
-            self.wake_lane(project, subject, now).await?;
-            execute!(self, sqlx::query(HINT).bind(project.0).bind(&name))?;
-        }
-        Ok(())
+        let subject = |(name,): (String,)| {
+            Subject::parse(&name).ok_or_else(|| StoreError::corrupt("tasks", "subject", &name))
+        };
+        found.into_iter().map(subject).collect()
     }
 
     /// Notes that a task was read after so many hints.

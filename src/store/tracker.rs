@@ -25,7 +25,7 @@ const UPSERT: &str = "INSERT INTO trackers
     VALUES ($1, $2, $3, $4, $4, $4)
     ON CONFLICT (project_id) DO UPDATE SET settings = EXCLUDED.settings, token = EXCLUDED.token,
         changed_at = EXCLUDED.changed_at, poll_at = EXCLUDED.poll_at,
-        reconcile_at = EXCLUDED.reconcile_at";
+        reconcile_at = EXCLUDED.reconcile_at, polled_at = NULL";
 const RENAME: &str = "UPDATE trackers SET settings = $2 WHERE project_id = $1";
 const DELETE: &str = "DELETE FROM trackers WHERE project_id = $1";
 const DELETE_CURSORS: &str = "DELETE FROM tracker_cursors WHERE project_id = $1";
@@ -34,8 +34,10 @@ const LIST_POLLED: &str = "SELECT project_id FROM trackers WHERE poll_at <= $1
         AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.project_id = trackers.project_id
             AND leases.name = $2 AND leases.held_until > $1 AND leases.holder <> $3 AND $4)
     ORDER BY poll_at LIMIT 1000";
-const FIND_POLL: &str = "SELECT poll_at, reconcile_at FROM trackers WHERE project_id = $1";
-const SET_POLL: &str = "UPDATE trackers SET poll_at = $2, reconcile_at = $3 WHERE project_id = $1";
+const FIND_POLL: &str =
+    "SELECT poll_at, reconcile_at, polled_at FROM trackers WHERE project_id = $1";
+const SET_POLL: &str = "UPDATE trackers SET poll_at = $2, reconcile_at = $3, polled_at = $4
+    WHERE project_id = $1";
 const FIND_CURSOR: &str = "SELECT cursor FROM tracker_cursors WHERE project_id = $1 AND board = $2";
 const UPSERT_CURSOR: &str = "INSERT INTO tracker_cursors (project_id, board, cursor)
     VALUES ($1, $2, $3) ON CONFLICT (project_id, board) DO UPDATE SET cursor = EXCLUDED.cursor";
@@ -69,6 +71,8 @@ pub struct PollTimes {
     pub poll_at: Timestamp,
     /// The latter.
     pub reconcile_at: Timestamp,
+    /// When it was last asked and answered.
+    pub polled_at: Option<Timestamp>,
 }
 
 impl Tx {
@@ -168,13 +172,13 @@ impl Tx {
         &mut self,
         project: ProjectId,
     ) -> Result<Option<PollTimes>, StoreError> {
-        let row: Option<(i64, i64)> =
+        let row: Option<(i64, i64, Option<i64>)> =
             on!(self, |c| sqlx::query_as(FIND_POLL).bind(project.0).fetch_optional(c))?;
-        let [poll_at, reconcile_at] = match row {
-            Some((one, other)) => [one, other].map(Timestamp::from_micros),
-            None => return Ok(None),
-        };
-        Ok(Some(PollTimes { poll_at, reconcile_at }))
+        Ok(row.map(|(poll_at, reconcile_at, polled_at)| PollTimes {
+            poll_at: Timestamp::from_micros(poll_at),
+            reconcile_at: Timestamp::from_micros(reconcile_at),
+            polled_at: polled_at.map(Timestamp::from_micros),
+        }))
     }
 
     /// Sets when the tracker of a project is asked next.
@@ -192,6 +196,7 @@ impl Tx {
                 .bind(project.0)
                 .bind(times.poll_at.as_micros())
                 .bind(times.reconcile_at.as_micros())
+                .bind(times.polled_at.map(Timestamp::as_micros))
         )?;
         Ok(())
     }

@@ -158,7 +158,7 @@ impl Written {
     /// with who did it. What Airlock did means nothing.
     #[must_use]
     pub fn meant<'a>(&self, seen: &'a Seen) -> Vec<(&'a By, Meaning)> {
-        let new = self.new(seen);
+        let new = self.news(seen);
         let is_other = seen.is_done != self.is_done;
         let last = |is_it: fn(&Act) -> bool| new.iter().rposition(|act| is_it(act));
         let last_of_state = last(Act::is_of_state);
@@ -201,7 +201,7 @@ impl Written {
     }
 
     /// What was done on a task since it was last read, in order.
-    fn new<'a>(&self, seen: &'a Seen) -> Vec<&'a Act> {
+    fn news<'a>(&self, seen: &'a Seen) -> Vec<&'a Act> {
         let is_new = |act: &&Act| {
             let known = self.heard.as_ref().map(|(at, id)| (*at, id.len(), id.as_str()));
             known.is_none_or(|known| act.place() > known)
@@ -214,7 +214,7 @@ impl Written {
     /// Who put it on a board or took it off since it was last read. Without one it is where it was,
     /// even if nobody shows it there.
     fn mover<'a>(&self, seen: &'a Seen) -> Option<&'a By> {
-        let mut new = self.new(seen).into_iter().rev();
+        let mut new = self.news(seen).into_iter().rev();
         new.find(|act| act.did == Did::Moved && !act.is_by_airlock()).map(|act| &act.by)
     }
 

@@ -170,3 +170,48 @@ both!(locks_are_made_and_released_in_asana, |engine: Engine| async move {
     assert_eq!(app.all(path).await.len(), 2);
     connected.app.stop().await;
 });
+
+both!(the_gate_reads_the_locks_in_asana_as_they_are, |engine: Engine| async move {
+    let connected = Connected::start(engine, PAT).await;
+    let Connected { app, asana, .. } = &connected;
+    app.crashed(&connected.shop, "KeyError").await;
+    connected.delivered().await;
+    let issue = connected.task("SHOP-1").gid;
+    let board = asana.project("Lock Beta");
+    let projects = json!({"beta": {"lock_project": board}});
+    connected.connect(PAT, &json!({"environments": projects, "poll_seconds": 3600})).await;
+    until("Asana is asked", async || {
+        app.stored_number("SELECT COUNT(polled_at) FROM trackers").await == 1
+    })
+    .await;
+    let ask = async |environment: &str| {
+        let path = format!("/api/v1/projects/shop/environments/{environment}/gate");
+        let gate = app.get(&format!("{path}?commit={}", "4f".repeat(20))).await.ok();
+        let blockers = gate["blockers"].as_array().expect("a list").clone();
+        blockers.iter().map(|one| one["kind"].as_str().expect("a kind").to_owned()).collect()
+    };
+    let kinds = async |environment: &str| -> Vec<String> { ask(environment).await };
+    let has = |kinds: &[String], kind: &str| kinds.iter().any(|one| one == kind);
+    assert!(!has(&kinds("beta").await, "lock"));
+    asana.by_hand("POST", "/tasks", &json!({"name": "the import runs", "projects": [board]}));
+    assert!(has(&kinds("beta").await, "manual_lock"), "{:?}", kinds("beta").await);
+    // So is the task of an issue, from the moment on at which it is put there.
+    asana.by_hand("POST", &format!("/tasks/{issue}/addProject"), &json!({"project": board}));
+    assert!(has(&kinds("beta").await, "locks_unreadable"));
+    until("the issue locks", async || has(&kinds("beta").await, "issue_lock")).await;
+    assert!(!has(&kinds("beta").await, "locks_unreadable"));
+    // What was known a minute ago serves while Asana is away, and then nobody knows.
+    asana.fail("GET", "*", 10_000, Failure::Drop);
+    app.clock.advance(Duration::from_secs(30));
+    assert!(!has(&kinds("beta").await, "locks_unreadable"));
+    app.clock.advance(Duration::from_mins(10));
+    assert!(has(&kinds("beta").await, "locks_unreadable"));
+    assert!(!has(&kinds("production").await, "locks_unreadable"));
+    asana.heal();
+    until("Asana is asked again", async || {
+        app.clock.advance(Duration::from_mins(1));
+        !has(&kinds("beta").await, "locks_unreadable")
+    })
+    .await;
+    connected.app.stop().await;
+});
