@@ -158,7 +158,7 @@ impl Outbox {
         if tracker.rests().is_some() {
             return Ok(());
         }
-        let Some(lease) = self.claim(project.id).await? else { return Ok(()) };
+        let Some(lease) = self.claim(project.id, tracker.window()).await? else { return Ok(()) };
         let worked = self.work_lanes(&project, lease, trackers).await;
         self.leave(&lease, tracker.window()).await?;
         worked
@@ -169,7 +169,7 @@ impl Outbox {
     async fn leave(&self, lease: &Lease, window: Option<Duration>) -> Result<(), StoreError> {
         let until = window.map(|window| self.clock.now().plus(window));
         let mut tx = self.store.write().await?;
-        tx.hold_lease(lease, until.unwrap_or(Timestamp::from_micros(0))).await?;
+        tx.hold_lease_until(lease, until.unwrap_or(Timestamp::from_micros(0))).await?;
         tx.commit().await
     }
 
@@ -264,11 +264,15 @@ impl Outbox {
         tx.commit().await
     }
 
-    async fn claim(&self, project: ProjectId) -> Result<Option<Lease>, StoreError> {
-        let now = self.clock.now();
+    /// A process that ended badly before this one does not say how much it asked.
+    async fn claim(
+        &self,
+        project: ProjectId,
+        window: Option<Duration>,
+    ) -> Result<Option<Lease>, StoreError> {
         let mut tx = self.store.write().await?;
-        let times = (now, now.plus(LEASE));
-        let lease = tx.claim_lease((project, TRACKER), self.holder, times).await?;
+        let (now, times) = (self.clock.now(), (LEASE, window.unwrap_or_default()));
+        let lease = tx.claim_lease((project, TRACKER), self.holder, now, times).await?;
         tx.commit().await?;
         Ok(lease)
     }
@@ -276,7 +280,7 @@ impl Outbox {
     /// A transaction of whoever has the lease, which is held for longer by it; `None` when it is lost.
     async fn hold(&self, lease: &Lease) -> Result<Option<Tx>, StoreError> {
         let mut tx = self.store.write().await?;
-        let is_held = tx.hold_lease(lease, self.clock.now().plus(LEASE)).await?;
+        let is_held = tx.hold_lease(lease, self.clock.now()).await?;
         Ok(is_held.then_some(tx))
     }
 

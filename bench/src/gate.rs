@@ -127,21 +127,30 @@ fn verdicts(
     let (fresh, again) = (super::median(fresh), super::median(again));
     println!("a new candidate and {} locks: {fresh:.1} ms; again: {again:.1} ms", args.locks);
     let began = server.start_again(true)?;
-    api::get(server.address, "/api/v1/projects/bench")?;
-    let ready = ms(began.elapsed());
-    let first = ask(&server, main[300])?;
+    let (asked, own) = server.most_own_memory(|| -> Result<_, Failure> {
+        api::get(server.address, "/api/v1/projects/bench")?;
+        let ready = ms(began.elapsed());
+        let first = ask(&server, main[300])?;
+        // Meanwhile it looks what is new, and others ask.
+        for at in 0..50 {
+            ask(&server, main[400 + at * 7])?;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok((ready, first))
+    })?;
+    let (ready, first) = asked?;
     println!("the first after a start: {first:.0} ms, {ready:.0} ms after which it answers");
-    let (now, peak) = server.memory()?;
-    let [bare, idle, now, peak] = [bare, idle, now, peak].map(|n_bytes| n_bytes >> 20);
+    let (now, _) = server.memory()?;
+    let [bare, idle, now, own] = [bare, idle, now, own].map(|n_bytes| n_bytes >> 20);
     println!(
         "memory: {bare} MB without the repository, {idle} after it was read first; after a start {now}, \
-         {peak} at most"
+         {own} at most without mapped files"
     );
     if fresh.max(again) > args.goal || first > 3_000.0 {
         return Err(format!("more than {} ms, or 3 s for the first", args.goal).into());
     }
-    if peak - bare > args.goal_mb {
-        return Err(format!("{} MB more than without the repository", peak - bare).into());
+    if own.saturating_sub(bare) > args.goal_mb {
+        return Err(format!("{} MB more than without the repository", own - bare).into());
     }
     Ok(())
 }

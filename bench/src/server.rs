@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -185,13 +186,28 @@ impl Server {
 
     /// The memory of the server: now, and at its peak, in bytes.
     pub(crate) fn memory(&self) -> Result<(u64, u64), Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let of = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.split_whitespace().next());
-            kib.and_then(|kib| kib.parse::<u64>().ok()).map(|kib| kib * 1024)
-        };
-        Ok((of("VmRSS:").ok_or("no VmRSS")?, of("VmHWM:").ok_or("no VmHWM")?))
+        let process = self.child.id();
+        Ok((memory_of(process, "VmRSS:")?, memory_of(process, "VmHWM:")?))
+    }
+
+    /// The most memory of its own, without files that it looks at, that the server has while something is
+    /// done, in bytes.
+    pub(crate) fn most_own_memory<A>(&self, what: impl FnOnce() -> A) -> Result<(A, u64), Failure> {
+        let (process, is_over) = (self.child.id(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let sampled = scope.spawn(|| {
+                let mut most = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    most = most.max(memory_of(process, "RssAnon:").unwrap_or_default());
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                most
+            });
+            let done = what();
+            is_over.store(true, Ordering::Relaxed);
+            let most = sampled.join().map_err(|_| "the sampler panicked")?;
+            Ok((done, most))
+        })
     }
 
     /// Bytes on disk: all files of the data folder, and the database.
@@ -200,6 +216,15 @@ impl Server {
         let Some(database) = &self.database else { return Ok(files) };
         Ok(files + database.n_bytes()?)
     }
+}
+
+/// What the system says of the memory of a process, in bytes.
+fn memory_of(process: u32, name: &str) -> Result<u64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    let n_bytes = kib.and_then(|kib| kib.parse::<u64>().ok()).map(|kib| kib * 1024);
+    n_bytes.ok_or_else(|| format!("no {name}").into())
 }
 
 /// The file where a server says its address.

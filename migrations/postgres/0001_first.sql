@@ -288,6 +288,8 @@ CREATE TABLE tasks (
     is_done BOOLEAN NOT NULL,
     written TEXT,
     body_written_at BIGINT,
+    n_told BIGINT NOT NULL,
+    telling_to BIGINT,
     synced_at BIGINT,
     error TEXT,
     created_at BIGINT NOT NULL,

@@ -288,6 +288,8 @@ CREATE TABLE tasks (
     is_done INTEGER NOT NULL,
     written TEXT,
     body_written_at INTEGER,
+    n_told INTEGER NOT NULL,
+    telling_to INTEGER,
     synced_at INTEGER,
     error TEXT,
     created_at INTEGER NOT NULL,

@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::health::{PartHealth, PartState};
 use crate::spool;
+use crate::store::{StoreError, Tx};
 
 /// Reports that wait longer than this make digest `degraded`.
 const SLOW_SECONDS: u64 = 60;
@@ -91,6 +92,21 @@ pub(super) async fn metrics(api: Data<Api>, bearer: Bearer) -> Result<HttpRespon
     gauge("airlock_spool_used_bytes", spool.used_bytes);
     gauge("airlock_spool_skipped_records", spool.skipped_records);
     gauge("airlock_spool_syncs", spool.n_syncs);
+    let effects = effects(&api, api.clock.now()).await;
+    for (name, count) in [
+        ("airlock_outbox_backlog_effects", effects.map(|effects| effects.waiting.backlog)),
+        (
+            "airlock_outbox_oldest_seconds",
+            effects.map(|effects| effects.waiting.oldest_age_seconds),
+        ),
+        ("airlock_outbox_parked_effects", effects.map(|effects| effects.n_parked)),
+    ] {
+        match count {
+            Some(count) => gauge(name, count),
+            // Nobody knows.
+            None => ::metrics::gauge!(name).set(f64::NAN),
+        }
+    }
     let text = api.metrics.render();
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
 }
@@ -188,7 +204,7 @@ async fn collect(api: &Api, is_trusted: bool) -> StatusResponse {
         ("store", part(store, None)),
         ("git", part(api.git_health.get(), None)),
         ("settling", part(api.settling_health.get(), None)),
-        ("outbox", part(outbox_part(api, counts), counts.map(|counts| counts.effects))),
+        ("outbox", part(outbox_part(api, counts), counts.map(|counts| counts.effects.waiting))),
     ];
     let mut parts: BTreeMap<_, _> = parts.into();
     // Those that are used, by their kinds.
@@ -232,14 +248,15 @@ fn spool_part(api: &Api, now: Timestamp) -> (PartHealth, Waiting) {
 /// What is on its way outside; degraded when something is parked or waits for long.
 fn outbox_part(api: &Api, counts: Option<Counts>) -> PartHealth {
     let mut outbox = api.outbox_health.get();
-    let Some(Counts { effects, n_parked, .. }) = counts else { return outbox };
-    if outbox.state == PartState::Ok && (n_parked > 0 || effects.oldest_age_seconds > SLOW_SECONDS)
+    let Some(counts) = counts else { return outbox };
+    let Effects { waiting, n_parked } = counts.effects;
+    if outbox.state == PartState::Ok && (n_parked > 0 || waiting.oldest_age_seconds > SLOW_SECONDS)
     {
         outbox.state = PartState::Degraded;
         outbox.last_error = Some(if n_parked > 0 {
             format!("{n_parked} effects are parked: `GET /api/v1/outbox?state=parked` says why")
         } else {
-            format!("effects wait for {} s", effects.oldest_age_seconds)
+            format!("effects wait for {} s", waiting.oldest_age_seconds)
         });
     }
     outbox
@@ -260,9 +277,27 @@ struct Counts {
     refused: u64,
     buried: u64,
     discarded: u64,
-    /// What is to happen outside.
-    effects: Waiting,
+    effects: Effects,
+}
+
+/// What is to happen outside.
+#[derive(Debug, Clone, Copy)]
+struct Effects {
+    waiting: Waiting,
     n_parked: u64,
+}
+
+/// What is to happen outside; `None` when the store does not answer.
+async fn effects(api: &Api, now: Timestamp) -> Option<Effects> {
+    let load = async { effects_in(&mut api.store.read().await?, now).await };
+    tokio::time::timeout(STORE_PATIENCE, load).await.ok()?.ok()
+}
+
+async fn effects_in(tx: &mut Tx, now: Timestamp) -> Result<Effects, StoreError> {
+    let (backlog, oldest) = tx.count_open_effects().await?;
+    let oldest_age_seconds = oldest.map_or(0, |oldest| now.since(oldest).as_secs());
+    let waiting = Waiting { backlog, oldest_age_seconds };
+    Ok(Effects { waiting, n_parked: tx.count_parked_effects().await? })
 }
 
 /// What the store counted, and what is not in it yet; `None` when it does not answer.
@@ -272,21 +307,16 @@ async fn counts(api: &Api, now: Timestamp) -> Option<Counts> {
         let mut tx = api.store.read().await?;
         let sums = tx.sum_outcomes(first_hour).await?;
         let buried = tx.count_buried().await?;
-        let effects = (tx.count_open_effects().await?, tx.count_parked_effects().await?);
-        Ok::<_, crate::store::StoreError>((sums, buried, effects))
+        let effects = effects_in(&mut tx, now).await?;
+        Ok::<_, StoreError>((sums, buried, effects))
     };
-    let (sums, buried, ((backlog, oldest), n_parked)) =
-        tokio::time::timeout(STORE_PATIENCE, load).await.ok()?.ok()?;
+    let (sums, buried, effects) = tokio::time::timeout(STORE_PATIENCE, load).await.ok()?.ok()?;
     let (refused, discarded) = api.outcomes.pending(first_hour);
     Some(Counts {
         accepted: sums.accepted,
         refused: sums.refused + refused,
         buried,
         discarded: sums.discarded + discarded,
-        effects: Waiting {
-            backlog,
-            oldest_age_seconds: oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
-        },
-        n_parked,
+        effects,
     })
 }

@@ -5,11 +5,10 @@ mod deploy;
 mod lock;
 
 pub use act::{Act, By, Did, Meaning, Seen, named_fix};
-pub use deploy::{DeployFacts, MOST_TAIL_LINES, of_deploy};
+pub use deploy::{DeployFacts, MOST_TAIL_LINES, MOST_TOLD_BYTES, look_pause, of_deploy, of_output};
 pub use lock::of_lock;
 
 use std::collections::BTreeSet;
-
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

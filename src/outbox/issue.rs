@@ -52,7 +52,7 @@ impl Outbox {
         self.put_on_boards(desk, &mut task, &issue).await?;
         let carried = Carried {
             look_at,
-            n_events: task.remote.as_ref().map(|_| issue.n_events),
+            n_seen: task.remote.as_ref().map(|_| issue.n_events),
             is_held: task.held_at.is_some(),
         };
         Ok(Some((task, carried)))

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::{Desk, LEASE, Outbox};
 use crate::clock::Clock;
 use crate::domain::effect::{Demand, Subject};
+use crate::domain::id::ProjectItemId;
 use crate::domain::task::BODY_PAUSE;
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
@@ -17,6 +18,9 @@ use crate::tracker::{Tracker, TrackerError};
 
 /// A lane that fails is tried again after this, and then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What nobody knows the end of may still be under way for so long: it is not looked for before.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// A lane that fails again and again is tried this often at least.
 const MOST_PAUSE: Duration = Duration::from_mins(10);
@@ -63,8 +67,8 @@ pub(super) struct Step {
 pub(super) struct Carried {
     /// It is to be looked at again then.
     pub(super) look_at: Option<Timestamp>,
-    /// How many events the issue had that the task is in line with.
-    pub(super) n_events: Option<u64>,
+    /// What the task is in line with: how many events the issue had, or bytes of output the deploy.
+    pub(super) n_seen: Option<u64>,
     /// The task waits for others; so do the effects.
     pub(super) is_held: bool,
 }
@@ -209,7 +213,7 @@ impl Outbox {
         Ok(!is_more)
     }
 
-    /// Notes that effects are carried out. If events came since, the task is looked at again.
+    /// Notes that effects are carried out. If events or output came since, the task is looked at again.
     async fn finish<T>(
         &self,
         desk: &Desk<'_, T>,
@@ -220,15 +224,26 @@ impl Outbox {
         let (now, project) = (self.clock.now(), desk.project.id);
         let mut tx = self.store.write().await?;
         let mut look_at = carried.look_at;
-        if let (Subject::Issue(issue), Some(seen)) = (lane.subject, carried.n_events) {
-            // Who adds events says so to the lane, and has the issue until then.
-            tx.lock_issue(project, issue).await?;
-            let n_events = tx.count_events_of(project, issue).await?;
-            if n_events.is_some_and(|n_events| n_events != seen) {
-                look_at = look_at.or(Some(now.plus(BODY_PAUSE)));
+        // Who adds something says so to the lane, and has what it is added to until then.
+        let n_there = match lane.subject {
+            Subject::Issue(issue) => {
+                tx.lock_issue(project, issue).await?;
+                tx.count_events_of(project, issue).await?
             }
+            Subject::Deploy(id) => {
+                let deploy = tx.hold_deploy(ProjectItemId { project, id }).await?;
+                deploy.map(|deploy| deploy.n_output)
+            }
+            Subject::Lock(_) | Subject::Storm => None,
+        };
+        if carried.n_seen.is_some_and(|n_seen| n_there.is_some_and(|n_there| n_there != n_seen)) {
+            let pause = match lane.subject {
+                Subject::Issue(_) => BODY_PAUSE,
+                Subject::Deploy(_) | Subject::Lock(_) | Subject::Storm => Duration::ZERO,
+            };
+            look_at = look_at.or(Some(now.plus(pause)));
         }
-        let is_held = tx.hold_lease(&desk.lease, now.plus(LEASE)).await?;
+        let is_held = tx.hold_lease(&desk.lease, now).await?;
         if !is_held || !tx.take_lane(project, lane.subject).await? {
             return Err(EffectError::Lost);
         }
@@ -261,6 +276,7 @@ impl Outbox {
             EffectError::Tracker(TrackerError::NotDone { after, .. }) => {
                 lane.again(after.unwrap_or_default(), &self.clock)
             }
+            EffectError::Tracker(TrackerError::Ambiguous(_)) => lane.again(SETTLE, &self.clock),
             EffectError::Tracker(_) | EffectError::Store(_) | EffectError::Lost => {
                 lane.again(Duration::ZERO, &self.clock)
             }

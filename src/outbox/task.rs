@@ -42,6 +42,8 @@ impl Outbox {
                 remote: None,
                 written: None,
                 body_written_at: None,
+                n_told: 0,
+                telling_to: None,
                 ..known
             });
         }
@@ -57,6 +59,8 @@ impl Outbox {
             is_done: false,
             written: None,
             body_written_at: None,
+            n_told: 0,
+            telling_to: None,
             synced_at: None,
             error: None,
             created_at: self.clock.now(),
@@ -223,6 +227,7 @@ impl Task {
         self.generation = self.generation.saturating_add(1);
         (self.remote, self.written, self.create_began_at) = (None, None, None);
         (self.deleted_at, self.body_written_at, self.is_done) = (None, None, false);
+        (self.n_told, self.telling_to) = (0, None);
     }
 }
 

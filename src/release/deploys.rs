@@ -477,6 +477,9 @@ pub async fn output(
         let masked = scrubber.masked(&format!("{before}{new}"));
         let masked = masked.get(before.len()..).unwrap_or_default();
         tx.append_output(id, there, masked).await?;
+        if deploy.status != DeployStatus::Running {
+            tx.begin_lane(id.project, Subject::Deploy(id.id), repositories.now()).await?;
+        }
     }
     tx.commit().await?;
     Ok(repositories.store().read().await?.find_deploy(id).await?)

@@ -243,6 +243,8 @@ pub async fn adopt(
         is_done: false,
         written: Some(Written::theirs(seen, environment)),
         body_written_at: None,
+        n_told: 0,
+        telling_to: None,
         synced_at: Some(now),
         error: None,
         created_at: now,

@@ -3,9 +3,12 @@
 //! Whoever writes as the holder of a lease holds it in the same transaction first: who lost it without
 //! noticing writes nothing any more, and those who have it write one after the other.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::rows::dialect;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::time::Timestamp;
@@ -30,11 +33,14 @@ pub struct Lease {
     pub holder: Uuid,
     /// Greater than those of all who had it before.
     pub fence: i64,
+    /// How long it is held without a word.
+    time: Duration,
 }
 
 impl Tx {
-    /// Takes a lease that nobody else holds; `None` when somebody does. One process alone has a SQLite file:
-    /// whoever held it before is gone.
+    /// Takes a lease that nobody else holds; `None` when somebody does. It is held for the first of these
+    /// times without a word, and for the second where one process alone has the database: whoever held
+    /// it before is gone.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -42,28 +48,34 @@ impl Tx {
         &mut self,
         (project, name): (ProjectId, &'static str),
         holder: Uuid,
-        (now, until): (Timestamp, Timestamp),
+        now: Timestamp,
+        (shared, alone): (Duration, Duration),
     ) -> Result<Option<Lease>, StoreError> {
-        let free_until = match self {
-            Self::Sqlite(_) => i64::MAX,
-            Self::Postgres(_) => now.as_micros(),
-        };
+        let time = dialect!(self, alone, shared);
         let fence: Option<(i64,)> = on!(self, |c| sqlx::query_as(CLAIM)
             .bind(project.0)
             .bind(name)
             .bind(holder)
-            .bind(free_until)
-            .bind(until.as_micros())
+            .bind(now.as_micros())
+            .bind(now.plus(time).as_micros())
             .fetch_optional(c))?;
-        Ok(fence.map(|(fence,)| Lease { project, name, holder, fence }))
+        Ok(fence.map(|(fence,)| Lease { project, name, holder, fence, time }))
     }
 
-    /// Holds a lease from now on until a time, and keeps everybody else from it until the transaction
-    /// ends; false when it is lost.
+    /// Holds a lease for longer, and keeps everybody else from it until the transaction ends; false when it
+    /// is lost.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn hold_lease(
+    pub async fn hold_lease(&mut self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
+        self.hold_lease_until(lease, now.plus(lease.time)).await
+    }
+
+    /// The same until a time.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn hold_lease_until(
         &mut self,
         lease: &Lease,
         until: Timestamp,

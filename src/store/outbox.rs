@@ -186,7 +186,7 @@ const LIST_PROJECTS: &str = "SELECT due.project_id FROM
         GROUP BY +project_id) AS due
     WHERE NOT EXISTS (SELECT 1 FROM leases
         WHERE leases.project_id = due.project_id AND leases.name = $2
-            AND leases.held_until > $1 AND leases.holder <> $3 AND $4)
+            AND leases.held_until > $1 AND leases.holder <> $3)
     ORDER BY due.try_at, due.project_id LIMIT 1000";
 const LIST_LANES: &str = "SELECT lane, n_failures FROM lanes
     WHERE project_id = $1 AND try_at <= $2 ORDER BY try_at, lane LIMIT $3";
@@ -332,13 +332,10 @@ impl Tx {
         holder: Uuid,
         now: Timestamp,
     ) -> Result<Vec<ProjectId>, StoreError> {
-        // One process alone has a SQLite file.
-        let has_others = dialect!(self, false, true);
         let rows: Vec<(i64,)> = on!(self, |c| sqlx::query_as(LIST_PROJECTS)
             .bind(now.as_micros())
             .bind(lease)
             .bind(holder)
-            .bind(has_others)
             .fetch_all(c))?;
         Ok(rows.into_iter().map(|(id,)| ProjectId(id)).collect())
     }

@@ -38,6 +38,10 @@ pub struct Task {
     pub written: Option<Written>,
     /// When its text was last written.
     pub body_written_at: Option<Timestamp>,
+    /// So much of the output of a deploy is said on it, in bytes.
+    pub n_told: u64,
+    /// What is said next was to reach to here, if that was begun and nobody knows how it ended.
+    pub telling_to: Option<u64>,
     /// When it was last in line with what it stands for.
     pub synced_at: Option<Timestamp>,
     /// Why it is not.
@@ -73,6 +77,8 @@ struct TaskRow {
     is_done: bool,
     written: Option<String>,
     body_written_at: Option<i64>,
+    n_told: i64,
+    telling_to: Option<i64>,
     synced_at: Option<i64>,
     error: Option<String>,
     created_at: i64,
@@ -96,6 +102,8 @@ impl TaskRow {
             deleted_at: self.deleted_at.map(Timestamp::from_micros),
             is_done: self.is_done,
             body_written_at: self.body_written_at.map(Timestamp::from_micros),
+            n_told: self.n_told.unsigned_abs(),
+            telling_to: self.telling_to.map(i64::unsigned_abs),
             synced_at: self.synced_at.map(Timestamp::from_micros),
             error: self.error,
             created_at: Timestamp::from_micros(self.created_at),
@@ -119,8 +127,8 @@ macro_rules! columns {
     () => {
         "tasks.subject, tasks.generation, tasks.tracker, tasks.place, tasks.held_at,
         tasks.create_began_at, tasks.deleted_at, tasks.remote_id, tasks.url, tasks.is_done,
-        tasks.written, tasks.body_written_at, tasks.synced_at, tasks.error, tasks.created_at,
-        tasks.n_hints, tasks.n_read"
+        tasks.written, tasks.body_written_at, tasks.n_told, tasks.telling_to, tasks.synced_at,
+        tasks.error, tasks.created_at, tasks.n_hints, tasks.n_read"
     };
 }
 const FIND: &str =
@@ -140,8 +148,8 @@ const LIST_OF_POSTGRES: &str = list_of!(
 /// Where a task is is never forgotten, until another one stands for the same.
 const UPSERT: &str = "INSERT INTO tasks (project_id, subject, generation, tracker, create_began_at,
         remote_id, url, is_done, written, body_written_at, synced_at, error, created_at, held_at,
-        deleted_at, place)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        deleted_at, place, n_told, telling_to)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
     ON CONFLICT (project_id, subject) DO UPDATE SET
         generation = EXCLUDED.generation, tracker = EXCLUDED.tracker, place = EXCLUDED.place,
         create_began_at = EXCLUDED.create_began_at,
@@ -153,6 +161,7 @@ const UPSERT: &str = "INSERT INTO tasks (project_id, subject, generation, tracke
             THEN tasks.url ELSE EXCLUDED.url END,
         held_at = EXCLUDED.held_at, deleted_at = EXCLUDED.deleted_at, is_done = EXCLUDED.is_done,
         written = EXCLUDED.written, body_written_at = EXCLUDED.body_written_at,
+        n_told = EXCLUDED.n_told, telling_to = EXCLUDED.telling_to,
         synced_at = EXCLUDED.synced_at, error = EXCLUDED.error";
 
 /// How many were begun after a time, and the first of them.
@@ -443,6 +452,8 @@ impl Tx {
                 .bind(task.held_at.map(Timestamp::as_micros))
                 .bind(task.deleted_at.map(Timestamp::as_micros))
                 .bind(&task.place)
+                .bind(task.n_told.cast_signed())
+                .bind(task.telling_to.map(u64::cast_signed))
         )?;
         Ok(())
     }

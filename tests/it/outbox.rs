@@ -80,6 +80,10 @@ both!(a_task_that_may_be_there_is_looked_for_until_somebody_knows, |engine: Engi
     app.clock.advance(Duration::from_secs(5));
     work(&node, &tracker).await;
     assert_eq!(effects(&app, "parked").await.len(), 1);
+    let metrics = app.get("/metrics").await.text;
+    for line in ["airlock_outbox_parked_effects 1", "airlock_outbox_backlog_effects 0"] {
+        assert!(metrics.lines().any(|one| one == line), "{metrics}");
+    }
     // Whatever happens next, it is looked for first.
     tracker.fail(Call::Find, not_done());
     app.act("SHOP-1", "comment", json!({"text": "again"})).await.ok();

@@ -1,10 +1,18 @@
 //! The task of a deploy.
 
+use std::time::Duration;
+
 use super::{Block, MOST_LINE_CHARS, MOST_TITLE_CHARS, Wanted, cut};
 use crate::domain::deploy::{Deploy, DeployStatus};
 
 /// So many lines of the output of a deploy that went wrong are shown: the last.
 pub const MOST_TAIL_LINES: usize = 30;
+
+/// So much of new output is said at a time, in bytes: the end of it.
+pub const MOST_TOLD_BYTES: u64 = 16 * 1024;
+
+/// New output of a deploy that runs is said after this at the earliest.
+const LOOK_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is known of a deploy for its task.
 #[derive(Debug, Clone, Copy)]
@@ -68,15 +76,45 @@ pub fn of_deploy(facts: &DeployFacts<'_>) -> Wanted {
     }
 }
 
-/// The last lines of output; what a line was overwritten with is what counts.
+/// After which time it is looked again what a deploy that runs has said: the longer it runs, the less
+/// often, so that nobody gets a hundred comments.
+#[must_use]
+pub fn look_pause(runs_for: Duration) -> Duration {
+    LOOK_PAUSE.max(runs_for / 4)
+}
+
+/// What is said of new output on the task of a deploy, of which some may be left out before; nothing
+/// when there is nothing to read.
+#[must_use]
+pub fn of_output(text: &str, n_left_out: u64) -> Option<String> {
+    let mut lines = lines_of(text);
+    if lines.is_empty() && n_left_out == 0 {
+        return None;
+    }
+    if n_left_out > 0 {
+        lines.insert(0, format!("({n_left_out} bytes of output are left out here)"));
+    }
+    Some(lines.join("\n"))
+}
+
+/// The last lines of output.
 fn last_lines(tail: &str) -> Vec<String> {
-    let lines: Vec<&str> = tail.lines().filter(|line| !line.trim().is_empty()).collect();
+    let mut lines = lines_of(tail);
     let first = lines.len().saturating_sub(MOST_TAIL_LINES);
-    let shown = |line: &&str| {
+    lines.drain(..first);
+    lines
+}
+
+/// The lines of output as a person reads them: without colours, and of a line that was overwritten what
+/// it was overwritten with.
+fn lines_of(output: &str) -> Vec<String> {
+    let plain = anstream::adapter::strip_str(output).to_string();
+    let lines = plain.lines().filter(|line| !line.trim().is_empty());
+    let shown = |line: &str| {
         let last = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
         cut(last, MOST_LINE_CHARS)
     };
-    lines.get(first..).unwrap_or_default().iter().map(shown).collect()
+    lines.map(shown).collect()
 }
 
 #[cfg(test)]
@@ -146,6 +184,25 @@ mod tests {
         assert_eq!(lines.last().map(String::as_str), Some("step 99"));
         let fine = task(&deploy(DeployStatus::Succeeded), &output);
         assert!(!fine.body.iter().any(|block| matches!(block, Block::Code(_))));
+    }
+
+    #[test]
+    fn output_is_said_as_people_read_it() {
+        let text = "\u{1b}[32mbuilt\u{1b}[0m\n\n10 %\r100 %\r\ndone\u{7}\n";
+        assert_eq!(of_output(text, 0).as_deref(), Some("built\n100 %\ndone"));
+        let cut = of_output("end", 70_000);
+        assert_eq!(cut.as_deref(), Some("(70000 bytes of output are left out here)\nend"));
+        assert_eq!(of_output("\n \n", 0), None);
+    }
+
+    #[test]
+    fn a_long_deploy_says_little() {
+        let (mut runs_for, mut n_looks) = (Duration::ZERO, 0);
+        while runs_for < Duration::from_hours(4) {
+            runs_for += look_pause(runs_for);
+            n_looks += 1;
+        }
+        assert!(n_looks < 30, "{n_looks}");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The tasks of locks and deploys, in the tracker that is part of Airlock.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Shop;
-use crate::support::{Answer, Engine, both, until};
+use crate::support::asana::{Asana, Failure, PAT};
+use crate::support::{Answer, Engine, TOKEN, both, until};
 
 impl Shop {
     /// A task, once everything was carried out.
@@ -26,6 +29,16 @@ impl Shop {
                 return task;
             }
         }
+    }
+}
+
+impl Shop {
+    /// More output of a deploy.
+    async fn say(&self, deploy: &Value, text: &str) {
+        let path = format!("/api/v1/deploys/{}/output", deploy["id"].as_str().expect("an id"));
+        let request = self.app.request(Method::POST, &path).body(text.to_owned());
+        let answer = request.bearer_auth(TOKEN).send().await.expect("sent");
+        assert!(answer.status().is_success(), "{answer:?}");
     }
 }
 
@@ -115,18 +128,8 @@ both!(
     |engine: Engine| async move {
         let shop = Shop::start(engine, "c base").await;
         let deploy = shop.start_deploy("beta", &shop.sha("base")).await.ok();
-        let path = format!("/api/v1/deploys/{}/output", deploy["id"].as_str().expect("an id"));
         let lines: Vec<String> = (0..2_000).map(|n| format!("step {n} läuft\n")).collect();
-        let request = shop.app.request(reqwest::Method::POST, &path).body(lines.concat());
-        assert!(
-            request
-                .bearer_auth(crate::support::TOKEN)
-                .send()
-                .await
-                .expect("sent")
-                .status()
-                .is_success()
-        );
+        shop.say(&deploy, &lines.concat()).await;
         shop.finish(&deploy, "failed").await;
         let task = shop.task(&deploy).await;
         assert!(title(&task).ends_with(": failed"), "{task}");
@@ -145,3 +148,63 @@ both!(
         shop.stop().await;
     }
 );
+
+both!(what_a_deploy_says_is_said_on_its_task, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base").await;
+    let deploy = shop.start_deploy("beta", &shop.sha("base")).await.ok();
+    shop.task(&deploy).await;
+    shop.say(&deploy, "\u{1b}[1mbuilding\u{1b}[0m\n10 %\r100 %\npassword=hunter2hunter2\n").await;
+    shop.app.clock.advance(Duration::from_secs(31));
+    until("it is said", async || !comments(&shop.task(&deploy).await).is_empty()).await;
+    // What is new is not told at once, but all of it in the end; the task is told what is not there.
+    shop.say(&deploy, &"a line of forty characters, with its end\n".repeat(1_000)).await;
+    shop.say(&deploy, "pushed\n").await;
+    shop.finish(&deploy, "succeeded").await;
+    let task = shop.task(&deploy).await;
+    let said = comments(&task);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said[0], "building\n100 %\npassword=**************");
+    let (first, last) = (said[1].lines().next(), said[1].lines().last());
+    assert_eq!(first, Some("(24623 bytes of output are left out here)"));
+    assert_eq!(last, Some("pushed"));
+    // Later output is said as well.
+    shop.say(&deploy, "and cleaned up\n").await;
+    until("it is said", async || comments(&shop.task(&deploy).await).len() == 3).await;
+    shop.stop().await;
+});
+
+both!(what_a_deploy_says_is_in_asana_once_whatever_fails, |engine: Engine| async move {
+    for failure in [Failure::DropAnswer, Failure::Status(500), Failure::Status(429)] {
+        let shop = Shop::start(engine, "c base").await;
+        let asana = Asana::start(shop.app.clock.clone()).await;
+        let settings = json!({
+            "kind": "asana", "url": asana.url, "token": PAT, "issue_project": asana.project("Errors"),
+            "environments": {"beta": {"deploy_project": asana.project("Push")}},
+        });
+        shop.app.put("/api/v1/projects/shop/tracker", &settings).await.ok();
+        let deploy = shop.start_deploy("beta", &shop.sha("base")).await.ok();
+        until("it has a task", async || asana.tasks().len() == 1).await;
+        let task = asana.tasks().remove(0).gid;
+        asana.fail("POST", &format!("/tasks/{task}/stories"), 2, failure.clone());
+        asana.fail("POST", "/attachments", 2, failure);
+        shop.say(&deploy, "building\n").await;
+        until("it is said", async || {
+            shop.app.clock.advance(Duration::from_secs(7));
+            asana.comments(&task).len() == 1
+        })
+        .await;
+        shop.say(&deploy, "pushed\n").await;
+        shop.finish(&deploy, "succeeded").await;
+        until("all is carried out", async || {
+            shop.app.clock.advance(Duration::from_secs(7));
+            shop.app.stored_number("SELECT COUNT(*) FROM lanes").await == 0
+        })
+        .await;
+        let said = asana.comments(&task);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with("building") && said[1].starts_with("pushed"), "{said:?}");
+        assert_eq!(asana.files(&task).len(), 1);
+        assert_eq!(asana.files(&task)["deploy-1.log"], b"building\npushed\n");
+        shop.stop().await;
+    }
+});
