@@ -226,7 +226,12 @@ pub async fn start(
         };
         tasks.spawn(fetcher.run(stopping.clone()));
     }
-    let outbox = Outbox::new(store.clone(), clock.clone(), trackers.clone(), public_url.clone());
+    let outbox = Outbox::new(
+        (store.clone(), clock.clone()),
+        trackers.clone(),
+        repositories.clone(),
+        public_url.clone(),
+    );
     if config.role.keeps_time() {
         let deliverer = delivering::Deliverer {
             outbox: outbox.clone(),

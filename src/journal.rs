@@ -44,8 +44,33 @@ pub async fn note(
     change: Change,
     actor: &str,
 ) -> Result<(), StoreError> {
-    let now = clock.now();
     let effect = Effect::of(&change, actor);
+    write(tx, clock, (project, issue), (change, effect), actor).await
+}
+
+/// The same of what was done on the task, where nothing is said of it.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn note_untold(
+    tx: &mut Tx,
+    clock: &Clock,
+    project: ProjectId,
+    issue: IssueId,
+    change: Change,
+    actor: &str,
+) -> Result<(), StoreError> {
+    write(tx, clock, (project, issue), (change, Effect::default()), actor).await
+}
+
+async fn write(
+    tx: &mut Tx,
+    clock: &Clock,
+    (project, issue): (ProjectId, IssueId),
+    (change, effect): (Change, Effect),
+    actor: &str,
+) -> Result<(), StoreError> {
+    let now = clock.now();
     let planned = NewEffect { id: clock.id(), subject: Subject::Issue(issue), effect };
     tx.insert_effects(project, &[planned], now).await?;
     let activity = Activity { id: clock.id(), at: now, actor: actor.to_owned(), change };

@@ -1,4 +1,4 @@
-//! Carries out what must happen outside: effects, in the order of their lanes.
+//! Carries out what must happen outside: effects, in the order of their lanes; and what people did there.
 //!
 //! A lane is one task. Lanes know nothing of each other, and a tracker that is slow or away holds up
 //! nobody else's. The tracker of a project is worked by one node at a time, under a lease.
@@ -10,6 +10,7 @@
 //! *Invariant*: whatever is written holds the lease in the same transaction.
 
 mod deploy;
+mod inbox;
 mod issue;
 mod lane;
 mod lock;
@@ -31,11 +32,13 @@ use crate::domain::effect::Subject;
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
+use crate::release::repositories::Repositories;
 use crate::store::lease::Lease;
 use crate::store::outbox::Lane;
 use crate::store::{Store, StoreError, Tx};
 use crate::tracker::connections::Trackers;
 use crate::tracker::{Connect, Tracker};
+use inbox::Look;
 
 /// So many lanes of a tracker are worked at a time.
 const MOST_LANES: usize = 8;
@@ -55,6 +58,7 @@ pub struct Outbox {
     store: Store,
     clock: Clock,
     trackers: Trackers,
+    repositories: Box<Repositories>,
     public_url: String,
     /// Who this node is.
     holder: Uuid,
@@ -69,6 +73,14 @@ struct Desk<'a, T> {
     project: &'a Project,
     tracker: &'a T,
     lease: Lease,
+}
+
+/// What is to be done in a tracker.
+#[derive(Debug)]
+enum Job {
+    Lane(Lane),
+    /// It is asked what is new there.
+    Look(Look),
 }
 
 /// That a project is worked on; until it is dropped.
@@ -87,10 +99,21 @@ impl Drop for Busy {
 impl Outbox {
     /// For effects of this store.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, trackers: Trackers, public_url: String) -> Self {
-        let holder = clock.id();
+    pub fn new(
+        (store, clock): (Store, Clock),
+        trackers: Trackers,
+        repositories: Repositories,
+        public_url: String,
+    ) -> Self {
+        let (holder, repositories) = (clock.id(), Box::new(repositories));
         let (busy, is_stopping) = Default::default();
-        Self { store, clock, trackers, public_url, holder, busy, is_stopping }
+        Self { store, clock, trackers, repositories, public_url, holder, busy, is_stopping }
+    }
+
+    /// The repositories in which it looks for commits, for tests with another node.
+    #[must_use]
+    pub fn repositories(&self) -> &Repositories {
+        &self.repositories
     }
 
     /// Nothing is begun any more; what is under way ends.
@@ -98,7 +121,8 @@ impl Outbox {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Projects of which something is due and that nobody works on: they are worked on here now.
+    /// Projects of which something is due, or whose trackers are to be asked what is new, and that nobody
+    /// works on: they are worked on here now.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -108,7 +132,8 @@ impl Outbox {
         }
         let mut tx = self.store.read().await?;
         let now = self.clock.now();
-        let projects = tx.list_projects_with_effects(TRACKER, self.holder, now).await?;
+        let mut projects = tx.list_projects_with_effects(TRACKER, self.holder, now).await?;
+        projects.extend(tx.list_projects_to_poll(TRACKER, self.holder, now).await?);
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = projects.into_iter().filter(|project| busy.insert(*project));
         Ok(taken.map(|project| Busy { project, busy: Arc::clone(&self.busy) }).collect())
@@ -157,23 +182,32 @@ impl Outbox {
         trackers: &C,
     ) -> Result<(), StoreError> {
         let (mut worked, mut busy) = (FuturesUnordered::new(), BTreeSet::new());
-        let mut ended = Ok(true);
+        let (mut ended, mut is_looked) = (Ok(true), false);
         loop {
             if matches!(ended, Ok(true)) && worked.len() < MOST_LANES {
                 // Its settings may have changed.
                 let added = async {
                     let tracker = Arc::new(trackers.connect(project).await?);
-                    let lanes = self.next_lanes((project, &*tracker, lease), &busy).await?;
-                    Ok((tracker, lanes))
+                    let desk = (project, &*tracker, lease);
+                    let looked = if is_looked { None } else { self.next_look(desk).await? };
+                    let lanes = self.next_lanes(desk, &busy).await?;
+                    Ok((tracker, looked, lanes))
                 };
                 match added.await {
-                    Ok((tracker, lanes)) => {
+                    Ok((tracker, times, lanes)) => {
+                        is_looked |= times.is_some();
                         busy.extend(lanes.iter().map(|lane| lane.subject));
-                        worked.extend(lanes.into_iter().map(|lane| {
+                        let jobs = lanes.into_iter().map(Job::Lane).chain(times.map(Job::Look));
+                        worked.extend(jobs.map(|job| {
                             let tracker = Arc::clone(&tracker);
                             async move {
                                 let desk = Desk { project, tracker: &*tracker, lease };
-                                (lane.subject, self.work_lane(&desk, lane).await)
+                                match job {
+                                    Job::Lane(lane) => {
+                                        (Some(lane.subject), self.work_lane(&desk, lane).await)
+                                    }
+                                    Job::Look(times) => (None, self.look(&desk, times).await),
+                                }
                             }
                         }));
                     }
@@ -183,7 +217,12 @@ impl Outbox {
             // There is room for what becomes due meanwhile.
             match timeout(LOOK_EVERY, worked.next()).await {
                 Ok(Some((subject, held))) => {
-                    busy.remove(&subject);
+                    match subject {
+                        Some(subject) => {
+                            busy.remove(&subject);
+                        }
+                        None => is_looked = false,
+                    }
                     ended = ended.and_then(|is_held| Ok(held? && is_held));
                 }
                 Ok(None) => return ended.map(drop),

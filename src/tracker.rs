@@ -14,6 +14,7 @@ pub mod built_in;
 pub mod connections;
 pub mod github;
 mod line;
+pub mod lock_list;
 mod plain;
 pub mod redmine;
 mod shared;
@@ -21,7 +22,7 @@ mod shared;
 use std::time::Duration;
 
 use crate::domain::project::Project;
-use crate::domain::task::{Patch, Wanted};
+use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::Board;
 use crate::store::StoreError;
@@ -81,6 +82,39 @@ impl TrackerError {
     }
 }
 
+/// How often a tracker is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm {
+    /// What is new.
+    pub poll: Duration,
+    /// For everything.
+    pub reconcile: Duration,
+}
+
+impl Rhythm {
+    fn of(poll_seconds: u32, reconcile_seconds: u32) -> Self {
+        let [poll, reconcile] =
+            [poll_seconds, reconcile_seconds].map(|n| Duration::from_secs(n.into()));
+        Self { poll, reconcile }
+    }
+}
+
+/// What happened on a board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Tasks on which something happened.
+    pub ids: Vec<String>,
+    /// Where the next look goes on.
+    pub cursor: String,
+    /// Whether more may have happened than it says: all is to be looked through.
+    pub is_resync: bool,
+}
+
+/// What a tracker cannot tell.
+fn untold<T>() -> Result<T, TrackerError> {
+    Err(TrackerError::Refused("the tracker cannot tell".to_owned()))
+}
+
 /// Where tasks are kept.
 pub trait Tracker {
     /// What its tasks are called by in the store and in the API.
@@ -97,6 +131,54 @@ pub trait Tracker {
 
     /// Whether there is such a board.
     fn has_board(&self, board: &Board) -> bool;
+
+    /// How often it is asked what people did; `None` where that is said without.
+    fn rhythm(&self) -> Option<Rhythm> {
+        None
+    }
+
+    /// A task as it is, with what was done on it.
+    ///
+    /// # Errors
+    /// [`TrackerError`].
+    fn read(&self, _: &str) -> impl Future<Output = Result<Seen, TrackerError>> + Send {
+        async { untold() }
+    }
+
+    /// What happened on a board since a look, but for what Airlock did; the first look has no cursor.
+    ///
+    /// # Errors
+    /// [`TrackerError`].
+    fn changes(
+        &self,
+        _: &Board,
+        _: Option<&str>,
+    ) -> impl Future<Output = Result<Changes, TrackerError>> + Send {
+        async { untold() }
+    }
+
+    /// All tasks of a board that are open.
+    ///
+    /// # Errors
+    /// [`TrackerError`].
+    fn list_open(
+        &self,
+        _: &Board,
+    ) -> impl Future<Output = Result<Vec<String>, TrackerError>> + Send {
+        async { untold() }
+    }
+
+    /// All tasks of a board that changed at this time or later.
+    ///
+    /// # Errors
+    /// [`TrackerError`].
+    fn list_changed(
+        &self,
+        _: &Board,
+        _: Timestamp,
+    ) -> impl Future<Output = Result<Vec<String>, TrackerError>> + Send {
+        async { untold() }
+    }
 
     /// Tasks that were made for a key on a board, at this time or later, open or done, the oldest first.
     ///
@@ -235,6 +317,30 @@ impl Tracker for Connection {
 
     fn has_board(&self, board: &Board) -> bool {
         each!(self, tracker => tracker.has_board(board))
+    }
+
+    fn rhythm(&self) -> Option<Rhythm> {
+        each!(self, tracker => tracker.rhythm())
+    }
+
+    async fn read(&self, id: &str) -> Result<Seen, TrackerError> {
+        each!(self, tracker => tracker.read(id).await)
+    }
+
+    async fn changes(&self, board: &Board, cursor: Option<&str>) -> Result<Changes, TrackerError> {
+        each!(self, tracker => tracker.changes(board, cursor).await)
+    }
+
+    async fn list_open(&self, board: &Board) -> Result<Vec<String>, TrackerError> {
+        each!(self, tracker => tracker.list_open(board).await)
+    }
+
+    async fn list_changed(
+        &self,
+        board: &Board,
+        since: Timestamp,
+    ) -> Result<Vec<String>, TrackerError> {
+        each!(self, tracker => tracker.list_changed(board, since).await)
     }
 
     async fn find(

@@ -16,7 +16,7 @@ use crate::domain::issue::Issue;
 use crate::domain::lifecycle::{Change, InvalidTransition, Order, State, Status, end_mute};
 use crate::domain::project::Project;
 use crate::domain::text::bounded;
-use crate::journal::{MOST_RACES, demand_task, note, note_serious};
+use crate::journal::{MOST_RACES, demand_task, note, note_serious, note_untold};
 use crate::release::{locks, rearm};
 use crate::store::fix::Kind;
 use crate::store::{Store, StoreError, Tx};
@@ -80,6 +80,41 @@ pub async fn carry_out(
     wish: &Wish,
     actor: &str,
 ) -> Result<(), TriageError> {
+    act((store, clock), project, number, wish, (actor, Told::OnTask)).await
+}
+
+/// Does what `actor` did on the task of the issue of this number: there it need not be said. Completing
+/// it releases no lock.
+///
+/// # Errors
+/// [`TriageError`].
+pub async fn carry_out_in_tracker(
+    store: &Store,
+    clock: &Clock,
+    project: &Project,
+    number: i64,
+    wish: &Wish,
+    actor: &str,
+) -> Result<(), TriageError> {
+    act((store, clock), project, number, wish, (actor, Told::Nobody)).await
+}
+
+/// Who is told of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Those who read the task.
+    OnTask,
+    /// Nobody: it was done there.
+    Nobody,
+}
+
+async fn act(
+    (store, clock): (&Store, &Clock),
+    project: &Project,
+    number: i64,
+    wish: &Wish,
+    who: (&str, Told),
+) -> Result<(), TriageError> {
     for _ in 0..MOST_RACES {
         let mut tx = store.write().await?;
         let issue = tx.find_issue(project, number).await?.ok_or(TriageError::NotFound)?;
@@ -89,7 +124,7 @@ pub async fn carry_out(
         }
         let (issue, change) = decide(issue, wish, clock)?;
         let saved = match change {
-            Some(change) => save(&mut tx, clock, &issue, change, actor).await,
+            Some(change) => save(&mut tx, clock, &issue, change, who).await,
             None => Ok(()),
         };
         match saved {
@@ -147,7 +182,7 @@ async fn save(
     clock: &Clock,
     issue: &Issue,
     change: Change,
-    actor: &str,
+    (actor, told): (&str, Told),
 ) -> Result<(), StoreError> {
     if !matches!(change, Change::Commented { .. }) {
         tx.update_issue_state(issue).await?;
@@ -158,14 +193,18 @@ async fn save(
     {
         return Err(StoreError::Raced);
     }
-    // With a standing fix they stay conditional.
-    if matches!(change, Change::Resolved) && issue.state.standing().is_none() {
+    // With a standing fix they stay conditional. Whoever completes a task need not know of them.
+    let releases = told == Told::OnTask && issue.state.standing().is_none();
+    if matches!(change, Change::Resolved) && releases {
         locks::release_all_of(tx, clock, project, id, actor).await?;
     }
     if matches!(change, Change::Reopened) {
         rearm::came_back(tx, clock, (project, id), issue.state.fix, true).await?;
     }
-    note(tx, clock, project, id, change, actor).await
+    match told {
+        Told::OnTask => note(tx, clock, project, id, change, actor).await,
+        Told::Nobody => note_untold(tx, clock, project, id, change, actor).await,
+    }
 }
 
 /// Merges one issue into another of the same project: its events, past and coming, are the
@@ -305,7 +344,8 @@ pub async fn end_mutes(store: &Store, clock: &Clock) -> Result<usize, StoreError
         let (state, change) = end_mute(issue.state, issue.n_events, clock.now());
         issue.state = state;
         let Some(change) = change else { continue };
-        match save(&mut tx, clock, &issue, change, crate::domain::lifecycle::ACTOR).await {
+        let who = (crate::domain::lifecycle::ACTOR, Told::OnTask);
+        match save(&mut tx, clock, &issue, change, who).await {
             Ok(()) => tx.commit().await?,
             // Somebody else changed it; the next round looks again.
             Err(StoreError::Raced) => continue,

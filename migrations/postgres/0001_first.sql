@@ -253,12 +253,24 @@ CREATE TABLE leases (
 );
 
 -- Which tracker has the tasks of a project, where it is not Airlock's own: settings as JSON, the token
--- sealed.
+-- sealed, when it is asked what is new there and looked through, and when it last answered.
 CREATE TABLE trackers (
     project_id BIGINT NOT NULL PRIMARY KEY,
     settings TEXT NOT NULL,
     token BYTEA NOT NULL,
-    changed_at BIGINT NOT NULL
+    changed_at BIGINT NOT NULL,
+    poll_at BIGINT NOT NULL,
+    reconcile_at BIGINT NOT NULL,
+    polled_at BIGINT
+);
+CREATE INDEX trackers_poll_idx ON trackers (poll_at);
+
+-- How far what happened on a board of a tracker is known.
+CREATE TABLE tracker_cursors (
+    project_id BIGINT NOT NULL,
+    board TEXT NOT NULL,
+    cursor TEXT NOT NULL,
+    PRIMARY KEY (project_id, board)
 );
 
 -- Tasks of a tracker, by what they stand for: one for life.
@@ -281,12 +293,16 @@ CREATE TABLE tasks (
     synced_at BIGINT,
     error TEXT,
     created_at BIGINT NOT NULL,
+    n_hints BIGINT NOT NULL DEFAULT 0,
+    n_read BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (project_id, subject)
 );
 CREATE INDEX tasks_project_held_idx ON tasks (project_id, held_at, subject)
     WHERE held_at IS NOT NULL;
 CREATE INDEX tasks_project_began_idx ON tasks (project_id, create_began_at)
     WHERE create_began_at IS NOT NULL;
+CREATE INDEX tasks_project_remote_idx ON tasks (project_id, remote_id)
+    WHERE remote_id IS NOT NULL;
 
 -- The tasks of the tracker that is part of Airlock.
 CREATE TABLE built_in_tasks (
@@ -313,10 +329,13 @@ CREATE TABLE built_in_places (
 );
 CREATE INDEX built_in_places_board_idx ON built_in_places (project_id, board, number);
 
+-- What was said and done on them: by people, or by Airlock.
 CREATE TABLE built_in_comments (
     project_id BIGINT NOT NULL,
     number BIGINT NOT NULL,
     key TEXT NOT NULL,
+    author TEXT,
+    did TEXT NOT NULL,
     text TEXT NOT NULL,
     at BIGINT NOT NULL,
     PRIMARY KEY (project_id, number, key)

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::auth::Bearer;
 use super::environments::{environment_of, item_of};
 use super::extract::{Json, Query, bytes};
-use super::gate::{GateResponse, asked};
+use super::gate::{GateResponse, asked, read_locks};
 use super::page::{Page, PageQuery, page};
 use super::tasks::TaskReference;
 use super::{Api, ApiError, Code};
@@ -235,7 +235,8 @@ pub(super) async fn create(
             return Err(ApiError::invalid(InvalidDeploy::TimesWithoutStatus));
         }
         None => {
-            let asked = asked(&api, there, &named);
+            let locks_unread = read_locks(&api, there).await?;
+            let asked = asked(&api, there, &named, locks_unread);
             match deploys::start(&api.repositories, &asked, wish, bearer.actor()).await {
                 Ok(deploy) => deploy,
                 Err(DeployError::Refused(answered)) => {

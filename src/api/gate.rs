@@ -19,6 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::Scope;
 use crate::release::fixes::NamedCommit;
 use crate::release::gate::{Asked, ask};
+use crate::tracker::lock_list;
 
 /// The longest wait for another verdict, in seconds.
 const MOST_WAIT_SECONDS: u64 = 55;
@@ -62,10 +63,21 @@ pub(super) fn asked<'a>(
     api: &'a Api,
     (project, environment): (&'a Project, &'a Environment),
     commit: &'a NamedCommit,
+    locks_unread: Option<String>,
 ) -> Asked<'a> {
     let oldest = api.spool.status().oldest;
     let reports_wait = oldest.map(|oldest| api.clock.now().since(oldest));
-    Asked { project, environment, commit, reports_wait, public_url: &api.public_url }
+    let public_url = &api.public_url;
+    Asked { project, environment, commit, reports_wait, locks_unread, public_url }
+}
+
+/// Reads the locks in the tracker as they are now; says why they are not known, if they are not.
+pub(super) async fn read_locks(
+    api: &Api,
+    (project, environment): (&Project, &Environment),
+) -> Result<Option<String>, ApiError> {
+    let with = (&api.store, &api.clock);
+    Ok(lock_list::read(&api.trackers, with, project, &environment.name).await?)
 }
 
 impl GateResponse {
@@ -108,11 +120,17 @@ pub(super) async fn show(
     }
     let until = tokio::time::Instant::now() + Duration::from_secs(wait.unwrap_or_default());
     let named = NamedCommit { commit, repository };
+    // Once: who waits has what is asked regularly.
+    let locks_unread = {
+        let (project, environment) = environment_of(&api, &bearer, &path).await?;
+        read_locks(&api, (&project, &environment)).await?
+    };
     loop {
         // As they are now: who waits sees what changes.
         let (project, environment) = environment_of(&api, &bearer, &path).await?;
         let there = (&project, &environment);
-        let answered = ask(&api.repositories, &asked(&api, there, &named)).await?;
+        let asked = asked(&api, there, &named, locks_unread.clone());
+        let answered = ask(&api.repositories, &asked).await?;
         let is_news = seen.as_ref() != Some(&answered.judgement.version());
         if is_news || tokio::time::Instant::now() + LOOK_EVERY > until {
             let response = GateResponse::new(&api, there, answered, &named).await?;

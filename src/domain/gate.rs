@@ -279,6 +279,8 @@ pub struct Facts {
     pub waits_for_reports: bool,
     /// Whether there are more locks than these.
     pub are_locks_cut: bool,
+    /// Why the locks in the tracker are not known, if they are not.
+    pub locks_unread: Option<String>,
     /// Commits of the candidate that say to revert what nobody finds.
     pub unresolved_reverts: Vec<Sha>,
     /// When time alone changes something.
@@ -298,6 +300,7 @@ pub fn judge(facts: &Facts) -> Judgement {
         let reason = "the environment has more locks than can be looked at".to_owned();
         blockers.push(Blocker::locks_unreadable(reason));
     }
+    blockers.extend(facts.locks_unread.clone().map(Blocker::locks_unreadable));
     for lock in &facts.locks {
         match lock.judge(facts) {
             Ok(one) => cleared.push(one),

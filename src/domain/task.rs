@@ -1,11 +1,14 @@
 //! What a task shows: the same in every tracker, each of which writes it in its own markup.
 
+mod act;
 mod deploy;
 mod lock;
 
+pub use act::{Act, By, Did, Meaning, Seen, named_fix};
 pub use deploy::{DeployFacts, MOST_TAIL_LINES, MOST_TOLD_BYTES, look_pause, of_deploy, of_output};
 pub use lock::of_lock;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -75,6 +78,15 @@ pub struct Written {
     is_done: bool,
     assignee: Option<String>,
     fix: Option<String>,
+    /// The last that was done on the task when it was read: when, and what the tracker calls it.
+    #[serde(default)]
+    heard: Option<(i64, String)>,
+    /// Environments on whose boards of locks it is.
+    #[serde(default)]
+    locks: BTreeSet<String>,
+    /// Whether somebody made it by hand: then its title and text stay theirs.
+    #[serde(default)]
+    is_theirs: bool,
 }
 
 /// What is to be written: only what is new.
@@ -112,6 +124,9 @@ impl Wanted {
             is_done: self.is_done,
             assignee: self.assignee.clone(),
             fix: self.fix.clone(),
+            heard: None,
+            locks: BTreeSet::new(),
+            is_theirs: false,
         }
     }
 
@@ -133,10 +148,12 @@ impl Wanted {
     pub fn since(&self, written: &Written, may_write_body: bool) -> Patch {
         let now = self.written();
         let is_other = now.title != written.title || now.is_done != written.is_done;
+        let is_ours = !written.is_theirs;
         let may_write_body = may_write_body || is_other;
         Patch {
-            title: (now.title != written.title).then(|| self.title.clone()),
-            body: (may_write_body && now.body != written.body).then(|| self.body.clone()),
+            title: (is_ours && now.title != written.title).then(|| self.title.clone()),
+            body: (is_ours && may_write_body && now.body != written.body)
+                .then(|| self.body.clone()),
             is_done: (now.is_done != written.is_done).then_some(self.is_done),
             assignee: (now.assignee != written.assignee).then(|| self.assignee.clone()),
             fix: (now.fix != written.fix).then(|| self.fix.clone()),
@@ -149,7 +166,9 @@ impl Written {
     #[must_use]
     pub fn after(self, patch: &Patch, wanted: &Wanted) -> Self {
         let now = wanted.written();
-        Self { body: if patch.body.is_some() { now.body } else { self.body }, ..now }
+        let body = if patch.body.is_some() { now.body } else { self.body };
+        let Self { heard, locks, is_theirs, .. } = self;
+        Self { body, heard, locks, is_theirs, ..now }
     }
 }
 

@@ -42,7 +42,7 @@ pub const POLL_SECONDS: RangeInclusive<u32> = 10..=3_600;
 pub const RECONCILE_SECONDS: RangeInclusive<u32> = 60..=86_400;
 
 /// Where tasks are within a tracker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Board {
     /// Those of issues.
     Issues,
@@ -53,6 +53,15 @@ pub enum Board {
 }
 
 impl Board {
+    /// The environment that what is on it locks.
+    #[must_use]
+    pub fn locked(&self) -> Option<&str> {
+        match self {
+            Self::Locks(environment) => Some(environment),
+            Self::Issues | Self::Deploys(_) => None,
+        }
+    }
+
     /// The board of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -373,6 +382,12 @@ impl AsanaSettings {
     pub fn project(&self, board: &Board) -> Option<&str> {
         project_of(board, &self.issue_project, &self.environments)
     }
+
+    /// The boards that a project is.
+    #[must_use]
+    pub fn boards(&self, project: &str) -> Vec<Board> {
+        boards_of(project, &self.issue_project, &self.environments)
+    }
 }
 
 impl RedmineSettings {
@@ -445,6 +460,16 @@ impl GitHubSettings {
     pub fn place(&self) -> String {
         format!("github {}/{}", self.url, self.repository.to_lowercase())
     }
+}
+
+/// The boards that are a project.
+fn boards_of(project: &str, issues: &str, all: &Environments) -> Vec<Board> {
+    let of_environments = all.iter().flat_map(|(name, one)| {
+        let locks = (one.lock_project.as_deref(), Board::Locks(name.clone()));
+        [locks, (one.deploy_project.as_deref(), Board::Deploys(name.clone()))]
+    });
+    let all = [(Some(issues), Board::Issues)].into_iter().chain(of_environments);
+    all.filter(|(own, _)| *own == Some(project)).map(|(_, board)| board).collect()
 }
 
 fn project_of<'a>(board: &Board, issues: &'a str, all: &'a Environments) -> Option<&'a str> {

@@ -1,5 +1,8 @@
 //! The task of an issue.
 
+use std::collections::BTreeSet;
+
+use super::inbox::Of;
 use super::lane::{Carried, EffectError, Step};
 use super::task::Aim;
 use super::{Desk, Outbox};
@@ -26,13 +29,18 @@ impl Outbox {
     ) -> Result<Option<(Task, Carried)>, EffectError> {
         let issue = self.store.read().await?.find_issue_by_id(desk.project, id).await?;
         let mut task = self.task_of(desk, Subject::Issue(id)).await?;
-        let Some(issue) = issue else {
+        let Some(mut issue) = issue else {
             if task.held_at.take().is_some() {
                 self.save(desk, &task).await?;
                 self.wake_storm(desk).await?;
             }
             return Ok(None);
         };
+        if task.n_hints > task.n_read {
+            self.hear(desk, &mut task, Of::Issue(&issue)).await?;
+            let found = self.store.read().await?.find_issue_by_id(desk.project, id).await?;
+            issue = found.unwrap_or(issue);
+        }
         let wanted = self.wanted(desk.project, &issue).await?;
         let is_muted = matches!(issue.state.status, Status::Muted { .. });
         // What is over before it has a task needs none, unless somebody wants it.
@@ -41,12 +49,38 @@ impl Outbox {
         let name = issue.id.0.simple().to_string();
         let aim = Aim { board: Board::Issues, name: &name, wanted: &wanted, is_needed };
         let look_at = self.sync_task(desk, step, &mut task, &aim).await?;
+        self.put_on_boards(desk, &mut task, &issue).await?;
         let carried = Carried {
             look_at,
             n_seen: task.remote.as_ref().map(|_| issue.n_events),
             is_held: task.held_at.is_some(),
         };
         Ok(Some((task, carried)))
+    }
+
+    /// Puts the task of an issue on the boards of the environments it locks, and takes it off others.
+    async fn put_on_boards<T: Tracker + Sync>(
+        &self,
+        desk: &Desk<'_, T>,
+        task: &mut Task,
+        issue: &Issue,
+    ) -> Result<(), EffectError> {
+        let (Some(remote), Some(written)) = (&task.remote, &task.written) else { return Ok(()) };
+        let (now, project) = (self.clock.now(), desk.project.id);
+        let locks = self.store.read().await?.list_locks_of(project, issue.id).await?;
+        let active = locks.into_iter().filter(|lock| lock.is_active(now));
+        let has_board = |name: &String| desk.tracker.has_board(&Board::Locks(name.clone()));
+        let wanted: BTreeSet<String> =
+            active.map(|lock| lock.environment).filter(has_board).collect();
+        if task.deleted_at.is_some() || wanted == *written.locks() {
+            return Ok(());
+        }
+        for name in wanted.symmetric_difference(written.locks()).filter(|name| has_board(name)) {
+            let board = Board::Locks(name.clone());
+            desk.tracker.set_board(&remote.id, &board, wanted.contains(name)).await?;
+        }
+        task.written = task.written.take().map(|written| written.on_boards(wanted));
+        self.save(desk, task).await
     }
 
     /// Where an issue is shown.
@@ -63,12 +97,9 @@ impl Outbox {
         let decoded = tx.decode(project.id, &latest).await?;
         let fix = tx.list_fixes_of(project.id, &[issue.id]).await?.remove(&issue.id);
         let now = self.clock.now();
-        let locks = tx.list_locks_of(project.id, issue.id).await?;
-        let locks: Vec<String> = locks
-            .into_iter()
-            .filter(|lock| lock.is_active(now))
-            .map(|lock| lock.environment)
-            .collect();
+        let locks = tx.list_locks_of(project.id, issue.id).await?.into_iter();
+        let active = locks.filter(|lock| lock.is_active(now));
+        let locks: Vec<String> = active.map(|lock| lock.environment).collect();
         let url = self.url_of(&issue.short_id);
         Ok(of_issue(&IssueFacts {
             issue,

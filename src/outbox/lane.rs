@@ -31,7 +31,7 @@ pub(super) fn never() -> Timestamp {
 }
 
 /// What is sent has ended before the lease does.
-const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 3 * 2);
+pub(super) const MOST_STEP: Duration = Duration::from_secs(LEASE.as_secs() / 3 * 2);
 
 /// After so many steps it is the turn of other lanes.
 const MOST_STEPS: usize = 8;

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::inbox::Of;
 use super::lane::{Carried, EffectError, Step};
 use super::task::Aim;
 use super::{Desk, Outbox};
@@ -23,14 +24,19 @@ impl Outbox {
     ) -> Result<Option<(Task, Carried)>, EffectError> {
         let project = desk.project;
         let item = ProjectItemId { project: project.id, id };
-        let Some(lock) = self.store.read().await?.find_lock(item).await? else { return Ok(None) };
+        let found = self.store.read().await?.find_lock(item).await?;
+        let Some(mut lock) = found else { return Ok(None) };
+        let mut task = self.task_of(desk, Subject::Lock(id)).await?;
+        if task.n_hints > task.n_read && lock.issue().is_none() {
+            self.hear(desk, &mut task, Of::Lock(&lock)).await?;
+            lock = self.store.read().await?.find_lock(item).await?.unwrap_or(lock);
+        }
         let now = self.clock.now();
         let Some(wanted) = of_lock(&lock, &project.slug, now) else { return Ok(None) };
         let board = Board::Locks(lock.environment.clone());
         if !desk.tracker.has_board(&board) {
             return Ok(None);
         }
-        let mut task = self.task_of(desk, Subject::Lock(id)).await?;
         let name = id.simple().to_string();
         // What is over before it has a task needs none.
         let aim = Aim { board, name: &name, wanted: &wanted, is_needed: !wanted.is_done };

@@ -64,6 +64,8 @@ impl Outbox {
             synced_at: None,
             error: None,
             created_at: self.clock.now(),
+            n_hints: 0,
+            n_read: 0,
         })
     }
 

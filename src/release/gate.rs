@@ -47,6 +47,8 @@ pub struct Asked<'a> {
     pub commit: &'a NamedCommit,
     /// How long the oldest report waits to be understood.
     pub reports_wait: Option<Duration>,
+    /// Why the locks in the tracker are not known, if they are not.
+    pub locks_unread: Option<String>,
     /// The address of the service, for links.
     pub public_url: &'a str,
 }
@@ -136,6 +138,7 @@ pub async fn ask(repositories: &Repositories, asked: &Asked<'_>) -> Result<Answe
         reports_wait: asked.reports_wait,
         waits_for_reports: project.settings.gate_waits_for_reports,
         unresolved_reverts,
+        locks_unread: asked.locks_unread.clone(),
         are_locks_cut: rows.locks.len() as u64 > MOST_LOCKS,
         next_change_at: next,
     };

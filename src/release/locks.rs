@@ -6,10 +6,15 @@ use crate::domain::effect::Subject as Effects;
 use crate::domain::id::{IssueId, ProjectId, ProjectItemId, ShortId};
 use crate::domain::issue::Issue;
 use crate::domain::lifecycle::Change;
-use crate::domain::lock::{InvalidLock, Lock, MOST_LOCKS, Released, Subject, check};
+use crate::domain::lock::{
+    InvalidLock, Lock, MOST_LOCKS, MOST_REASON_CHARS, Released, Subject, check,
+};
 use crate::domain::project::{Environment, Project};
+use crate::domain::task::{By, Seen, Written};
+use crate::domain::text::bounded;
 use crate::journal::{note, note_serious, plan};
 use crate::store::lock::LockComment;
+use crate::store::task::{Remote, Task};
 use crate::store::{StoreError, Tx};
 
 /// Why there is no lock.
@@ -162,6 +167,92 @@ pub async fn release(
         }
     }
     tx.commit().await
+}
+
+/// Locks an environment anew by a lock that was released: somebody opened its task again. Where a script
+/// has made another of its key, that one stands.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn lock_again(
+    repositories: &Repositories,
+    lock: &Lock,
+    by: &str,
+) -> Result<(), StoreError> {
+    let Subject::Manual { key, .. } = &lock.subject else { return Ok(()) };
+    let (project, environment) = (lock.id.project, lock.environment.as_str());
+    let mut tx = repositories.store().write().await?;
+    tx.raise_gate(project, environment).await?;
+    if let Some(key) = key
+        && tx.find_lock_by_key(project, environment, key).await?.is_some()
+    {
+        return Ok(());
+    }
+    tx.rearm_lock(lock.id).await?;
+    tell(&mut tx, repositories.clock(), lock.id, Some(format!("{by} locked it again"))).await?;
+    tx.commit().await
+}
+
+/// Locks an environment for a task that somebody made by hand on its board of locks. There is none where
+/// the task stands for something already, or nothing more can be locked.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub async fn adopt(
+    tx: &mut Tx,
+    clock: &Clock,
+    (project, environment): (ProjectId, &str),
+    (tracker, place): (&str, &str),
+    (id, seen): (&str, &Seen),
+) -> Result<Option<Lock>, StoreError> {
+    // Whoever locks the same environment waits here.
+    tx.raise_gate(project, environment).await?;
+    let now = clock.now();
+    let is_known = tx.list_unknown_tasks((project, place), &[id.to_owned()]).await?.is_empty();
+    if is_known || tx.count_locks(project, environment, now).await? >= MOST_LOCKS {
+        return Ok(None);
+    }
+    let title = if seen.title.trim().is_empty() { "no reason is given" } else { &seen.title };
+    let owner = match &seen.author {
+        Some(By::Person(name)) => name.as_str(),
+        Some(By::Airlock | By::Nobody) | None => tracker,
+    };
+    let lock = Lock {
+        id: ProjectItemId { project, id: clock.id() },
+        environment: environment.to_owned(),
+        subject: Subject::Manual {
+            reason: bounded(title, MOST_REASON_CHARS),
+            assignee: seen.assignee.clone(),
+            key: None,
+            expires_at: None,
+        },
+        owner: owner.to_owned(),
+        created_at: now,
+        released: None,
+    };
+    tx.insert_lock(&lock).await?;
+    let task = Task {
+        subject: Effects::Lock(lock.id.id),
+        generation: 1,
+        tracker: tracker.to_owned(),
+        place: place.to_owned(),
+        held_at: None,
+        deleted_at: None,
+        create_began_at: None,
+        remote: Some(Remote { id: id.to_owned(), url: seen.url.clone() }),
+        is_done: false,
+        written: Some(Written::theirs(seen, environment)),
+        body_written_at: None,
+        n_told: 0,
+        telling_to: None,
+        synced_at: Some(now),
+        error: None,
+        created_at: now,
+        n_hints: 0,
+        n_read: 0,
+    };
+    tx.upsert_task(project, &task).await?;
+    Ok(Some(lock))
 }
 
 /// Releases all locks of an issue.

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::rows::to_json;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
-use crate::domain::task::{Block, Patch, Wanted};
+use crate::domain::task::{Block, Did, Patch, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::Board;
 
@@ -33,11 +33,15 @@ pub struct BuiltInTask {
     pub changed_at: Timestamp,
 }
 
-/// What somebody said on a task.
+/// What was said or done on a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuiltInComment {
-    /// What.
-    pub text: String,
+pub struct BuiltInAct {
+    /// What tells it from others.
+    pub key: String,
+    /// Who; `None` for Airlock.
+    pub author: Option<String>,
+    /// What was done.
+    pub did: Did,
     /// When.
     pub at: Timestamp,
 }
@@ -96,9 +100,15 @@ const INSERT: &str = "INSERT INTO built_in_tasks
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
 const UPDATE: &str = "UPDATE built_in_tasks SET title = $3, body = $4, is_done = $5, assignee = $6,
     changed_at = $7 WHERE project_id = $1 AND number = $2";
-const INSERT_COMMENT: &str = "INSERT INTO built_in_comments (project_id, number, key, text, at)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-const LIST_COMMENTS: &str = "SELECT text, at FROM built_in_comments
+const TOUCH: &str = "UPDATE built_in_tasks SET changed_at = $3
+    WHERE project_id = $1 AND number = $2";
+const DELETE: &str = "DELETE FROM built_in_tasks WHERE project_id = $1 AND number = $2";
+const DELETE_PLACES: &str = "DELETE FROM built_in_places WHERE project_id = $1 AND number = $2";
+const DELETE_COMMENTS: &str = "DELETE FROM built_in_comments WHERE project_id = $1 AND number = $2";
+const INSERT_COMMENT: &str = "INSERT INTO built_in_comments
+        (project_id, number, key, author, did, text, at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+const LIST_COMMENTS: &str = "SELECT key, author, did, text, at FROM built_in_comments
     WHERE project_id = $1 AND number = $2 ORDER BY at, key LIMIT 1000";
 
 const ADD_PLACE: &str = "INSERT INTO built_in_places (project_id, number, board)
@@ -115,6 +125,10 @@ statements!(
     TAKE_NUMBER,
     INSERT,
     UPDATE,
+    TOUCH,
+    DELETE,
+    DELETE_PLACES,
+    DELETE_COMMENTS,
     INSERT_COMMENT,
     LIST_COMMENTS,
     ADD_PLACE,
@@ -238,6 +252,22 @@ impl Tx {
         Ok(places)
     }
 
+    /// Notes that a task changes, whose acts nobody else writes until the transaction ends; false when it
+    /// is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn touch_built_in_task(
+        &mut self,
+        project: ProjectId,
+        number: i64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let n_rows =
+            execute!(self, sqlx::query(TOUCH).bind(project.0).bind(number).bind(now.as_micros()))?;
+        Ok(n_rows == 1)
+    }
+
     /// Changes a task; false when it is gone.
     ///
     /// # Errors
@@ -249,6 +279,9 @@ impl Tx {
         patch: &Patch,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        if !self.touch_built_in_task(project, number, now).await? {
+            return Ok(false);
+        }
         let Some(task) = self.find_built_in_task(project, number).await? else { return Ok(false) };
         let body = to_json(patch.body.as_ref().unwrap_or(&task.body));
         let n_rows = execute!(
@@ -265,41 +298,71 @@ impl Tx {
         Ok(n_rows == 1)
     }
 
-    /// Says something on a task, once for each key.
+    /// Deletes a task and what was said on it; false when it is gone.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn insert_built_in_comment(
+    pub async fn delete_built_in_task(
         &mut self,
         project: ProjectId,
         number: i64,
-        (key, text): (&str, &str),
-        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        for text in [DELETE_COMMENTS, DELETE_PLACES] {
+            execute!(self, sqlx::query(text).bind(project.0).bind(number))?;
+        }
+        let n_rows = execute!(self, sqlx::query(DELETE).bind(project.0).bind(number))?;
+        Ok(n_rows == 1)
+    }
+
+    /// Notes what was said or done on a task, once for each key.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn insert_built_in_act(
+        &mut self,
+        project: ProjectId,
+        number: i64,
+        act: &BuiltInAct,
     ) -> Result<(), StoreError> {
+        let text = match &act.did {
+            Did::Said(text) => text,
+            Did::Completed
+            | Did::Reopened
+            | Did::Assigned
+            | Did::SetFix
+            | Did::Moved
+            | Did::Other => "",
+        };
         execute!(
             self,
             sqlx::query(INSERT_COMMENT)
                 .bind(project.0)
                 .bind(number)
-                .bind(key)
+                .bind(&act.key)
+                .bind(&act.author)
+                .bind(act.did.as_str())
                 .bind(text)
-                .bind(now.as_micros())
+                .bind(act.at.as_micros())
         )?;
         Ok(())
     }
 
-    /// What was said on a task, the oldest first; at most 1,000.
+    /// What was said and done on a task, the oldest first; at most 1,000.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn list_built_in_comments(
+    pub async fn list_built_in_acts(
         &mut self,
         project: ProjectId,
         number: i64,
-    ) -> Result<Vec<BuiltInComment>, StoreError> {
-        let rows: Vec<(String, i64)> =
+    ) -> Result<Vec<BuiltInAct>, StoreError> {
+        let rows: Vec<(String, Option<String>, String, String, i64)> =
             on!(self, |c| sqlx::query_as(LIST_COMMENTS).bind(project.0).bind(number).fetch_all(c))?;
-        let comment = |(text, at)| BuiltInComment { text, at: Timestamp::from_micros(at) };
-        Ok(rows.into_iter().map(comment).collect())
+        let act = |(key, author, did, text, at): (_, _, String, _, _)| {
+            let did = Did::parse(&did, text);
+            let did = did.ok_or_else(|| StoreError::corrupt("built_in_comments", "did", number))?;
+            Ok(BuiltInAct { key, author, did, at: Timestamp::from_micros(at) })
+        };
+        rows.into_iter().map(act).collect()
     }
 }

@@ -117,7 +117,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 39] = [
+pub(super) const CLEAR: [&str; 40] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -131,6 +131,7 @@ pub(super) const CLEAR: [&str; 39] = [
     clear!("lanes", "lane"),
     clear!("tasks", "subject"),
     clear!("trackers", "project_id"),
+    clear!("tracker_cursors", "board"),
     clear!("built_in_comments", "number"),
     clear!("built_in_places", "number"),
     clear!("built_in_tasks", "number"),

@@ -48,6 +48,10 @@ pub struct Task {
     pub error: Option<String>,
     /// When it was first wanted.
     pub created_at: Timestamp,
+    /// How often somebody said that it may have changed in the tracker.
+    pub n_hints: i64,
+    /// How many of them were followed.
+    pub n_read: i64,
 }
 
 /// Where a task is.
@@ -78,6 +82,8 @@ struct TaskRow {
     synced_at: Option<i64>,
     error: Option<String>,
     created_at: i64,
+    n_hints: i64,
+    n_read: i64,
 }
 
 impl TaskRow {
@@ -101,8 +107,15 @@ impl TaskRow {
             synced_at: self.synced_at.map(Timestamp::from_micros),
             error: self.error,
             created_at: Timestamp::from_micros(self.created_at),
+            n_hints: self.n_hints,
+            n_read: self.n_read,
         })
     }
+}
+
+#[derive(Serialize)]
+struct RemoteRow<'a> {
+    remote_id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -115,7 +128,7 @@ macro_rules! columns {
         "tasks.subject, tasks.generation, tasks.tracker, tasks.place, tasks.held_at,
         tasks.create_began_at, tasks.deleted_at, tasks.remote_id, tasks.url, tasks.is_done,
         tasks.written, tasks.body_written_at, tasks.n_told, tasks.telling_to, tasks.synced_at,
-        tasks.error, tasks.created_at"
+        tasks.error, tasks.created_at, tasks.n_hints, tasks.n_read"
     };
 }
 const FIND: &str =
@@ -160,8 +173,48 @@ const LIST_HELD: &str = "SELECT subject FROM tasks
     WHERE project_id = $1 AND held_at IS NOT NULL ORDER BY held_at, subject LIMIT $2";
 const COUNT_EVENTS: &str = "SELECT n_events FROM issues WHERE project_id = $1 AND id = $2";
 
+macro_rules! find_remote {
+    ($engine:ident) => {
+        concat!(
+            "SELECT tasks.subject FROM ",
+            new_rows!($engine, text remote_id),
+            " CROSS JOIN tasks WHERE tasks.project_id = $1 AND tasks.remote_id = new.remote_id
+                AND tasks.place = $3 AND (tasks.subject LIKE 'issue/%' OR tasks.subject LIKE 'lock/%')
+                AND (tasks.is_done OR NOT $4)
+            ORDER BY tasks.subject"
+        )
+    };
+}
+const FIND_REMOTE_SQLITE: &str = find_remote!(sqlite);
+const FIND_REMOTE_POSTGRES: &str = find_remote!(postgres);
+macro_rules! list_unknown {
+    ($engine:ident) => {
+        concat!(
+            "SELECT new.remote_id FROM ",
+            new_rows!($engine, text remote_id),
+            " WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.project_id = $1
+                AND tasks.remote_id = new.remote_id AND tasks.place = $3)
+            ORDER BY new.remote_id"
+        )
+    };
+}
+const LIST_UNKNOWN_SQLITE: &str = list_unknown!(sqlite);
+const LIST_UNKNOWN_POSTGRES: &str = list_unknown!(postgres);
+const HINT: &str = "UPDATE tasks SET n_hints = n_hints + 1 WHERE project_id = $1 AND subject = $2";
+const FOLLOW: &str = "UPDATE tasks SET n_read = $3 WHERE project_id = $1 AND subject = $2";
+const LIST_OPEN: &str = "SELECT remote_id FROM tasks WHERE project_id = $1 AND place = $2
+    AND remote_id IS NOT NULL AND NOT is_done AND deleted_at IS NULL
+    AND (subject LIKE 'issue/%' OR subject LIKE 'lock/%') ORDER BY remote_id";
+
 statements!(
     FIND,
+    FIND_REMOTE_SQLITE,
+    FIND_REMOTE_POSTGRES,
+    LIST_UNKNOWN_SQLITE,
+    LIST_UNKNOWN_POSTGRES,
+    HINT,
+    FOLLOW,
+    LIST_OPEN,
     LIST_OF_SQLITE,
     LIST_OF_POSTGRES,
     UPSERT,
@@ -207,6 +260,105 @@ impl Tx {
             on!(self, |c| sqlx::query_as(text).bind(project.0).bind(&rows).fetch_all(c))?;
         let task = |row: TaskRow| row.task().map(|task| (task.subject, task));
         rows.into_iter().map(task).collect()
+    }
+
+    /// Which of these tasks of a tracker stand for nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_unknown_tasks(
+        &mut self,
+        (project, place): (ProjectId, &str),
+        ids: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = rows_json(ids.iter().map(|id| RemoteRow { remote_id: id }));
+        let text = dialect!(self, LIST_UNKNOWN_SQLITE, LIST_UNKNOWN_POSTGRES);
+        let found: Vec<(String,)> = on!(self, |c| sqlx::query_as(text)
+            .bind(project.0)
+            .bind(&rows)
+            .bind(place)
+            .fetch_all(c))?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// Notes that tasks of issues or locks may have changed in their tracker, or only those that are done as far
+    /// as is known; they are read soon.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn hint_tasks(
+        &mut self,
+        (project, place): (ProjectId, &str),
+        ids: &[String],
+        only_done: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // In the order in which whoever plans effects takes lanes; a lane comes before its task.
+        for subject in self.list_task_subjects((project, place), ids, only_done).await? {
+            self.wake_lane(project, subject, now).await?;
+            execute!(self, sqlx::query(HINT).bind(project.0).bind(subject.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// The issues and locks for which these tasks stand, or only those of them that are done as far as is
+    /// known.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_task_subjects(
+        &mut self,
+        (project, place): (ProjectId, &str),
+        ids: &[String],
+        only_done: bool,
+    ) -> Result<Vec<Subject>, StoreError> {
+        let rows = rows_json(ids.iter().map(|id| RemoteRow { remote_id: id }));
+        let text = dialect!(self, FIND_REMOTE_SQLITE, FIND_REMOTE_POSTGRES);
+        let found: Vec<(String,)> = on!(self, |c| sqlx::query_as(text)
+            .bind(project.0)
+            .bind(&rows)
+            .bind(place)
+            .bind(only_done)
+            .fetch_all(c))?;
+        let subject = |(name,): (String,)| {
+            Subject::parse(&name).ok_or_else(|| StoreError::corrupt("tasks", "subject", &name))
+        };
+        found.into_iter().map(subject).collect()
+    }
+
+    /// Notes that a task was read after so many hints.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn follow_hints(
+        &mut self,
+        project: ProjectId,
+        subject: Subject,
+        n_hints: i64,
+    ) -> Result<(), StoreError> {
+        let subject = subject.to_string();
+        execute!(self, sqlx::query(FOLLOW).bind(project.0).bind(&subject).bind(n_hints))?;
+        Ok(())
+    }
+
+    /// What a tracker calls the tasks of issues and locks that are open as far as is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_open_tasks(
+        &mut self,
+        project: ProjectId,
+        place: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> =
+            on!(self, |c| sqlx::query_as(LIST_OPEN).bind(project.0).bind(place).fetch_all(c))?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
     /// How many tasks of issues were begun after a time, and when the first of them was.

@@ -1,11 +1,13 @@
 //! Which tracker has the tasks of a project. A project without a row has Airlock's own.
 
+use uuid::Uuid;
+
 use super::error::StoreError;
-use super::rows::to_json;
+use super::rows::{dialect, to_json};
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::time::Timestamp;
-use crate::domain::tracker::TrackerSettings;
+use crate::domain::tracker::{Board, TrackerSettings};
 
 /// A tracker that is somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +19,28 @@ pub struct StoredTracker {
 }
 
 const FIND: &str = "SELECT settings, token FROM trackers WHERE project_id = $1";
-const UPSERT: &str = "INSERT INTO trackers (project_id, settings, token, changed_at)
-    VALUES ($1, $2, $3, $4)
+/// It is looked through anew.
+const UPSERT: &str = "INSERT INTO trackers
+        (project_id, settings, token, changed_at, poll_at, reconcile_at)
+    VALUES ($1, $2, $3, $4, $4, $4)
     ON CONFLICT (project_id) DO UPDATE SET settings = EXCLUDED.settings, token = EXCLUDED.token,
-        changed_at = EXCLUDED.changed_at";
+        changed_at = EXCLUDED.changed_at, poll_at = EXCLUDED.poll_at,
+        reconcile_at = EXCLUDED.reconcile_at, polled_at = NULL";
 const RENAME: &str = "UPDATE trackers SET settings = $2 WHERE project_id = $1";
 const DELETE: &str = "DELETE FROM trackers WHERE project_id = $1";
+const DELETE_CURSORS: &str = "DELETE FROM tracker_cursors WHERE project_id = $1";
+/// Those that another node works on are left out.
+const LIST_POLLED: &str = "SELECT project_id FROM trackers WHERE poll_at <= $1
+        AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.project_id = trackers.project_id
+            AND leases.name = $2 AND leases.held_until > $1 AND leases.holder <> $3 AND $4)
+    ORDER BY poll_at LIMIT 1000";
+const FIND_POLL: &str =
+    "SELECT poll_at, reconcile_at, polled_at FROM trackers WHERE project_id = $1";
+const SET_POLL: &str = "UPDATE trackers SET poll_at = $2, reconcile_at = $3, polled_at = $4
+    WHERE project_id = $1";
+const FIND_CURSOR: &str = "SELECT cursor FROM tracker_cursors WHERE project_id = $1 AND board = $2";
+const UPSERT_CURSOR: &str = "INSERT INTO tracker_cursors (project_id, board, cursor)
+    VALUES ($1, $2, $3) ON CONFLICT (project_id, board) DO UPDATE SET cursor = EXCLUDED.cursor";
 /// In order: who works on several takes them in the same.
 const WAKE_LANES_SQLITE: &str = "UPDATE lanes SET try_at = $2, n_failures = 0
     WHERE project_id = $1 AND try_at > $2";
@@ -31,7 +49,31 @@ const WAKE_LANES_POSTGRES: &str = "WITH waiting AS (SELECT lane FROM lanes
     UPDATE lanes SET try_at = $2, n_failures = 0
     WHERE project_id = $1 AND lane IN (SELECT lane FROM waiting)";
 
-statements!(FIND, UPSERT, RENAME, DELETE, WAKE_LANES_SQLITE, WAKE_LANES_POSTGRES);
+statements!(
+    FIND,
+    UPSERT,
+    RENAME,
+    DELETE,
+    DELETE_CURSORS,
+    LIST_POLLED,
+    FIND_POLL,
+    SET_POLL,
+    FIND_CURSOR,
+    UPSERT_CURSOR,
+    WAKE_LANES_SQLITE,
+    WAKE_LANES_POSTGRES
+);
+
+/// When a tracker is asked what is new, and when all of it is looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollTimes {
+    /// The former.
+    pub poll_at: Timestamp,
+    /// The latter.
+    pub reconcile_at: Timestamp,
+    /// When it was last asked and answered.
+    pub polled_at: Option<Timestamp>,
+}
 
 impl Tx {
     /// The tracker of a project, where it is not Airlock's own.
@@ -61,6 +103,7 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let settings = to_json(&tracker.settings);
+        execute!(self, sqlx::query(DELETE_CURSORS).bind(project.0))?;
         execute!(
             self,
             sqlx::query(UPSERT)
@@ -94,7 +137,99 @@ impl Tx {
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn delete_tracker(&mut self, project: ProjectId) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(DELETE_CURSORS).bind(project.0))?;
         execute!(self, sqlx::query(DELETE).bind(project.0))?;
+        Ok(())
+    }
+
+    /// Projects whose trackers are to be asked what is new, and on which no other node works; at most
+    /// 1,000.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn list_projects_to_poll(
+        &mut self,
+        lease: &str,
+        holder: Uuid,
+        now: Timestamp,
+    ) -> Result<Vec<ProjectId>, StoreError> {
+        // One process alone has a SQLite file.
+        let has_others = dialect!(self, false, true);
+        let rows: Vec<(i64,)> = on!(self, |c| sqlx::query_as(LIST_POLLED)
+            .bind(now.as_micros())
+            .bind(lease)
+            .bind(holder)
+            .bind(has_others)
+            .fetch_all(c))?;
+        Ok(rows.into_iter().map(|(id,)| ProjectId(id)).collect())
+    }
+
+    /// When the tracker of a project is asked; `None` for the one that is part of Airlock.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_poll_times(
+        &mut self,
+        project: ProjectId,
+    ) -> Result<Option<PollTimes>, StoreError> {
+        let row: Option<(i64, i64, Option<i64>)> =
+            on!(self, |c| sqlx::query_as(FIND_POLL).bind(project.0).fetch_optional(c))?;
+        Ok(row.map(|(poll_at, reconcile_at, polled_at)| PollTimes {
+            poll_at: Timestamp::from_micros(poll_at),
+            reconcile_at: Timestamp::from_micros(reconcile_at),
+            polled_at: polled_at.map(Timestamp::from_micros),
+        }))
+    }
+
+    /// Sets when the tracker of a project is asked next.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn set_poll_times(
+        &mut self,
+        project: ProjectId,
+        times: PollTimes,
+    ) -> Result<(), StoreError> {
+        execute!(
+            self,
+            sqlx::query(SET_POLL)
+                .bind(project.0)
+                .bind(times.poll_at.as_micros())
+                .bind(times.reconcile_at.as_micros())
+                .bind(times.polled_at.map(Timestamp::as_micros))
+        )?;
+        Ok(())
+    }
+
+    /// How far what happened on a board is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn find_cursor(
+        &mut self,
+        project: ProjectId,
+        board: &Board,
+    ) -> Result<Option<String>, StoreError> {
+        let board = board.to_string();
+        let row: Option<(String,)> = on!(self, |c| sqlx::query_as(FIND_CURSOR)
+            .bind(project.0)
+            .bind(&board)
+            .fetch_optional(c))?;
+        Ok(row.map(|(cursor,)| cursor))
+    }
+
+    /// Notes how far what happened on a board is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn upsert_cursor(
+        &mut self,
+        project: ProjectId,
+        board: &Board,
+        cursor: &str,
+    ) -> Result<(), StoreError> {
+        let board = board.to_string();
+        execute!(self, sqlx::query(UPSERT_CURSOR).bind(project.0).bind(&board).bind(cursor))?;
         Ok(())
     }
 
@@ -107,7 +242,7 @@ impl Tx {
         project: ProjectId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let text = super::rows::dialect!(self, WAKE_LANES_SQLITE, WAKE_LANES_POSTGRES);
+        let text = dialect!(self, WAKE_LANES_SQLITE, WAKE_LANES_POSTGRES);
         execute!(self, sqlx::query(text).bind(project.0).bind(now.as_micros()))?;
         Ok(())
     }

@@ -8,6 +8,7 @@
 
 mod checks;
 mod people;
+mod reading;
 mod records;
 pub(super) mod text;
 
@@ -19,8 +20,8 @@ use serde_json::{Map, Value, json};
 
 use super::line::{Does, Failure, Limits, Pass, Service};
 use super::shared::Shared;
-use super::{Tracker, TrackerError};
-use crate::domain::task::{Patch, Wanted};
+use super::{Changes, Rhythm, Tracker, TrackerError};
+use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::{AsanaSettings, Board};
 use crate::store::task::Remote;
@@ -53,6 +54,8 @@ const PAGES_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Memory {
     /// Whether tasks may have ids of Airlock's own.
     has_external: Option<bool>,
+    /// Whose the token is.
+    me: Option<String>,
     /// Who there is, and when that was read.
     people: Option<(Timestamp, Vec<Person>)>,
 }
@@ -329,6 +332,33 @@ impl Tracker for Asana {
 
     fn has_board(&self, board: &Board) -> bool {
         self.settings.project(board).is_some()
+    }
+
+    fn rhythm(&self) -> Option<Rhythm> {
+        let AsanaSettings { poll_seconds, reconcile_seconds, .. } = self.settings;
+        Some(Rhythm::of(poll_seconds, reconcile_seconds))
+    }
+
+    async fn read(&self, id: &str) -> Result<Seen, TrackerError> {
+        self.seen(id).await.map_err(of_task)
+    }
+
+    async fn changes(&self, board: &Board, cursor: Option<&str>) -> Result<Changes, TrackerError> {
+        Ok(self.events(self.project(board)?, cursor).await?)
+    }
+
+    async fn list_open(&self, board: &Board) -> Result<Vec<String>, TrackerError> {
+        let only = ("completed_since", "now");
+        Ok(self.ids(self.project(board)?, only).await?)
+    }
+
+    async fn list_changed(
+        &self,
+        board: &Board,
+        since: Timestamp,
+    ) -> Result<Vec<String>, TrackerError> {
+        let since = since.to_string();
+        Ok(self.ids(self.project(board)?, ("modified_since", &since)).await?)
     }
 
     async fn find(

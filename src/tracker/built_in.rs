@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::{Tracker, TrackerError};
 use crate::clock::Clock;
 use crate::domain::id::ProjectId;
-use crate::domain::task::{Patch, Wanted};
+use crate::domain::task::{Act, By, Did, Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::Board;
+use crate::store::built_in::BuiltInAct;
 use crate::store::task::Remote;
 use crate::store::{Store, StoreError};
 
@@ -72,6 +73,37 @@ impl Tracker for BuiltIn {
         true
     }
 
+    async fn read(&self, id: &str) -> Result<Seen, TrackerError> {
+        let mut tx = self.store.read().await?;
+        let number = number(id)?;
+        let task = tx.find_built_in_task(self.project, number).await?.ok_or(TrackerError::Gone)?;
+        let act = |BuiltInAct { key, author, did, at }| Act {
+            at,
+            id: key,
+            by: author.map_or(By::Airlock, By::Person),
+            did,
+        };
+        let acts = tx.list_built_in_acts(self.project, number).await?.into_iter().map(act);
+        let acts = acts.collect();
+        let places = tx.list_built_in_places(self.project, (number, number)).await?;
+        let boards = places.into_values().flatten().filter_map(|name| Board::parse(&name));
+        Ok(Seen {
+            url: self.remote(number).url,
+            title: task.title,
+            author: None,
+            boards: Some(boards.collect()),
+            is_done: task.is_done,
+            assignee: task.assignee,
+            fix: None,
+            acts,
+        })
+    }
+
+    /// Nobody asks for them but whoever looks whether they can be told, which they always can.
+    async fn list_open(&self, _: &Board) -> Result<Vec<String>, TrackerError> {
+        Ok(Vec::new())
+    }
+
     async fn find(&self, _: &Board, key: &str, _: Timestamp) -> Result<Vec<Remote>, TrackerError> {
         let mut tx = self.store.read().await?;
         let found = tx.find_built_in_task_by_key(self.project, key).await?;
@@ -109,9 +141,13 @@ impl Tracker for BuiltIn {
     }
 
     async fn say(&self, id: &str, key: &str, text: &str) -> Result<(), TrackerError> {
-        let mut tx = self.store.write().await?;
-        let said = (key, text);
-        tx.insert_built_in_comment(self.project, number(id)?, said, self.clock.now()).await?;
+        let (mut tx, number) = (self.store.write().await?, number(id)?);
+        if !tx.touch_built_in_task(self.project, number, self.clock.now()).await? {
+            return Err(TrackerError::Gone);
+        }
+        let did = Did::Said(text.to_owned());
+        let act = BuiltInAct { key: key.to_owned(), author: None, did, at: self.clock.now() };
+        tx.insert_built_in_act(self.project, number, &act).await?;
         Ok(tx.commit().await?)
     }
 

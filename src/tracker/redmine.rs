@@ -7,6 +7,7 @@
 //! Source: Redmine's page on its REST API; version 5.0 is what is tested.
 
 mod checks;
+mod reading;
 mod records;
 
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use serde_json::{Map, Value, json};
 use super::asana::text::{ends_with_line, mark_of_comment, mark_of_task, title};
 use super::line::{Does, Failure, Limits, Pass, Service};
 use super::shared::Shared;
-use super::{Tracker, TrackerError, plain};
-use crate::domain::task::{Patch, Wanted};
+use super::{Changes, Rhythm, Tracker, TrackerError, plain};
+use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::{Board, RedmineSettings};
 use crate::store::task::Remote;
@@ -292,6 +293,32 @@ impl Tracker for Redmine {
 
     fn has_board(&self, board: &Board) -> bool {
         self.settings.project(board).is_some()
+    }
+
+    fn rhythm(&self) -> Option<Rhythm> {
+        let RedmineSettings { poll_seconds, reconcile_seconds, .. } = self.settings;
+        Some(Rhythm::of(poll_seconds, reconcile_seconds))
+    }
+
+    async fn read(&self, id: &str) -> Result<Seen, TrackerError> {
+        self.seen(id).await.map_err(of_task)
+    }
+
+    async fn changes(&self, board: &Board, cursor: Option<&str>) -> Result<Changes, TrackerError> {
+        self.changed(self.project(board)?, cursor).await.map_err(of_any)
+    }
+
+    async fn list_open(&self, board: &Board) -> Result<Vec<String>, TrackerError> {
+        self.open(self.project(board)?).await.map_err(of_any)
+    }
+
+    async fn list_changed(
+        &self,
+        board: &Board,
+        since: Timestamp,
+    ) -> Result<Vec<String>, TrackerError> {
+        let all = self.updated(self.project(board)?, since).await.map_err(of_any)?;
+        Ok(all.into_iter().map(|(id, _)| id).collect())
     }
 
     async fn find(

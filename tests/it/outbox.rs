@@ -33,7 +33,8 @@ pub(crate) fn node(app: &TestApp) -> Outbox {
     let url = "https://airlock.example".to_owned();
     let trackers =
         Trackers::new((store.clone(), clock.clone()), secrets, url.clone(), TRACKER_TIMEOUT);
-    Outbox::new(store, clock, trackers, url)
+    let repositories = app.running.outbox().repositories().clone();
+    Outbox::new((store, clock), trackers, repositories, url)
 }
 
 /// The key of a task, with the short id of its issue, which is its title's first word.

@@ -239,3 +239,160 @@ both!(somebody_may_want_a_task_of_anything, |engine: Engine| async move {
     assert_eq!(app.changes("SHOP-1").await, ["opened", "became_serious"]);
     app.stop().await;
 });
+
+both!(what_a_person_does_with_a_task_is_done_with_its_issue, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.post("/api/v1/projects/shop/repositories", &json!({"name": "shop"})).await.ok();
+    let sha = "4f".repeat(20);
+    let text = format!("fixed in {sha}");
+    let value = json!({"type": "KeyError", "value": text});
+    let event = with(crash("x"), &json!({"exception": {"values": [value]}, "message": text}));
+    app.send(&shop, &event).await;
+    task_of(&app, "SHOP-1").await;
+    let path = format!("{TASKS}/1");
+    let change = async |patch: Value| {
+        app.patch(&path, &patch).await.ok();
+        task_of(&app, "SHOP-1").await
+    };
+    let task = change(json!({"state": "done", "assignee": "zoe"})).await;
+    let issue = app.issue("SHOP-1").await;
+    assert_eq!((&issue["status"], &issue["assignee"]), (&json!("resolved"), &json!("zoe")));
+    assert_eq!((&task["state"], &task["assignee"]), (&json!("done"), &json!("zoe")));
+    let changes = ["opened", "became_serious", "resolved", "assigned"];
+    assert_eq!(app.changes("SHOP-1").await, changes);
+    let last = app.all("/api/v1/issues/SHOP-1/activity").await;
+    assert!(last.iter().filter(|one| one["by"] == "bootstrap").count() >= 2, "{last:?}");
+    // Nothing new, nothing done; and nothing is said of what was done there.
+    let task = change(json!({"state": "done", "assignee": "zoe"})).await;
+    assert_eq!(app.changes("SHOP-1").await, changes);
+    assert!(comments(&task).is_empty(), "{task}");
+
+    change(json!({"state": "open", "assignee": null})).await;
+    let issue = app.issue("SHOP-1").await;
+    assert_eq!((&issue["status"], &issue["assignee"]), (&json!("open"), &Value::Null));
+    app.post(&format!("{path}/comment"), &json!({"text": text})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    let issue = app.issue("SHOP-1").await;
+    assert_eq!(issue["status"], "fix_pending");
+    assert_eq!(issue["fix"]["source"], "tracker", "{issue}");
+    // What Airlock itself says names no fix.
+    let n_changes = app.changes("SHOP-1").await.len();
+    app.act("SHOP-1", "comment", json!({"text": "fixed in 5a5a5a5"})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    assert_eq!(app.changes("SHOP-1").await.len(), n_changes + 1);
+
+    app.delete(&path).await.ok();
+    delivered(&app).await;
+    assert_eq!(app.issue("SHOP-1").await["task"]["state"], "deleted");
+    assert_eq!(app.patch(&path, &json!({"state": "done"})).await.problem().0, 404);
+    let wrong = app.patch(&path, &json!({"state": "closed"})).await;
+    assert_eq!(wrong.problem(), (422, "invalid".to_owned()));
+    app.stop().await;
+});
+
+both!(completing_the_task_of_an_issue_releases_no_lock, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    task_of(&app, "SHOP-1").await;
+    let locks = "/api/v1/projects/shop/environments/production/locks";
+    app.post(locks, &json!({"issue": "SHOP-1"})).await.ok();
+    app.patch(&format!("{TASKS}/1"), &json!({"state": "done"})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    assert_eq!(app.issue("SHOP-1").await["status"], "resolved");
+    assert_eq!(app.all(locks).await.len(), 1);
+    app.stop().await;
+});
+
+both!(an_act_on_a_task_is_done_once, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    task_of(&app, "SHOP-1").await;
+    app.patch(&format!("{TASKS}/1"), &json!({"state": "done"})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    let changes = app.changes("SHOP-1").await;
+    // As if it was cut off after the act, before it was written down that the task was read.
+    app.change_store("UPDATE tasks SET n_read = 0, is_done = FALSE", &[]).await;
+    app.change_store(
+        "UPDATE tasks SET written = replace(written, '\"is_done\":true', '\"is_done\":false')",
+        &[],
+    )
+    .await;
+    let app = app.restart().await;
+    app.post(&format!("{TASKS}/1/comment"), &json!({"text": "thanks"})).await.ok();
+    task_of(&app, "SHOP-1").await;
+    assert_eq!(app.changes("SHOP-1").await, changes);
+    app.stop().await;
+});
+
+/// The locks of an environment that block.
+async fn locks(app: &TestApp, environment: &str) -> Vec<Value> {
+    app.all(&format!("/api/v1/projects/shop/environments/{environment}/locks")).await
+}
+
+both!(a_task_made_by_hand_on_the_board_of_locks_is_a_lock, |engine: Engine| async move {
+    let (app, _shop) = shop(engine).await;
+    let task = json!({"title": "the import runs", "board": "locks/beta", "assignee": "zoe",
+        "text": "until noon"});
+    let made = app.post(TASKS, &task).await.ok();
+    let lock = locks(&app, "beta").await.remove(0);
+    assert_eq!(
+        (&lock["reason"], &lock["owner"], &lock["assignee"]),
+        (&json!("the import runs"), &json!("bootstrap"), &json!("zoe"))
+    );
+    let path = format!("{TASKS}/{}", made["number"]);
+    let change = async |patch: Value| {
+        app.patch(&path, &patch).await.ok();
+        delivered(&app).await;
+        locks(&app, "beta").await
+    };
+    assert_eq!(change(json!({"assignee": "max"})).await[0]["assignee"], "max");
+    // Title and text stay theirs.
+    let shown = app.get(&path).await.ok();
+    assert_eq!((&shown["title"], &shown["body"]), (&json!("the import runs"), &made["body"]));
+    assert!(change(json!({"state": "done"})).await.is_empty());
+    let id = lock["id"].as_str().expect("an id").to_owned();
+    assert_eq!(app.get(&format!("/api/v1/locks/{id}")).await.ok()["released_by"], "bootstrap");
+    assert_eq!(change(json!({"state": "open"})).await.len(), 1);
+    assert!(change(json!({"boards": []})).await.is_empty());
+    assert_eq!(app.get(&path).await.ok()["state"], "done");
+    for (field, wrong) in [("board", "issues"), ("board", "locks/moon"), ("title", " ")] {
+        let mut task = task.clone();
+        task[field] = json!(wrong);
+        assert_eq!(app.post(TASKS, &task).await.problem(), (422, "invalid".to_owned()), "{wrong}");
+    }
+
+    // Deleting one releases it, too; also one that Airlock made.
+    let other = app.post(TASKS, &task).await.ok();
+    app.delete(&format!("{TASKS}/{}", other["number"])).await.ok();
+    let path = "/api/v1/projects/shop/environments/beta/locks";
+    app.post(path, &json!({"reason": "the database moves"})).await.ok();
+    delivered(&app).await;
+    assert_eq!(locks(&app, "beta").await.len(), 1);
+    let own = app.all(&format!("{TASKS}?board=locks/beta")).await.remove(0);
+    app.delete(&format!("{TASKS}/{}", own["number"])).await.ok();
+    delivered(&app).await;
+    assert!(locks(&app, "beta").await.is_empty());
+    app.stop().await;
+});
+
+both!(the_task_of_an_issue_that_locks_is_on_the_board_of_locks, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    app.crashed(&shop, "KeyError").await;
+    task_of(&app, "SHOP-1").await;
+    let path = "/api/v1/projects/shop/environments/production/locks";
+    app.post(path, &json!({"issue": "SHOP-1"})).await.ok();
+    assert_eq!(task_of(&app, "SHOP-1").await["boards"], json!(["issues", "locks/production"]));
+    let put = async |boards: Value| {
+        app.patch(&format!("{TASKS}/1"), &json!({"boards": boards})).await.ok();
+        task_of(&app, "SHOP-1").await
+    };
+    put(json!(["issues"])).await;
+    assert!(locks(&app, "production").await.is_empty());
+    let task = put(json!(["issues", "locks/beta"])).await;
+    let lock = locks(&app, "beta").await.remove(0);
+    assert_eq!((&lock["issue"], &lock["owner"]), (&json!("SHOP-1"), &json!("bootstrap")), "{lock}");
+    assert_eq!(task["boards"], json!(["issues", "locks/beta"]));
+    app.delete(&format!("/api/v1/locks/{}", lock["id"].as_str().expect("an id"))).await.ok();
+    assert_eq!(task_of(&app, "SHOP-1").await["boards"], json!(["issues"]));
+    app.stop().await;
+});

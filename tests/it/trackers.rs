@@ -1,6 +1,7 @@
 //! Other people's trackers: the fakes are what they stand for, and Airlock's tasks are in them.
 
 mod asana;
+mod asana_acts;
 mod asana_faults;
 mod asana_tasks;
 mod boards;
@@ -18,6 +19,9 @@ use crate::support::asana::{Asana, Task};
 use crate::support::{Engine, TestApp, TestProject, until};
 
 const TRACKER: &str = "/api/v1/projects/shop/tracker";
+
+/// How often a tracker is asked what is new.
+const POLL: Duration = Duration::from_mins(1);
 
 /// A shop where every error is serious, whose tasks are in Asana.
 struct Connected {
@@ -61,6 +65,11 @@ impl Connected {
         delivered(&self.app).await;
     }
 
+    /// Lets Asana be asked once, and everything that follows be done.
+    async fn polled(&self) {
+        polled(&self.app).await;
+    }
+
     /// The only task of an issue.
     fn task(&self, id: &str) -> Task {
         let title = format!("{id} ");
@@ -70,16 +79,29 @@ impl Connected {
         task
     }
 
-    /// What was said on the task of an issue, without the lines that name keys.
+    /// What Airlock said on the task of an issue, without the lines that name keys.
     fn comments(&self, id: &str) -> Vec<String> {
         let all = self.asana.comments(&self.task(id).gid);
-        let text = |comment: &String| {
-            let (text, mark) = comment.rsplit_once("\n\n").expect("a line with the key");
-            assert!(mark.starts_with("Airlock · "), "{mark}");
-            text.to_owned()
-        };
-        all.iter().map(text).collect()
+        all.iter().filter_map(|comment| own_comment(comment)).collect()
     }
+}
+
+/// What Airlock said, without the line that names its key; what people say has none.
+fn own_comment(comment: &str) -> Option<String> {
+    let (text, mark) = comment.rsplit_once("\n\n")?;
+    mark.starts_with("Airlock · ").then(|| text.to_owned())
+}
+
+/// Lets the tracker be asked once what is new, and everything that follows be done.
+async fn polled(app: &TestApp) {
+    let is_asked = async || {
+        let poll_at = app.stored_number("SELECT poll_at FROM trackers").await;
+        poll_at > app.clock.now().as_micros()
+    };
+    until("the tracker is asked", is_asked).await;
+    app.clock.advance(POLL);
+    until("the tracker is asked again", is_asked).await;
+    delivered(app).await;
 }
 
 /// Waits until nothing is left in the outbox, while time goes by.

@@ -24,6 +24,7 @@ fn nothing() -> Facts {
         reports_wait: None,
         waits_for_reports: false,
         are_locks_cut: false,
+        locks_unread: None,
         unresolved_reverts: Vec::new(),
         next_change_at: None,
     }

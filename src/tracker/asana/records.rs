@@ -22,6 +22,21 @@ pub(super) struct Record {
     /// What the application that asks calls it.
     pub(super) external: Option<Reference>,
     pub(super) workspace: Option<Reference>,
+    /// Of a task: the projects it is in.
+    pub(super) memberships: Option<Vec<Record>>,
+    /// Of a membership.
+    pub(super) project: Option<Reference>,
+    pub(super) completed: Option<bool>,
+    pub(super) assignee: Option<Box<Record>>,
+    pub(super) custom_fields: Option<Vec<Record>>,
+    /// Of a custom field.
+    pub(super) text_value: Option<String>,
+    /// Of a story.
+    pub(super) created_by: Option<Box<Record>>,
+    /// Of an event.
+    pub(super) user: Option<Reference>,
+    pub(super) resource: Option<Resource>,
+    pub(super) parent: Option<Resource>,
     /// Of a setting.
     pub(super) custom_field: Option<Box<Record>>,
 }
@@ -31,6 +46,23 @@ pub(super) struct Record {
 #[serde(default)]
 pub(super) struct Reference {
     pub(super) gid: Option<String>,
+}
+
+/// What something happened to.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Resource {
+    pub(super) gid: Option<String>,
+    pub(super) resource_type: Option<String>,
+}
+
+/// What happened, and where the next look goes on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Events {
+    pub(super) data: Vec<Record>,
+    pub(super) sync: Option<String>,
+    pub(super) has_more: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -14,6 +14,10 @@ pub(super) struct Issue {
     #[serde(deserialize_with = "text")]
     pub(super) description: String,
     pub(super) status: Named,
+    pub(super) author: Option<Named>,
+    pub(super) assigned_to: Option<Named>,
+    pub(super) custom_fields: Vec<Named>,
+    pub(super) updated_on: String,
     /// What the user of the token may set.
     pub(super) allowed_statuses: Vec<Named>,
     pub(super) journals: Vec<Journal>,
@@ -28,6 +32,8 @@ pub(super) struct Named {
     pub(super) name: String,
     /// Of a status.
     pub(super) is_closed: bool,
+    /// Of a field.
+    value: Value,
     /// Of a project: 1 is active.
     pub(super) status: Option<u64>,
     login: String,
@@ -62,7 +68,21 @@ pub(super) struct Role {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Journal {
+    pub(super) id: u64,
+    pub(super) user: Option<Named>,
+    pub(super) created_on: String,
     notes: Option<String>,
+    pub(super) details: Vec<Detail>,
+}
+
+/// What was changed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Detail {
+    /// `attr` for what every issue has, `cf` for a field.
+    pub(super) property: String,
+    /// Of a field its number.
+    pub(super) name: String,
 }
 
 /// A file of an issue.
@@ -126,6 +146,11 @@ impl Named {
     pub(super) fn of(answer: &Value, name: &str) -> Self {
         let own = answer.get(name).cloned().unwrap_or_default();
         serde_json::from_value(own).unwrap_or_default()
+    }
+
+    /// The text of a field.
+    pub(super) fn text(&self) -> Option<String> {
+        self.value.as_str().map(ToOwned::to_owned)
     }
 
     /// What people call it.

@@ -123,6 +123,7 @@ async fn starts_after(engine: Engine, between: Between) -> bool {
         environment: project.environment("beta").expect("beta"),
         commit: &commit,
         reports_wait: None,
+        locks_unread: None,
         public_url: "",
     };
     let pass = ask(&repositories, &asked).await.expect("a verdict").pass(None).expect("a pass");

@@ -24,6 +24,8 @@ const START_TENTHS: usize = 3_000;
 
 static SERVER: OnceCell<Server> = OnceCell::const_new();
 
+static ZOE: OnceCell<()> = OnceCell::const_new();
+
 /// The process. It ends with the tests: then nobody has the other end of its standard input.
 struct Server {
     url: String,
@@ -138,9 +140,25 @@ impl Redmine {
 
     /// What the administrator does: any request, which no failure touches.
     pub(crate) async fn by_hand(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.by("admin", method, path, body).await
+    }
+
+    /// What another person does, who is called Zoe Sand.
+    pub(crate) async fn by_zoe(&self, method: &str, path: &str, body: &Value) -> Value {
+        ZOE.get_or_init(|| async {
+            let zoe = json!({"user": {"login": "zoe", "firstname": "Zoe", "lastname": "Sand",
+                "mail": "zoe@shop.example", "password": "swordfish!", "admin": true}});
+            self.by_hand("POST", "/users.json", &zoe).await;
+        })
+        .await;
+        self.by("zoe", method, path, body).await
+    }
+
+    async fn by(&self, who: &str, method: &str, path: &str, body: &Value) -> Value {
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
         let request = self.client.request(method, format!("{}{path}", self.direct));
-        let answer = request.header("X-Redmine-API-Key", KEY).json(body).send().await;
+        let request = request.header("X-Redmine-API-Key", KEY).header("X-Redmine-Switch-User", who);
+        let answer = request.json(body).send().await;
         let answer = answer.expect("an answer");
         let (status, text) = (answer.status(), answer.text().await.expect("a body"));
         assert!(status.is_success(), "{path}: {status} {text}");
@@ -199,19 +217,18 @@ impl Redmine {
         }
     }
 
-    /// What was said on an issue, without the lines that name keys and the fences.
+    /// What Airlock said on an issue, without the lines that name keys and the fences.
     pub(crate) async fn comments(&self, id: &str) -> Vec<String> {
         let path = format!("/issues/{id}.json?include=journals");
         let issue = self.by_hand("GET", &path, &Value::Null).await;
         let journals = issue["issue"]["journals"].as_array().expect("journals").clone();
-        let notes = journals.iter().filter_map(|one| one["notes"].as_str());
-        let text = |notes: &str| {
-            let notes = notes.replace('\r', "");
-            let (text, mark) = notes.rsplit_once("\n\n").expect("a line with the key");
-            assert!(mark.starts_with("Airlock · "), "{mark}");
-            text.replace("<pre>\n", "").replace("\n</pre>", "")
+        let text = |journal: &Value| {
+            let notes = journal["notes"].as_str()?.replace('\r', "");
+            let (text, mark) = notes.rsplit_once("\n\n")?;
+            let is_own = mark.starts_with("Airlock · ");
+            is_own.then(|| text.replace("<pre>\n", "").replace("\n</pre>", ""))
         };
-        notes.filter(|notes| !notes.is_empty()).map(text).collect()
+        journals.iter().filter_map(text).collect()
     }
 }
 

@@ -76,7 +76,10 @@ both!(hostile_texts_are_valid_in_asana, |engine: Engine| async move {
     let n_issues = connected.app.all("/api/v1/projects/shop/issues").await.len();
     assert!(n_issues >= nasty.len() - 1, "{n_issues}");
     assert_eq!(connected.asana.tasks().len(), n_issues);
-    let refused = connected.asana.asked("*", "*").into_iter().find(|one| one.status >= Some(400));
+    let all = connected.asana.asked("*", "*").into_iter();
+    // So Asana says that it has said nothing of what happens yet.
+    let mut written = all.filter(|one| !one.is("GET", "/events"));
+    let refused = written.find(|one| one.status >= Some(400));
     assert!(refused.is_none(), "{refused:?}");
     connected.app.stop().await;
 });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::boards::tracker;
-use super::{TRACKER, delivered};
+use super::{TRACKER, delivered, polled};
 use crate::support::asana::Failure;
 use crate::support::redmine::{FIX_FIELD, KEY, Redmine};
 use crate::support::{Engine, TestApp, TestProject, both, crash, with};
@@ -194,6 +194,58 @@ both!(hostile_texts_stay_between_fences_however_redmine_reads_texts, |engine: En
         }
         assert!(n_shown >= 4 && n_read == n_shown, "{formatting}: {n_shown} {n_read}");
     }
+    connected.app.stop().await;
+});
+
+both!(what_a_person_does_in_redmine_is_done_with_the_issue, |engine: Engine| async move {
+    let connected = Connected::start(engine).await;
+    let Connected { app, shop, redmine, .. } = &connected;
+    app.post("/api/v1/projects/shop/repositories", &json!({"name": "shop"})).await.ok();
+    connected.connect(&json!({"fix_field": FIX_FIELD, "reconcile_seconds": 86400})).await;
+    app.crashed(shop, "KeyError").await;
+    delivered(app).await;
+    let polled = async || polled(app).await;
+    let path = format!("/issues/{}.json", connected.task("SHOP-1").await["id"]);
+    let zoe = async |issue: Value| {
+        redmine.by_zoe("PUT", &path, &json!({"issue": issue})).await;
+        polled().await;
+    };
+    // What Airlock did means nothing, however often it is listed.
+    for _ in 0..3 {
+        polled().await;
+    }
+    assert_eq!(app.changes("SHOP-1").await, ["opened", "became_serious"]);
+    zoe(json!({"status_id": 5})).await;
+    let issue = app.issue("SHOP-1").await;
+    assert_eq!((&issue["status"], &issue["task"]["state"]), (&json!("resolved"), &json!("done")));
+    let last = app.all("/api/v1/issues/SHOP-1/activity").await;
+    assert!(last.iter().any(|one| one["by"] == "Zoe Sand"), "{last:?}");
+    zoe(json!({"status_id": 2, "assigned_to_id": 1})).await;
+    let issue = app.issue("SHOP-1").await;
+    assert_eq!((&issue["status"], &issue["assignee"]), (&json!("open"), &json!("Redmine Admin")));
+    assert!(connected.comments("SHOP-1").await.is_empty());
+    let (one, other) = ("4f".repeat(20), "5a".repeat(20));
+    zoe(json!({"notes": format!("Found it.\n\nfixed in {one}")})).await;
+    let fix = app.issue("SHOP-1").await["fix"].clone();
+    assert!(fix.to_string().contains(&one), "{fix}");
+    zoe(json!({"custom_fields": [{"id": FIX_FIELD, "value": other}]})).await;
+    let fix = app.issue("SHOP-1").await["fix"].clone();
+    assert!(fix.to_string().contains(&other), "{fix}");
+
+    let changes = app.changes("SHOP-1").await;
+    for _ in 0..3 {
+        polled().await;
+    }
+    let n_read = redmine.asked("GET", &path).len();
+    polled().await;
+    polled().await;
+    assert_eq!(app.changes("SHOP-1").await, changes);
+    // What two looks have found is read no more.
+    assert_eq!(redmine.asked("GET", &path).len(), n_read);
+    redmine.by_zoe("DELETE", &path, &Value::Null).await;
+    connected.connect(&json!({"fix_field": FIX_FIELD})).await;
+    polled().await;
+    assert_eq!(app.issue("SHOP-1").await["task"]["state"], "deleted");
     connected.app.stop().await;
 });
 

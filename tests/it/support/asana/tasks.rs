@@ -211,6 +211,7 @@ impl State {
                 ("completed", true) => self.system_story(who, &gid, "marked_complete"),
                 ("completed", false) => self.system_story(who, &gid, "marked_incomplete"),
                 ("assignee", _) => self.system_story(who, &gid, "assigned"),
+                ("custom_fields", _) => self.system_story(who, &gid, "text_custom_field_changed"),
                 _ => {}
             }
         }
