@@ -18,6 +18,7 @@ pub mod lock_list;
 mod plain;
 pub mod redmine;
 mod shared;
+mod since;
 
 use std::time::Duration;
 

@@ -78,9 +78,10 @@ pub struct Written {
     is_done: bool,
     assignee: Option<String>,
     fix: Option<String>,
-    /// The last that was done on the task when it was read: when, and what the tracker calls it.
+    /// The last that was done on the task when it was read: when, and what the tracker calls all of that
+    /// time.
     #[serde(default)]
-    heard: Option<(i64, String)>,
+    heard: Option<(i64, BTreeSet<String>)>,
     /// Environments on whose boards of locks it is.
     #[serde(default)]
     locks: BTreeSet<String>,

@@ -455,6 +455,16 @@ impl GitHubSettings {
         }
     }
 
+    /// The boards that an issue with such labels is on.
+    pub fn boards(&self, has: impl Fn(&str) -> bool) -> BTreeSet<Board> {
+        let of_environments = self
+            .environments
+            .keys()
+            .flat_map(|name| [Board::Locks(name.clone()), Board::Deploys(name.clone())]);
+        let all = [Board::Issues].into_iter().chain(of_environments);
+        all.filter(|board| self.label(board).is_some_and(&has)).collect()
+    }
+
     /// Where the numbers of its issues mean something: in this repository.
     #[must_use]
     pub fn place(&self) -> String {

@@ -54,8 +54,6 @@ const PAGES_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Memory {
     /// Whether tasks may have ids of Airlock's own.
     has_external: Option<bool>,
-    /// Whose the token is.
-    me: Option<String>,
     /// Who there is, and when that was read.
     people: Option<(Timestamp, Vec<Person>)>,
 }

@@ -7,6 +7,7 @@
 //! Source: GitHub's description of its REST API, version 2022-11-28.
 
 mod checks;
+mod reading;
 mod records;
 
 use std::sync::Arc;
@@ -20,12 +21,13 @@ use serde_json::{Map, Value, json};
 use super::asana::text::{MOST_COMMENT_CHARS, ends_with_line, mark_of_task, title};
 use super::line::{Does, Failure, Limits, Pass, Service};
 use super::shared::Shared;
-use super::{Tracker, TrackerError, plain};
-use crate::domain::task::{Patch, Wanted};
+use super::since::whole_second;
+use super::{Changes, Rhythm, Tracker, TrackerError, plain};
+use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::{Board, Formatting, GitHubSettings};
 use crate::store::task::Remote;
-use records::{Comment, Issue, Repository, User, message};
+use records::{Comment, Issue, Repository, message};
 
 /// What GitHub allows a user: 5,000 requests in an hour, and 80 that make something in a minute, 500 in
 /// an hour.
@@ -286,6 +288,35 @@ impl Tracker for GitHub {
         self.settings.label(board).is_some()
     }
 
+    fn rhythm(&self) -> Option<Rhythm> {
+        let GitHubSettings { poll_seconds, reconcile_seconds, .. } = self.settings;
+        Some(Rhythm::of(poll_seconds, reconcile_seconds))
+    }
+
+    async fn read(&self, id: &str) -> Result<Seen, TrackerError> {
+        match self.seen(id).await {
+            Ok(seen) => Ok(seen),
+            Err(failure) => Err(self.of_task(id, failure).await),
+        }
+    }
+
+    async fn changes(&self, board: &Board, cursor: Option<&str>) -> Result<Changes, TrackerError> {
+        self.changed(self.label_of_list(board)?, cursor).await.map_err(of_any)
+    }
+
+    async fn list_open(&self, board: &Board) -> Result<Vec<String>, TrackerError> {
+        self.open(self.label(board)?).await.map_err(of_any)
+    }
+
+    async fn list_changed(
+        &self,
+        board: &Board,
+        since: Timestamp,
+    ) -> Result<Vec<String>, TrackerError> {
+        let all = self.updated(self.label_of_list(board)?, since).await.map_err(of_any)?;
+        Ok(all.into_iter().map(|(id, _)| id).collect())
+    }
+
     async fn find(
         &self,
         board: &Board,
@@ -293,11 +324,8 @@ impl Tracker for GitHub {
         since: Timestamp,
     ) -> Result<Vec<Remote>, TrackerError> {
         let (label, mark) = (self.label(board)?, mark_of_task(key));
-        let me = self.url(&["user"]).map_err(of_any)?;
-        let me: User = self.read(Pass::Work, me).await.map_err(of_any)?;
-        // Without fractions of a second.
-        let micros = since.minus(CLOCKS_DIFFER).as_micros();
-        let since = Timestamp::from_micros(micros - micros.rem_euclid(1_000_000));
+        let me = self.me().await.map_err(of_any)?;
+        let since = whole_second(since.minus(CLOCKS_DIFFER));
         let since_text = since.to_string();
         let mut query = vec![("state", "all"), ("sort", "created"), ("direction", "asc")];
         // People take labels off, and GitHub drops them in silence where the user may not set them: as
@@ -311,7 +339,7 @@ impl Tracker for GitHub {
         let is_it = |issue: &Issue| {
             issue.is_issue()
                 && ends_with_line(&issue.body, &mark)
-                && (issue.has_label(label) || issue.is_of(&me.login))
+                && (issue.has_label(label) || issue.is_of(&me))
         };
         let mut found: Vec<Issue> = all.into_iter().filter(is_it).collect();
         found.sort_by_key(|issue| issue.number);

@@ -1,6 +1,6 @@
 //! A connection to a tracker, shared by all that use it, and what is known of it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::asana;
 use super::line::Line;
@@ -9,13 +9,15 @@ use super::line::Line;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) line: Line,
+    /// What the tracker calls the user whose the token is, once that is known.
+    pub(super) me: OnceLock<String>,
     /// What was learned of Asana, if it is that.
     memory: Mutex<asana::Memory>,
 }
 
 impl Shared {
     pub(super) fn new(line: Line) -> Self {
-        Self { line, memory: Mutex::default() }
+        Self { line, me: OnceLock::new(), memory: Mutex::default() }
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, asana::Memory> {

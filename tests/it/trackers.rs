@@ -7,6 +7,7 @@ mod asana_tasks;
 mod boards;
 mod connecting;
 mod github;
+mod github_acts;
 mod kills;
 mod redmine;
 mod settings;

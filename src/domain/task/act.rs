@@ -119,11 +119,6 @@ pub enum Meaning {
 }
 
 impl Act {
-    /// What tells it from others, in their order. Ids of trackers grow.
-    fn place(&self) -> (i64, usize, &str) {
-        (self.at.as_micros(), self.id.len(), &self.id)
-    }
-
     fn is_by_airlock(&self) -> bool {
         match self.by {
             By::Airlock => true,
@@ -146,10 +141,11 @@ impl Seen {
         Some(boards.filter_map(Board::locked).map(ToOwned::to_owned).collect())
     }
 
-    /// The last act that was done on it, as it is remembered.
-    fn last(&self) -> Option<(i64, String)> {
-        let last = self.acts.iter().max_by_key(|act| act.place())?;
-        Some((last.at.as_micros(), last.id.clone()))
+    /// The last acts that were done on it, as they are remembered.
+    fn last(&self) -> Option<(i64, BTreeSet<String>)> {
+        let last = self.acts.iter().map(|act| act.at).max()?;
+        let of_then = self.acts.iter().filter(|act| act.at == last);
+        Some((last.as_micros(), of_then.map(|act| act.id.clone()).collect()))
     }
 }
 
@@ -203,11 +199,14 @@ impl Written {
     /// What was done on a task since it was last read, in order.
     fn news<'a>(&self, seen: &'a Seen) -> Vec<&'a Act> {
         let is_new = |act: &&Act| {
-            let known = self.heard.as_ref().map(|(at, id)| (*at, id.len(), id.as_str()));
-            known.is_none_or(|known| act.place() > known)
+            let at = act.at.as_micros();
+            let is_after = |(last, ids): &(i64, BTreeSet<String>)| {
+                at > *last || (at == *last && !ids.contains(&act.id))
+            };
+            self.heard.as_ref().is_none_or(is_after)
         };
         let mut new: Vec<&Act> = seen.acts.iter().filter(is_new).collect();
-        new.sort_by_key(|act| act.place());
+        new.sort_by_key(|act| act.at);
         new
     }
 
@@ -329,7 +328,7 @@ mod tests {
             is_done: false,
             assignee: None,
             fix: None,
-            heard: Some((5, "10".to_owned())),
+            heard: Some((5, ["9", "10"].map(str::to_owned).into())),
             locks: BTreeSet::new(),
             is_theirs: false,
         }
@@ -363,7 +362,11 @@ mod tests {
         assert_eq!(meant(&seen), [Meaning::Assign(Some("Zoe".to_owned())), Meaning::Resolve]);
         let read = written().after_reading(&seen);
         assert!(read.meant(&seen).is_empty(), "{read:?}");
-        assert_eq!(read.heard, Some((7, "100".to_owned())));
+        assert_eq!(read.heard, Some((7, ["13", "100"].map(str::to_owned).into())));
+        // Something else may be done at the same time and only be read later, whatever it is called.
+        seen.acts.push(act(7, "2", zoe(), fix()));
+        assert_eq!(read.meant(&seen).len(), 1);
+        seen.acts.pop();
 
         // What Airlock itself did is no wish of anybody.
         for one in &mut seen.acts {

@@ -91,7 +91,7 @@ impl Asana {
             checks.push(self.check_field(field).await);
         }
         if self.settings.webhooks {
-            let detail = "not used yet: what people do in Asana is not read so far";
+            let detail = "not used yet: Asana is asked every poll_seconds";
             checks.push(well("webhooks", detail));
         }
         checks

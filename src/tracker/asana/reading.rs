@@ -14,17 +14,15 @@ const MOST_EVENTS_PAGES: usize = 50;
 impl Asana {
     /// Whose the token is.
     async fn me(&self) -> Result<String, Failure> {
-        let known = self.shared.memory().me.clone();
-        if let Some(me) = known {
-            return Ok(me);
+        if let Some(me) = self.shared.me.get() {
+            return Ok(me.clone());
         }
         let found = self.get(Pass::Work, &["users", "me"], &[("opt_fields", "gid")]).await?;
         let Some(me) = found.gid else {
             let cause = "Asana does not say whose the token is".to_owned();
             return Err(Failure::Tracker(TrackerError::NotDone { cause, after: None }));
         };
-        self.shared.memory().me = Some(me.clone());
-        Ok(me)
+        Ok(self.shared.me.get_or_init(|| me).clone())
     }
 
     /// A task as it is, with what was done on it.

@@ -14,13 +14,16 @@ pub(super) struct Issue {
     /// Its number in the repository; 0 is none.
     pub(super) number: u64,
     pub(super) html_url: String,
+    pub(super) title: String,
     #[serde(deserialize_with = "or_none")]
     pub(super) body: String,
     pub(super) state: String,
+    pub(super) updated_at: String,
+    pub(super) assignees: Vec<User>,
     /// Text, or records with a name.
     labels: Vec<Value>,
     /// Who made it; nobody who is still there.
-    user: Option<User>,
+    pub(super) user: Option<User>,
     pull_request: Option<IgnoredAny>,
 }
 
@@ -29,6 +32,36 @@ pub(super) struct Issue {
 #[serde(default)]
 pub(super) struct User {
     pub(super) login: String,
+    /// `User`, `Bot` and others.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+}
+
+/// Something of an issue's timeline: what happened, or what was said.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Happened {
+    /// What it is called among those of its kind.
+    pub(super) id: Option<u64>,
+    pub(super) event: String,
+    /// Who did it; nobody who is still there.
+    pub(super) actor: Option<User>,
+    /// Who said it.
+    pub(super) user: Option<User>,
+    pub(super) created_at: Option<String>,
+    pub(super) label: Option<Label>,
+    #[serde(deserialize_with = "or_none")]
+    pub(super) body: String,
+    /// What who said it is to the repository.
+    #[serde(deserialize_with = "or_none")]
+    author_association: String,
+}
+
+/// A label that was put on or taken off.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Label {
+    pub(super) name: String,
 }
 
 /// What was said.
@@ -46,6 +79,7 @@ pub(super) struct Repository {
     pub(super) full_name: String,
     pub(super) has_issues: bool,
     pub(super) archived: bool,
+    pub(super) private: bool,
     pub(super) permissions: Permissions,
 }
 
@@ -85,6 +119,13 @@ impl Issue {
     /// Whether somebody made it.
     pub(super) fn is_of(&self, login: &str) -> bool {
         self.user.as_ref().is_some_and(|user| user.login == login)
+    }
+}
+
+impl Happened {
+    /// Whether who said it may change something in the repository, as far as GitHub says.
+    pub(super) fn is_by_member(&self) -> bool {
+        ["OWNER", "MEMBER", "COLLABORATOR"].contains(&self.author_association.as_str())
     }
 }
 

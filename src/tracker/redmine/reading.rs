@@ -1,31 +1,12 @@
 //! What people did in Redmine.
-//!
-//! Redmine has no list of what happened: issues are listed by when they changed, in whole seconds, so each
-//! change is taken up twice, by two looks.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-
+use super::super::Changes;
 use super::super::line::{Failure, Pass};
-use super::super::{Changes, TrackerError};
+use super::super::since::{Cursor, whole_second};
 use super::Redmine;
 use super::records::{Issue, Journal, Named};
 use crate::domain::task::{Act, By, Did, Seen};
 use crate::domain::time::Timestamp;
-
-/// What changed may be listed so much later than what changed after it.
-const OVERLAP: Duration = Duration::from_mins(1);
-
-/// How far changes are known.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Cursor {
-    /// In microseconds, of Redmine's clock.
-    since: i64,
-    /// What changed since then, and whether two looks have found it.
-    known: BTreeMap<String, bool>,
-}
 
 impl Redmine {
     /// An issue as it is, with what was done on it.
@@ -74,34 +55,17 @@ impl Redmine {
         project: &str,
         cursor: Option<&str>,
     ) -> Result<Changes, Failure> {
-        let known = cursor.and_then(|cursor| serde_json::from_str::<Cursor>(cursor).ok());
+        let known = Cursor::parse(cursor);
         let is_resync = known.is_none();
         let last = match known {
             Some(known) => known,
-            None => Cursor { since: self.last_change(project).await?, known: BTreeMap::new() },
+            None => Cursor::first(self.last_change(project).await?),
         };
-        let found = self.updated(project, Timestamp::from_micros(last.since)).await?;
-        let latest = found.iter().map(|(_, at)| *at).max();
-        let since = latest.map_or(last.since, |at| at.minus(OVERLAP).as_micros().max(last.since));
-        let (mut ids, mut known) = (Vec::new(), BTreeMap::new());
-        for (id, at) in found {
-            let name = format!("{id} {at}");
-            let before = last.known.get(&name).copied();
-            if before != Some(true) {
-                ids.push(id);
-            }
-            if at.as_micros() >= since {
-                known.insert(name, before.is_some());
-            }
-        }
-        let cursor = serde_json::to_string(&Cursor { since, known }).map_err(|error| {
-            Failure::Tracker(TrackerError::Refused(format!("its changes are none: {error}")))
-        })?;
-        Ok(Changes { ids, cursor, is_resync })
+        last.changes(self.updated(project, last.since()).await?, is_resync)
     }
 
-    /// When an issue of a project changed last, in microseconds.
-    async fn last_change(&self, project: &str) -> Result<i64, Failure> {
+    /// When an issue of a project changed last.
+    async fn last_change(&self, project: &str) -> Result<Option<Timestamp>, Failure> {
         let query = [
             ("project_id", project),
             ("status_id", "*"),
@@ -110,8 +74,7 @@ impl Redmine {
         ];
         let answer = self.read(Pass::Work, &["issues.json"], &query).await?;
         let last = super::Page::of(answer, "issues").all::<Issue>().into_iter().next();
-        let at = last.and_then(|issue| Timestamp::parse(&issue.updated_on));
-        Ok(at.map_or(0, Timestamp::as_micros))
+        Ok(last.and_then(|issue| Timestamp::parse(&issue.updated_on)))
     }
 
     /// Issues of a project that changed at a time or later, and when.
@@ -121,8 +84,7 @@ impl Redmine {
         since: Timestamp,
     ) -> Result<Vec<(String, Timestamp)>, Failure> {
         // Of a second Redmine takes no part.
-        let since = Timestamp::from_micros(since.as_micros().div_euclid(1_000_000) * 1_000_000);
-        let since = format!(">={since}");
+        let since = format!(">={}", whole_second(since));
         let query =
             [("project_id", project), ("status_id", "*"), ("updated_on", &since), ("sort", "id")];
         let all = self.issues(&query).await?.into_iter();

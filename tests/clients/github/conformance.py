@@ -1,6 +1,6 @@
 """A stock client of GitHub's API works against the server, and finds what the published API promises.
 
-    conformance.py issues | pages | comments | labels | people | refused | limits | gone
+    conformance.py issues | pages | comments | labels | people | history | refused | limits | gone
 
 GITHUB_API, GITHUB_TOKEN and GITHUB_REPOSITORY come from the environment. Ends with 0 when all is as it should be.
 """
@@ -111,6 +111,30 @@ def people():
     same(list(repo.get_issues()), [])
 
 
+def history():
+    """What happened with an issue, who did it, and which issues changed since."""
+    repo = repository()
+    start = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=3_650)
+    issue = repo.create_issue("a lock", labels=["locks"], assignees=["zoe"])
+    issue.create_comment("fixed in 4f2c91a")
+    issue.edit(state="closed", assignees=[])
+    issue.edit(state="open")
+    issue.remove_from_labels("locks")
+    happened = ["labeled", "assigned", "unassigned", "closed", "reopened", "unlabeled"]
+    events = list(issue.get_events())
+    same([one.event for one in events], happened)
+    same({one.actor.login for one in events}, {"airlock-bot"})
+    same((events[0].label.name, events[1].assignee.login), ("locks", "zoe"))
+    line = list(issue.get_timeline())
+    same([one.event for one in line], happened[:2] + ["commented"] + happened[2:])
+    same((line[2].body, line[2].actor.login), ("fixed in 4f2c91a", "airlock-bot"))
+    same(line[2].raw_data["author_association"], "COLLABORATOR")
+    same(all(one.id and one.created_at for one in line), True)
+    same([one.number for one in repo.get_issues(state="all", since=start)], [1])
+    same([one.number for one in repo.get_issues(state="all", sort="updated", direction="desc")], [1])
+    same([one.comments for one in repo.get_issues(labels=["locks"])], [])
+
+
 def refusals():
     repo = repository()
     same(refused(422, repo.create_issue, "").data["message"].startswith("Invalid request"), True)
@@ -137,6 +161,6 @@ def gone():
 
 
 STEPS = {"issues": issues, "pages": pages, "comments": comments, "labels": labels, "people": people,
-         "refused": refusals, "limits": limits, "gone": gone}
+         "history": history, "refused": refusals, "limits": limits, "gone": gone}
 
 STEPS[sys.argv[1]]()

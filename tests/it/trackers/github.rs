@@ -24,14 +24,14 @@ const ISSUE: &str = "/repos/acme/shop/issues/*";
 const COMMENTS: &str = "/repos/acme/shop/issues/*/comments";
 
 /// A shop where every error is serious, whose tasks are in GitHub.
-struct Connected {
-    app: TestApp,
-    shop: TestProject,
-    github: GitHub,
+pub(super) struct Connected {
+    pub(super) app: TestApp,
+    pub(super) shop: TestProject,
+    pub(super) github: GitHub,
 }
 
 impl Connected {
-    async fn start(engine: Engine) -> Self {
+    pub(super) async fn start(engine: Engine) -> Self {
         Self::start_with(engine, Duration::from_secs(1)).await
     }
 
@@ -52,7 +52,7 @@ impl Connected {
     }
 
     /// Sets the tracker, with more settings.
-    async fn connect(&self, more: &Value) -> Value {
+    pub(super) async fn connect(&self, more: &Value) -> Value {
         let mut settings = json!({
             "kind": "github", "url": self.github.url, "token": TOKEN, "repository": REPOSITORY,
         });
@@ -64,7 +64,7 @@ impl Connected {
     }
 
     /// The only task of an issue.
-    fn task(&self, id: &str) -> Issue {
+    pub(super) fn task(&self, id: &str) -> Issue {
         let title = format!("{id} ");
         let mut own = self.github.issues();
         own.retain(|issue| issue.title.starts_with(&title));
@@ -72,7 +72,7 @@ impl Connected {
         own.remove(0)
     }
 
-    fn comments(&self, id: &str) -> Vec<String> {
+    pub(super) fn comments(&self, id: &str) -> Vec<String> {
         self.task(id).said()
     }
 }
@@ -80,7 +80,9 @@ impl Connected {
 #[tokio::test]
 async fn a_stock_client_works_with_the_fake() {
     let now = Timestamp::parse("2026-11-22T12:00:00Z").expect("a time");
-    for step in ["issues", "pages", "comments", "labels", "people", "refused", "limits", "gone"] {
+    for step in
+        ["issues", "pages", "comments", "labels", "people", "history", "refused", "limits", "gone"]
+    {
         let github = GitHub::start(Clock::stopped(now)).await;
         for limit in [Limit::Primary(60), Limit::Secondary(1), Limit::Unsaid, Limit::TooQuick] {
             let n = usize::from(step == "limits");
@@ -321,7 +323,7 @@ both!(a_limit_of_github_makes_everything_rest, |engine: Engine| async move {
     app.send(shop, &with(crash("KeyError"), &json!({"fingerprint": ["2"]}))).await;
     app.clock.advance(Duration::from_secs(590));
     pause(500).await;
-    assert_eq!(github.asked("*", "*").len(), 1);
+    assert_eq!(github.asked("POST", "*").len(), 1);
     let status = app.get("/status.json").await.ok();
     assert_eq!(status["parts"]["github"]["state"], "degraded", "{status}");
     app.clock.advance(Duration::from_secs(20));

@@ -3,7 +3,7 @@
 use airlock::domain::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::state::{Comment, Issue, Label, Role, State};
+use super::state::{Comment, Happened, Issue, Label, Role, State};
 
 /// Without fractions of a second.
 fn time(at: Timestamp) -> String {
@@ -21,7 +21,7 @@ impl State {
         json!({
             "login": login, "id": id, "node_id": format!("U_{id}"), "avatar_url": "", "gravatar_id": "",
             "url": format!("{}/users/{login}", self.url), "html_url": format!("https://github.com/{login}"),
-            "type": "User", "user_view_type": "public", "site_admin": false,
+            "type": if login.ends_with("[bot]") { "Bot" } else { "User" }, "user_view_type": "public", "site_admin": false,
         })
     }
 
@@ -49,10 +49,47 @@ impl State {
             "url": url, "html_url": html, "id": comment.id, "node_id": format!("IC_{}", comment.id),
             "issue_url": format!("{}/issues/{}", self.repository_url(), issue.number),
             "user": self.user(&comment.user), "created_at": time(comment.at),
-            "updated_at": time(comment.at), "author_association": "COLLABORATOR", "body": comment.body,
+            "updated_at": time(comment.at), "body": comment.body,
+            "author_association": self.association(&comment.user),
             "reactions": {"url": format!("{url}/reactions"), "total_count": 0},
             "performed_via_github_app": null,
         })
+    }
+
+    /// What somebody is to the repository.
+    fn association(&self, login: &str) -> &'static str {
+        if self.role(login) >= Role::Triage { "COLLABORATOR" } else { "NONE" }
+    }
+
+    pub(super) fn event_record(&self, one: &Happened) -> Value {
+        let url = format!("{}/issues/events/{}", self.repository_url(), one.id);
+        let mut record = json!({
+            "id": one.id, "node_id": format!("E_{}", one.id), "url": url, "actor": self.user(&one.actor),
+            "event": one.event, "commit_id": null, "commit_url": null, "created_at": time(one.at),
+            "performed_via_github_app": null,
+        });
+        match one.event {
+            "labeled" | "unlabeled" => {
+                record["label"] = json!({"name": one.what, "color": "ededed"});
+            }
+            "assigned" | "unassigned" => record["assignee"] = self.user(&one.what),
+            "closed" => record["state_reason"] = json!(one.what),
+            _ => {}
+        }
+        record
+    }
+
+    /// What happened with an issue and what was said on it.
+    pub(super) fn timeline(&self, issue: &Issue) -> Vec<Value> {
+        let one = |one: &Happened| {
+            let comment = issue.comments.iter().find(|comment| comment.id == one.id);
+            let Some(comment) = comment else { return self.event_record(one) };
+            let mut record = self.comment_record(issue, comment);
+            record["event"] = json!(one.event);
+            record["actor"] = record["user"].clone();
+            record
+        };
+        issue.timeline.iter().map(one).collect()
     }
 
     pub(super) fn issue_record(&self, issue: &Issue) -> Value {
@@ -93,12 +130,13 @@ impl State {
         let (role, url) = (self.role(login), self.repository_url());
         json!({
             "id": 77, "node_id": "R_77", "name": name, "full_name": self.repository.name,
-            "private": true, "owner": self.user(owner), "url": url,
+            "private": self.repository.is_private, "owner": self.user(owner), "url": url,
             "html_url": format!("https://github.com/{}", self.repository.name), "description": null,
             "fork": false, "issues_url": format!("{url}/issues{{/number}}"),
             "labels_url": format!("{url}/labels{{/name}}"),
             "has_issues": self.repository.has_issues, "archived": self.repository.is_archived,
-            "disabled": false, "visibility": "private", "default_branch": "main",
+            "disabled": false, "visibility": if self.repository.is_private { "private" } else { "public" },
+            "default_branch": "main",
             "permissions": {"admin": false, "maintain": false, "push": role >= Role::Write,
                 "triage": role >= Role::Triage, "pull": true},
         })

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::asana::Asked;
 use super::server::{Outcome, Reply};
-use super::state::{Comment, Issue, Label, Place, Role, State, Who};
+use super::state::{Comment, Happened, Issue, Label, Place, Role, State, Who};
 
 /// The longest title and text, in characters.
 const MOST_TITLE: usize = 256;
@@ -123,6 +123,9 @@ impl State {
                 && since.is_none_or(|since| issue.updated_at >= since)
         };
         let mut found: Vec<&Issue> = self.issues.iter().filter(is_listed).collect();
+        if query("sort") == "updated" {
+            found.sort_by_key(|issue| issue.updated_at);
+        }
         if query("direction") != "asc" {
             found.reverse();
         }
@@ -206,8 +209,12 @@ impl State {
         let labels = labels.iter().map(|name| self.label(name)).collect();
         let text = body["body"].as_str().unwrap_or_default().to_owned();
         let issue = self.new_issue(&who.login, &title, &text);
-        (issue.assignees, issue.labels) = (assignees, labels);
-        let issue = issue.clone();
+        let number = issue.number;
+        (issue.assignees, issue.labels) = (assignees.clone(), labels);
+        let (labels, of) = (issue.labels.clone(), (number, who.login.as_str()));
+        self.note_change(of, ["labeled", "unlabeled"], (&[], &labels));
+        self.note_change(of, ["assigned", "unassigned"], (&[], &assignees));
+        let issue = self.issue(number).clone();
         let mut reply = Reply::new(201, self.issue_record(&issue));
         let url = reply.body["url"].as_str().unwrap_or_default().to_owned();
         reply.headers.push(("location", url));
@@ -226,7 +233,12 @@ impl State {
         }
         match (asked.method.as_str(), path) {
             ("GET", []) => ok(self.issue_record(self.issue(number))),
-            ("PATCH", []) if may_write => self.update(role, number, &body),
+            ("PATCH", []) if may_write => self.update(who, number, &body),
+            ("GET", [list @ ("timeline" | "events")]) => {
+                let mut all = self.timeline(self.issue(number));
+                all.retain(|one| *list == "timeline" || one["event"] != "commented");
+                self.page(asked, all)
+            }
             ("GET", ["comments"]) => {
                 let issue = self.issue_mut(number).clone();
                 let all = issue.comments.iter().map(|one| self.comment_record(&issue, one));
@@ -245,6 +257,8 @@ impl State {
                 }
                 let comment = Comment { id, user: who.login.clone(), body: text, at: now };
                 issue.comments.push(comment.clone());
+                let (actor, what) = (who.login.clone(), String::new());
+                issue.timeline.push(Happened { id, event: "commented", actor, what, at: now });
                 let issue = issue.clone();
                 Ok(Reply::new(201, self.comment_record(&issue, &comment)))
             }
@@ -254,20 +268,23 @@ impl State {
                     if body.is_array() { texts(&body) } else { texts(&body["labels"]) };
                 for name in names {
                     let name = self.label(&name);
-                    let issue = self.issue_mut(number);
-                    if !issue.labels.contains(&name) {
-                        issue.labels.push(name);
+                    if !self.issue(number).labels.contains(&name) {
+                        self.note(number, &who.login, "labeled", &name);
+                        self.issue_mut(number).labels.push(name);
                     }
                 }
                 ok(json!(self.labels_of(self.issue(number))))
             }
             ("DELETE", ["labels", name]) if role >= Role::Triage => {
-                let issue = self.issue_mut(number);
-                let n_before = issue.labels.len();
-                issue.labels.retain(|own| own.to_lowercase() != name.to_lowercase());
-                if issue.labels.len() == n_before {
+                let before = self.issue(number).labels.clone();
+                let mut after = before.clone();
+                after.retain(|own| own.to_lowercase() != name.to_lowercase());
+                if after == before {
                     return Err(Reply::refused(404, "Label does not exist"));
                 }
+                let (of, what) = ((number, who.login.as_str()), ["labeled", "unlabeled"]);
+                self.note_change(of, what, (&before, &after));
+                self.issue_mut(number).labels = after;
                 ok(json!(self.labels_of(self.issue(number))))
             }
             ("PUT" | "DELETE", ["lock"]) if role >= Role::Write => {
@@ -279,8 +296,9 @@ impl State {
         }
     }
 
-    fn update(&mut self, role: Role, number: u64, body: &Value) -> Outcome {
+    fn update(&mut self, who: &Who, number: u64, body: &Value) -> Outcome {
         Self::check_texts("Issue", body)?;
+        let (role, before) = (self.role(&who.login), self.issue(number).clone());
         let (assignees, now) = (self.assignees(body)?, self.time());
         let labels: Vec<String> =
             texts(&body["labels"]).iter().map(|one| self.label(one)).collect();
@@ -308,7 +326,13 @@ impl State {
         if role >= Role::Triage && !body["labels"].is_null() {
             issue.labels = labels;
         }
-        let issue = issue.clone();
+        let (issue, of) = (issue.clone(), (number, who.login.as_str()));
+        self.note_change(of, ["labeled", "unlabeled"], (&before.labels, &issue.labels));
+        self.note_change(of, ["assigned", "unassigned"], (&before.assignees, &issue.assignees));
+        if issue.is_closed != before.is_closed {
+            let event = if issue.is_closed { "closed" } else { "reopened" };
+            self.note(number, &who.login, event, issue.reason.as_deref().unwrap_or_default());
+        }
         ok(self.issue_record(&issue))
     }
 

@@ -9,6 +9,9 @@ use super::super::asana::{Asked, Plan};
 use super::limits::Limits;
 use super::{BOT, PERSON, READ_ONLY, REPOSITORY, STRANGER, TOKEN};
 
+/// What happens is numbered apart from what is said; here even backwards, as no order is promised.
+const FIRST_EVENT: u64 = 20_000_000_000;
+
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(super) struct Who {
@@ -37,6 +40,7 @@ pub(crate) struct Repository {
     pub(crate) name: String,
     pub(crate) has_issues: bool,
     pub(crate) is_archived: bool,
+    pub(crate) is_private: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +57,18 @@ pub(crate) struct Comment {
     pub(crate) user: String,
     pub(crate) body: String,
     pub(crate) at: Timestamp,
+}
+
+/// Something that happened with an issue, or was said on it.
+#[derive(Debug, Clone)]
+pub(super) struct Happened {
+    /// That of the comment where something was said; else it is counted apart.
+    pub(super) id: u64,
+    pub(super) event: &'static str,
+    pub(super) actor: String,
+    /// A label or a login.
+    pub(super) what: String,
+    pub(super) at: Timestamp,
 }
 
 /// Where an issue is.
@@ -79,6 +95,7 @@ pub(crate) struct Issue {
     pub(crate) labels: Vec<String>,
     pub(crate) assignees: Vec<String>,
     pub(crate) comments: Vec<Comment>,
+    pub(super) timeline: Vec<Happened>,
     pub(crate) is_locked: bool,
     pub(crate) is_pull: bool,
     pub(crate) place: Place,
@@ -93,14 +110,15 @@ impl Issue {
         self.place == Place::Here
     }
 
-    /// What was said, without the lines that name keys and the fences.
+    /// What Airlock said, without the lines that name keys and the fences.
     pub(crate) fn said(&self) -> Vec<String> {
         let text = |comment: &Comment| {
             let (text, mark) = comment.body.rsplit_once("\n\n").expect("a line with the key");
             assert!(mark.starts_with("Airlock · "), "{mark}");
             text.trim_start_matches("~~~\n").trim_end_matches("\n~~~").to_owned()
         };
-        self.comments.iter().map(text).collect()
+        let own = self.comments.iter().filter(|comment| comment.user == BOT);
+        own.map(text).collect()
     }
 }
 
@@ -136,6 +154,7 @@ impl State {
                 name: REPOSITORY.to_owned(),
                 has_issues: true,
                 is_archived: false,
+                is_private: true,
             },
             labels: Vec::new(),
             issues: Vec::new(),
@@ -158,6 +177,28 @@ impl State {
     pub(super) fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+
+    /// Notes that something happened with an issue.
+    pub(super) fn note(&mut self, number: u64, actor: &str, event: &'static str, what: &str) {
+        let (id, at) = (FIRST_EVENT - self.id(), self.time());
+        let (actor, what) = (actor.to_owned(), what.to_owned());
+        self.issue_mut(number).timeline.push(Happened { id, event, actor, what, at });
+    }
+
+    /// Notes which of two lists has what the other has not.
+    pub(super) fn note_change(
+        &mut self,
+        (number, actor): (u64, &str),
+        [on, off]: [&'static str; 2],
+        (before, after): (&[String], &[String]),
+    ) {
+        for one in after.iter().filter(|one| !before.contains(one)) {
+            self.note(number, actor, on, one);
+        }
+        for one in before.iter().filter(|one| !after.contains(one)) {
+            self.note(number, actor, off, one);
+        }
     }
 
     pub(super) fn role(&self, login: &str) -> Role {
@@ -199,6 +240,7 @@ impl State {
             labels: Vec::new(),
             assignees: Vec::new(),
             comments: Vec::new(),
+            timeline: Vec::new(),
             is_locked: false,
             is_pull: false,
             place: Place::Here,
