@@ -185,7 +185,7 @@ both!(what_a_deploy_says_is_in_asana_once_whatever_fails, |engine: Engine| async
         let deploy = shop.start_deploy("beta", &shop.sha("base")).await.ok();
         until("it has a task", async || asana.tasks().len() == 1).await;
         let task = asana.tasks().remove(0).gid;
-        asana.fail("POST", &format!("/tasks/{task}/stories"), 2, failure.clone());
+        asana.fail("POST", &format!("/tasks/{task}/stories"), 2, failure);
         asana.fail("POST", "/attachments", 2, failure);
         shop.say(&deploy, "building\n").await;
         until("it is said", async || {
