@@ -103,12 +103,12 @@ fn start(delay: Duration) -> Result<(Arc<Fake>, SocketAddr), Failure> {
     let served = Data::new(Arc::clone(&fake));
     std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async {
-            let server = HttpServer::new(move || {
-                App::new().app_data(served.clone()).default_service(web::to(answer))
+            let tracker = HttpServer::new(move || {
+                App::new().app_data(Data::clone(&served)).default_service(web::to(answer))
             });
-            let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0))?;
-            said.send(server.addrs().first().copied()).map_err(std::io::Error::other)?;
-            server.run().await
+            let tracker = tracker.workers(1).disable_signals().bind(("127.0.0.1", 0))?;
+            said.send(tracker.addrs().first().copied()).map_err(std::io::Error::other)?;
+            tracker.run().await
         })
     });
     let address = address.recv()?.ok_or("the tracker has no address")?;
