@@ -11,6 +11,7 @@
 //! target/release/bench nodes --postgres postgres://…
 //! target/release/bench history --commits 1000000
 //! target/release/bench gate
+//! target/release/bench tasks --postgres postgres://…
 //! ```
 //!
 //! Machines differ and are noisy, so what counts are ratios of CPU time, as medians of several runs
@@ -38,6 +39,7 @@ mod scale;
 mod scrubbing;
 mod server;
 mod sink;
+mod tasks;
 mod understanding;
 mod wire;
 
@@ -74,6 +76,8 @@ enum Bench {
     History(history::HistoryArgs),
     /// How long the gate takes, and what fixes cost digest
     Gate(gate::GateArgs),
+    /// How long a report takes to become a task, alone and beside a tracker that is slow
+    Tasks(tasks::TasksArgs),
     /// What is left after kills, power cuts, damaged files and full disks
     #[command(subcommand)]
     Crash(crash::Crash),
@@ -105,6 +109,7 @@ fn main() -> ExitCode {
         Bench::Backlog(args) => crowd::backlog(&args),
         Bench::Nodes(args) => crowd::nodes(&args),
         Bench::Gate(args) => gate::run(&args),
+        Bench::Tasks(args) => tasks::run(&args),
         Bench::History(args) => history::run(&args),
         Bench::Crash(crash) => crash::run(&crash),
         Bench::Sink => sink::run(),

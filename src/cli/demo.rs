@@ -29,6 +29,9 @@ pub(super) struct DemoArgs {
     /// A folder for everything; a new one for temporary files by default
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Arguments of `airlock tracker connect`: the tasks are in this tracker, not in Airlock's own
+    #[arg(last = true, value_name = "TRACKER")]
+    tracker: Vec<String>,
 }
 
 /// The folder of a demo and its server.
@@ -36,6 +39,8 @@ struct Demo<'a> {
     context: &'a Context,
     program: PathBuf,
     dir: PathBuf,
+    /// What connects the tracker, if that is another than Airlock's own.
+    tracker: Vec<String>,
     server: Child,
 }
 
@@ -49,7 +54,7 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<(), Failure
         .map_err(|cause| failed(&dir.display().to_string(), cause))?;
     fs::create_dir(dir.join("shop")).map_err(|cause| failed("the folder", cause))?;
     let server = serve(&program, &dir)?;
-    let mut demo = Demo { context, program, dir, server };
+    let mut demo = Demo { context, program, dir, tracker: args.tracker, server };
     let told = tokio::select! {
         told = demo.tell() => told,
         _ = tokio::signal::ctrl_c() => Err(Failure::Unfinished("the demo was ended".to_owned())),
@@ -97,6 +102,13 @@ impl Demo<'_> {
         self.airlock(&["project", "create", "shop"], 0).await?;
         let repository = self.dir.join("shop").display().to_string();
         self.airlock(&["repository", "add", "shop", "web", &repository], 0).await?;
+        if !self.tracker.is_empty() {
+            self.say("The team has its tasks in a tracker.")?;
+            let mut connect = vec!["tracker", "connect"];
+            connect.extend(self.tracker.iter().map(String::as_str));
+            connect.extend(["--project", "shop"]);
+            self.airlock(&connect, 0).await?;
+        }
 
         self.say("The application crashes. It says which commit it was built from.")?;
         let crash = self.crash(&base).await?;
@@ -107,6 +119,7 @@ impl Demo<'_> {
 
         self.say("It is serious: production is to wait until the fix is part of it.")?;
         self.airlock(&["lock", "shop/production", "--issue", "SHOP-1"], 0).await?;
+        self.until("SHOP-1", |issue| has_task(issue, "open")).await?;
 
         self.say("An engineer fixes it, and names the commit.")?;
         self.commit("cart.py", "total = cart.get('total', 0)", "Carts may be empty").await?;
@@ -120,15 +133,17 @@ impl Demo<'_> {
         self.say("Production is locked for everything without the fix.")?;
         self.airlock(&["gate", "shop/production", "--commit", &base], 1).await?;
 
-        self.say("Beta gets the fix: the issue is resolved.")?;
+        self.say("Beta gets the fix: the issue is resolved, and its task is done.")?;
         self.airlock(&["deploy", "shop/beta", "--", "echo", "pushing to beta"], 0).await?;
-        self.until("SHOP-1", |issue| issue.get("status") == Some(&json!("resolved"))).await?;
-        self.airlock(&["issues", "shop", "--status", "resolved"], 0).await?;
+        self.until("SHOP-1", |issue| has_come_to(issue, "resolved", "done")).await?;
+        self.airlock(&["show", "SHOP-1"], 0).await?;
 
-        self.say("Somebody takes the fix back, and beta gets that too: the issue is open again.")?;
+        self.say(
+            "Somebody takes the fix back, and beta gets that too: issue and task are open again.",
+        )?;
         self.git(&["revert", "--no-edit", "HEAD"]).await?;
         self.airlock(&["deploy", "shop/beta", "--", "echo", "pushing to beta"], 0).await?;
-        self.until("SHOP-1", |issue| issue.get("status") == Some(&json!("open"))).await?;
+        self.until("SHOP-1", |issue| has_come_to(issue, "open", "open")).await?;
         self.airlock(&["gate", "shop/production"], 1).await?;
 
         self.say("Landed once more, it is let through.")?;
@@ -137,6 +152,7 @@ impl Demo<'_> {
         self.airlock(&["gate", "shop/production"], 0).await?;
         let push = ["deploy", "shop/production", "--", "echo", "pushing to production"];
         self.airlock(&push, 0).await?;
+        self.until("SHOP-1", |issue| has_come_to(issue, "resolved", "done")).await?;
         self.airlock(&["locks", "shop/production"], 0).await?;
         self.airlock(&["deploys", "shop"], 0).await
     }
@@ -287,6 +303,16 @@ impl Demo<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the task of an issue is there, and is this.
+fn has_task(issue: &Value, state: &str) -> bool {
+    issue.pointer("/task/state") == Some(&json!(state))
+}
+
+/// The same, and the issue is that.
+fn has_come_to(issue: &Value, status: &str, task: &str) -> bool {
+    issue.get("status") == Some(&json!(status)) && has_task(issue, task)
 }
 
 /// Arguments as a person types them in a shell.

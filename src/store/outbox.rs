@@ -252,6 +252,13 @@ const SET_STATE_POSTGRES: &str = set_state!(postgres);
 /// Nobody knows how far it came before: it is looked up.
 const RETRY: &str = "UPDATE outbox SET state = 'unsure', changed_at = $3
     WHERE project_id = $1 AND id = $2 AND state = 'parked' RETURNING lane";
+const ADD_LANES: &str = "INSERT INTO lanes (project_id, lane, try_at, n_failures)
+    SELECT $1, parked.lane, $2, 0 FROM
+        (SELECT DISTINCT lane FROM outbox WHERE project_id = $1 AND state = 'parked') AS parked
+    WHERE TRUE ORDER BY parked.lane
+    ON CONFLICT (project_id, lane) DO UPDATE SET try_at = EXCLUDED.try_at, n_failures = 0";
+const RETRY_ALL: &str = "UPDATE outbox SET state = 'unsure', changed_at = $2
+    WHERE project_id = $1 AND state = 'parked'";
 const ADD_LANE: &str = "INSERT INTO lanes (project_id, lane, try_at, n_failures)
     VALUES ($1, $2, $3, 0) ON CONFLICT (project_id, lane) DO UPDATE SET
     try_at = EXCLUDED.try_at";
@@ -284,6 +291,8 @@ statements!(
     SET_STATE_SQLITE,
     SET_STATE_POSTGRES,
     RETRY,
+    ADD_LANES,
+    RETRY_ALL,
     ADD_LANE,
     BEGIN_LANE,
     COUNT_OPEN,
@@ -459,6 +468,21 @@ impl Tx {
         let Some((lane,)) = lane else { return Ok(false) };
         execute!(self, sqlx::query(ADD_LANE).bind(id.project.0).bind(&lane).bind(now.as_micros()))?;
         Ok(true)
+    }
+
+    /// The same for all effects of a project that are parked.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn retry_effects(
+        &mut self,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for text in [ADD_LANES, RETRY_ALL] {
+            execute!(self, sqlx::query(text).bind(project.0).bind(now.as_micros()))?;
+        }
+        Ok(())
     }
 
     /// Lets a lane be looked at that nobody looks at yet.

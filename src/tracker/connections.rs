@@ -83,7 +83,7 @@ impl Trackers {
     }
 
     /// Sets the tracker of a project; without a token, it keeps the one of the same place. What waits
-    /// is tried at once.
+    /// or was refused is tried at once.
     ///
     /// # Errors
     /// [`SetError`].
@@ -113,11 +113,12 @@ impl Trackers {
             }
         }
         tx.wake_lanes(project.id, now).await?;
+        tx.retry_effects(project.id, now).await?;
         tx.commit().await?;
         Ok(settings)
     }
 
-    /// Looks whether the tracker of a project works. What waits for that is tried at once then.
+    /// Looks whether the tracker of a project works. What waits for that or was refused is tried at once then.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -134,6 +135,7 @@ impl Trackers {
         if checks.iter().all(|check| check.ok) {
             let mut tx = self.store.write().await?;
             tx.wake_lanes(project.id, self.clock.now()).await?;
+            tx.retry_effects(project.id, self.clock.now()).await?;
             tx.commit().await?;
         }
         Ok(checks)

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use airlock::clock::Clock;
 use serde_json::Value;
 
+use crate::support::asana::{Asana, PAT, Task};
+use crate::support::github::{GitHub, REPOSITORY, TOKEN as GITHUB_TOKEN};
+use crate::support::redmine::{KEY, Redmine};
 use crate::support::{Process, airlock, until};
 
 /// Ends a server that nobody holds.
@@ -17,44 +21,108 @@ impl Drop for Left {
     }
 }
 
+/// A demo that was played to its end.
+struct Played {
+    told: String,
+    dir: std::path::PathBuf,
+    _folder: tempfile::TempDir,
+    _left: Left,
+}
+
+impl Played {
+    /// With this tracker, or Airlock's own.
+    async fn to_its_end(tracker: &[&str], token: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("demo");
+        let mut demo = airlock();
+        demo.args(["demo", "--dir"]).arg(&dir);
+        if !tracker.is_empty() {
+            demo.arg("--").args(tracker).env("AIRLOCK_TRACKER_TOKEN", token);
+        }
+        demo.env("AIRLOCK_TOKEN", "a-token-of-somebody-else")
+            .env("AIRLOCK_URL", "http://127.0.0.1:9");
+        let output = demo.output().await.expect("a demo");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}\n{said}");
+        let left = Left(word_after(&told, "end it    kill").parse().expect("a process"));
+        for line in [
+            "$ airlock fix SHOP-1",
+            "suppressed: ",
+            "airlock: deploy 1 of shop/beta succeeded, resolved SHOP-1",
+            "shop/production is blocked for ",
+            "was taken back by ",
+            "shop/production is clear for ",
+            "succeeded, released 1 lock",
+        ] {
+            assert!(told.contains(line), "{line}\n{told}");
+        }
+        Self { told, dir, _folder: folder, _left: left }
+    }
+}
+
+fn word_after(told: &str, name: &str) -> String {
+    let (_, rest) = told.rsplit_once(name).expect("a summary");
+    rest.split_whitespace().next().expect("a word").trim_end_matches(';').to_owned()
+}
+
 #[tokio::test]
 async fn the_demo_plays_to_its_end_and_leaves_its_server() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let dir = folder.path().join("demo");
-    let output = airlock()
-        .args(["demo", "--dir"])
-        .arg(&dir)
-        .env("AIRLOCK_TOKEN", "a-token-of-somebody-else")
-        .env("AIRLOCK_URL", "http://127.0.0.1:9")
-        .output()
-        .await
-        .expect("a demo");
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}\n{said}");
-    let word_after = |name: &str| {
-        let (_, rest) = told.rsplit_once(name).expect("a summary");
-        rest.split_whitespace().next().expect("a word").trim_end_matches(';').to_owned()
-    };
-    let _left = Left(word_after("end it    kill").parse().expect("a process"));
-    let address = word_after("address   ");
-    for line in [
-        "$ airlock fix SHOP-1",
-        "suppressed: ",
-        "airlock: deploy 1 of shop/beta succeeded, resolved SHOP-1",
-        "shop/production is blocked for ",
-        "was taken back by ",
-        "shop/production is clear for ",
-        "succeeded, released 1 lock",
-    ] {
-        assert!(told.contains(line), "{line}\n{told}");
-    }
+    let played = Played::to_its_end(&[], "").await;
+    let address = word_after(&played.told, "address   ");
     let health =
         crate::support::client().get(format!("{address}/healthz")).send().await.expect("an answer");
     assert!(health.status().is_success());
     // A folder that is there is not taken.
-    let again = airlock().args(["demo", "--dir"]).arg(&dir).output().await.expect("an end");
+    let again = airlock().args(["demo", "--dir"]).arg(&played.dir).output().await.expect("an end");
     assert_eq!(again.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn the_demo_plays_with_tasks_in_asana() {
+    let asana = Asana::start(Clock::system()).await;
+    let errors = asana.project("Errors");
+    let tracker =
+        ["asana", "--tracker-url", &asana.url, "--issue-project", &errors, "--create-projects"];
+    let _played = Played::to_its_end(&tracker, PAT).await;
+    until("its tasks are done", async || {
+        let tasks = asana.tasks();
+        let is_over = |task: &Task| {
+            let is_deploy = task.name.starts_with("Deploy ");
+            task.completed && (!is_deploy || asana.files(&task.gid).len() == 1)
+        };
+        tasks.len() == 5 && tasks.iter().all(is_over)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_demo_plays_with_tasks_in_github() {
+    let github = GitHub::start(Clock::system()).await;
+    let tracker =
+        ["github", "--tracker-url", &github.url, "--repository", REPOSITORY, "--create-projects"];
+    let _played = Played::to_its_end(&tracker, GITHUB_TOKEN).await;
+    until("its tasks are done", async || {
+        let issues = github.issues();
+        issues.len() == 5 && issues.iter().all(|issue| issue.is_closed)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_demo_plays_with_tasks_in_redmine() {
+    let redmine = Redmine::start().await;
+    let (errors, push) = (redmine.project("Errors").await, redmine.project("Push").await);
+    let [beta, production] =
+        ["beta", "production"].map(|name| format!("--deploy-project={name}={push}"));
+    let tracker =
+        ["redmine", "--tracker-url", &redmine.url, "--issue-project", &errors, &beta, &production];
+    let _played = Played::to_its_end(&tracker, KEY).await;
+    until("its tasks are done", async || {
+        let tasks = [redmine.issues(&errors).await, redmine.issues(&push).await].concat();
+        tasks.len() == 5 && tasks.iter().all(|task| task["status"]["is_closed"] == true)
+    })
+    .await;
 }
 
 /// Runs a command for the server of a data folder, in another folder.

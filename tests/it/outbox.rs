@@ -214,6 +214,25 @@ both!(only_one_node_tries_to_have_a_tracker, |engine: Engine| async move {
     app.stop().await;
 });
 
+both!(
+    who_comes_after_another_waits_until_what_it_asked_counts_no_more,
+    |engine: Engine| async move {
+        let (app, shop) = shop(engine).await;
+        let (one, next, tracker) = (node(&app), node(&app), FakeTracker::default());
+        tracker.count_for(Duration::from_mins(1));
+        app.crashed(&shop, "KeyError").await;
+        work(&one, &tracker).await;
+        app.crashed(&shop, "TypeError").await;
+        assert!(next.due().await.expect("projects").is_empty());
+        app.clock.advance(Duration::from_secs(59));
+        assert!(next.due().await.expect("projects").is_empty());
+        app.clock.advance(Duration::from_secs(1));
+        work(&next, &tracker).await;
+        assert_eq!(tracker.tasks().len(), 2);
+        app.stop().await;
+    }
+);
+
 both!(a_task_that_takes_long_holds_up_no_other, |engine: Engine| async move {
     let (app, shop) = shop(engine).await;
     let (node, tracker) = (node(&app), FakeTracker::default());

@@ -44,6 +44,7 @@ struct State {
     before: VecDeque<(Call, TrackerError)>,
     after: VecDeque<(Call, TrackerError)>,
     meanwhile: Vec<(Call, Event)>,
+    window: Option<Duration>,
 }
 
 /// A tracker in memory; its clones are the same.
@@ -68,6 +69,11 @@ impl FakeTracker {
     /// Something happens after the next such call is done and before it is answered.
     pub(crate) fn meanwhile(&self, call: Call, event: impl Future<Output = ()> + Send + 'static) {
         self.state().meanwhile.push((call, Box::pin(event)));
+    }
+
+    /// It counts for so long what it is asked.
+    pub(crate) fn count_for(&self, window: Duration) {
+        self.state().window = Some(window);
     }
 
     /// Its tasks, the oldest first.
@@ -155,7 +161,7 @@ impl Tracker for FakeTracker {
     }
 
     fn window(&self) -> Option<Duration> {
-        None
+        self.state().window
     }
 
     fn has_board(&self, _: &Board) -> bool {

@@ -146,3 +146,29 @@ both!(a_tracker_that_is_away_rests, |engine: Engine| async move {
     assert_eq!(app.get("/status.json").await.ok()["parts"]["asana"]["state"], "ok");
     connected.app.stop().await;
 });
+
+both!(what_was_refused_is_tried_again_when_the_tracker_is_mended, |engine: Engine| async move {
+    let connected = Connected::start(engine, PAT).await;
+    let Connected { app, shop, asana, .. } = &connected;
+    for again in ["set", "checked"] {
+        let n_before = asana.tasks().len();
+        asana.fail("POST", "/tasks", 9, Failure::Status(403));
+        app.send(shop, &with(crash("KeyError"), &json!({"fingerprint": [again]}))).await;
+        connected.delivered().await;
+        assert_eq!(
+            app.stored_number("SELECT COUNT(*) FROM outbox WHERE state = 'parked'").await,
+            1
+        );
+        assert_eq!(asana.tasks().len(), n_before);
+        asana.heal();
+        if again == "set" {
+            connected.connect(PAT, &json!({})).await;
+        } else {
+            app.post("/api/v1/projects/shop/tracker/check", &json!({})).await.ok();
+        }
+        connected.delivered().await;
+        assert_eq!(asana.tasks().len(), n_before + 1);
+        assert_eq!(app.stored_number("SELECT COUNT(*) FROM outbox WHERE state <> 'done'").await, 0);
+    }
+    connected.app.stop().await;
+});
