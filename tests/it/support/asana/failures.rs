@@ -97,7 +97,7 @@ impl Plan {
         }
         let one_in = self.one_in?;
         let which = usize::try_from(self.random()).expect("a small number");
-        (self.random() % one_in == 0).then(|| ALL[which % ALL.len()])
+        self.random().is_multiple_of(one_in).then(|| ALL[which % ALL.len()])
     }
 }
 
