@@ -32,6 +32,7 @@ use crate::domain::effect::Subject;
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
+use crate::domain::tracker::ConnectionId;
 use crate::release::repositories::Repositories;
 use crate::store::lease::Lease;
 use crate::store::outbox::Lane;
@@ -46,8 +47,12 @@ const MOST_LANES: usize = 8;
 /// How often it is looked what is due while lanes are worked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a node has a tracker for itself without a word.
+/// How long a node has a tracker for itself without a word. What was sent before that counts no more
+/// against what trackers allow in a minute.
 const LEASE: Duration = Duration::from_mins(1);
+
+/// After so long it is taken for longer, before a step could end later than that.
+const EARLY: Duration = Duration::from_secs(LEASE.as_secs() - lane::MOST_STEP.as_secs());
 
 /// What the lease of a project's tracker is called.
 const TRACKER: &str = "tracker";
@@ -73,6 +78,13 @@ struct Desk<'a, T> {
     project: &'a Project,
     tracker: &'a T,
     lease: Lease,
+}
+
+/// The connection that this node uses, if its tracker keeps limits, and since when it surely does.
+#[derive(Debug, Default)]
+struct Using {
+    id: Option<ConnectionId>,
+    since: Timestamp,
 }
 
 /// What is to be done in a tracker.
@@ -158,43 +170,75 @@ impl Outbox {
         if tracker.rests().is_some() {
             return Ok(());
         }
-        let Some(lease) = self.claim(project.id, tracker.window()).await? else { return Ok(()) };
-        let worked = self.work_lanes(&project, lease, trackers).await;
-        self.leave(&lease, tracker.window()).await?;
+        let mut using = Using::default();
+        if !self.may_use(&mut using, tracker.connection()).await? {
+            return Ok(());
+        }
+        let Some(lease) = self.claim(project.id).await? else { return Ok(()) };
+        let worked = self.work_lanes((&project, trackers), lease, &mut using).await;
+        self.claim_connection(&using).await?;
+        let mut tx = self.store.write().await?;
+        tx.end_lease(&lease).await?;
+        tx.commit().await?;
         worked
     }
 
-    /// Others may have the tracker, at once or when what it was asked counts no more: they do not know
-    /// how much that was.
-    async fn leave(&self, lease: &Lease, window: Option<Duration>) -> Result<(), StoreError> {
-        let until = window.map(|window| self.clock.now().plus(window));
+    /// Whether this node may use a connection; other projects may share it.
+    async fn may_use(
+        &self,
+        using: &mut Using,
+        id: Option<ConnectionId>,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        if using.id == id && now.since(using.since) < EARLY {
+            return Ok(true);
+        }
+        let wanted = Using { id, since: now };
+        let is_held = self.claim_connection(&wanted).await?;
+        if is_held {
+            *using = wanted;
+        }
+        Ok(is_held)
+    }
+
+    /// Others may have it when what was asked counts no more: they do not know how much that was.
+    async fn claim_connection(&self, using: &Using) -> Result<bool, StoreError> {
+        let Some(id) = using.id else { return Ok(true) };
+        let now = self.clock.now();
         let mut tx = self.store.write().await?;
-        tx.hold_lease_until(lease, until.unwrap_or(Timestamp::from_micros(0))).await?;
-        tx.commit().await
+        let is_held = tx.claim_connection(&id, self.holder, (now, now.plus(LEASE))).await?;
+        tx.commit().await?;
+        Ok(is_held)
     }
 
     /// Works some lanes at a time until nothing is due any more, or the tracker rests or is another
     /// node's. One that takes long holds up no other.
     async fn work_lanes<C: Connect>(
         &self,
-        project: &Project,
+        (project, trackers): (&Project, &C),
         lease: Lease,
-        trackers: &C,
+        using: &mut Using,
     ) -> Result<(), StoreError> {
         let (mut worked, mut busy) = (FuturesUnordered::new(), BTreeSet::new());
         let (mut ended, mut is_looked) = (Ok(true), false);
         loop {
-            if matches!(ended, Ok(true)) && worked.len() < MOST_LANES {
+            if matches!(ended, Ok(true)) && worked.len() >= MOST_LANES {
+                ended = self.may_use(using, using.id).await;
+            } else if matches!(ended, Ok(true)) {
                 // Its settings may have changed.
                 let added = async {
                     let tracker = Arc::new(trackers.connect(project).await?);
+                    if !self.may_use(using, tracker.connection()).await? {
+                        return Ok(None);
+                    }
                     let desk = (project, &*tracker, lease);
                     let looked = if is_looked { None } else { self.next_look(desk).await? };
                     let lanes = self.next_lanes(desk, &busy).await?;
-                    Ok((tracker, looked, lanes))
+                    Ok(Some((tracker, looked, lanes)))
                 };
                 match added.await {
-                    Ok((tracker, times, lanes)) => {
+                    Ok(None) => ended = Ok(false),
+                    Ok(Some((tracker, times, lanes))) => {
                         is_looked |= times.is_some();
                         busy.extend(lanes.iter().map(|lane| lane.subject));
                         let jobs = lanes.into_iter().map(Job::Lane).chain(times.map(Job::Look));
@@ -264,15 +308,10 @@ impl Outbox {
         tx.commit().await
     }
 
-    /// A process that ended badly before this one does not say how much it asked.
-    async fn claim(
-        &self,
-        project: ProjectId,
-        window: Option<Duration>,
-    ) -> Result<Option<Lease>, StoreError> {
+    async fn claim(&self, project: ProjectId) -> Result<Option<Lease>, StoreError> {
         let mut tx = self.store.write().await?;
-        let (now, times) = (self.clock.now(), (LEASE, window.unwrap_or_default()));
-        let lease = tx.claim_lease((project, TRACKER), self.holder, now, times).await?;
+        let now = self.clock.now();
+        let lease = tx.claim_lease((project, TRACKER), self.holder, now, LEASE).await?;
         tx.commit().await?;
         Ok(lease)
     }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::domain::project::Project;
 use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
-use crate::domain::tracker::Board;
+use crate::domain::tracker::{Board, ConnectionId};
 use crate::store::StoreError;
 use crate::store::task::Remote;
 use asana::Asana;
@@ -127,8 +127,8 @@ pub trait Tracker {
     /// How long it is not to be asked anything, if that is so.
     fn rests(&self) -> Option<Duration>;
 
-    /// For how long what it was asked counts against what it allows.
-    fn window(&self) -> Option<Duration>;
+    /// What it keeps limits for, if it has any: all that use it share them.
+    fn connection(&self) -> Option<ConnectionId>;
 
     /// Whether there is such a board.
     fn has_board(&self, board: &Board) -> bool;
@@ -312,8 +312,8 @@ impl Tracker for Connection {
         each!(self, tracker => tracker.rests())
     }
 
-    fn window(&self) -> Option<Duration> {
-        each!(self, tracker => tracker.window())
+    fn connection(&self) -> Option<ConnectionId> {
+        each!(self, tracker => tracker.connection())
     }
 
     fn has_board(&self, board: &Board) -> bool {

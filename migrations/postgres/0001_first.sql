@@ -252,6 +252,14 @@ CREATE TABLE leases (
     PRIMARY KEY (project_id, name)
 );
 
+-- Which node uses a connection to a tracker, whose limits all projects share that have the same token
+-- there; a row for each that was ever used.
+CREATE TABLE connections (
+    id BYTEA NOT NULL PRIMARY KEY,
+    holder UUID NOT NULL,
+    held_until BIGINT NOT NULL
+);
+
 -- Which tracker has the tasks of a project, where it is not Airlock's own: settings as JSON, the token
 -- sealed, when it is asked what is new there and looked through, and when it last answered.
 CREATE TABLE trackers (

@@ -265,6 +265,14 @@ CREATE TABLE trackers (
 ) STRICT;
 CREATE INDEX trackers_poll_idx ON trackers (poll_at);
 
+-- Which node uses a connection to a tracker, whose limits all projects share that have the same token
+-- there; a row for each that was ever used.
+CREATE TABLE connections (
+    id BLOB NOT NULL PRIMARY KEY,
+    holder BLOB NOT NULL,
+    held_until INTEGER NOT NULL
+) STRICT;
+
 -- How far what happened on a board of a tracker is known.
 CREATE TABLE tracker_cursors (
     project_id INTEGER NOT NULL,

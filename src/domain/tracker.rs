@@ -41,6 +41,10 @@ pub const POLL_SECONDS: RangeInclusive<u32> = 10..=3_600;
 /// How often all of a tracker is looked through, in seconds.
 pub const RECONCILE_SECONDS: RangeInclusive<u32> = 60..=86_400;
 
+/// A tracker's address with a token, as a SHA-256 hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub [u8; 32]);
+
 /// Where tasks are within a tracker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Board {

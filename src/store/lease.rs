@@ -12,6 +12,7 @@ use super::rows::dialect;
 use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::time::Timestamp;
+use crate::domain::tracker::ConnectionId;
 
 const CLAIM: &str = "INSERT INTO leases (project_id, name, holder, fence, held_until)
     VALUES ($1, $2, $3, 1, $5) ON CONFLICT (project_id, name) DO UPDATE SET
@@ -19,8 +20,12 @@ const CLAIM: &str = "INSERT INTO leases (project_id, name, holder, fence, held_u
     WHERE leases.held_until <= $4 OR leases.holder = EXCLUDED.holder RETURNING fence";
 const HOLD: &str = "UPDATE leases SET held_until = $5
     WHERE project_id = $1 AND name = $2 AND holder = $3 AND fence = $4";
+const CLAIM_CONNECTION: &str = "INSERT INTO connections (id, holder, held_until)
+    VALUES ($1, $2, $4) ON CONFLICT (id) DO UPDATE SET
+        holder = EXCLUDED.holder, held_until = EXCLUDED.held_until
+    WHERE connections.held_until <= $3 OR connections.holder = EXCLUDED.holder";
 
-statements!(CLAIM, HOLD);
+statements!(CLAIM, HOLD, CLAIM_CONNECTION);
 
 /// Something of a project that one node at a time works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +43,8 @@ pub struct Lease {
 }
 
 impl Tx {
-    /// Takes a lease that nobody else holds; `None` when somebody does. It is held for the first of these
-    /// times without a word, and for the second where one process alone has the database: whoever held
-    /// it before is gone.
+    /// Takes a lease that nobody else holds; `None` when somebody does. It is held for this time without a
+    /// word, unless one process alone has the database: whoever held it before is gone then.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -49,9 +53,9 @@ impl Tx {
         (project, name): (ProjectId, &'static str),
         holder: Uuid,
         now: Timestamp,
-        (shared, alone): (Duration, Duration),
+        time: Duration,
     ) -> Result<Option<Lease>, StoreError> {
-        let time = dialect!(self, alone, shared);
+        let time = dialect!(self, Duration::ZERO, time);
         let fence: Option<(i64,)> = on!(self, |c| sqlx::query_as(CLAIM)
             .bind(project.0)
             .bind(name)
@@ -71,11 +75,37 @@ impl Tx {
         self.hold_lease_until(lease, now.plus(lease.time)).await
     }
 
-    /// The same until a time.
+    /// Holds it no longer.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub async fn hold_lease_until(
+    pub async fn end_lease(&mut self, lease: &Lease) -> Result<bool, StoreError> {
+        self.hold_lease_until(lease, Timestamp::from_micros(0)).await
+    }
+
+    /// Takes a connection to a tracker that nobody else has, or has it for longer; false when somebody else
+    /// has it.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn claim_connection(
+        &mut self,
+        id: &ConnectionId,
+        holder: Uuid,
+        (now, until): (Timestamp, Timestamp),
+    ) -> Result<bool, StoreError> {
+        let n_rows = execute!(
+            self,
+            sqlx::query(CLAIM_CONNECTION)
+                .bind(id.0.as_slice())
+                .bind(holder)
+                .bind(now.as_micros())
+                .bind(until.as_micros())
+        )?;
+        Ok(n_rows == 1)
+    }
+
+    async fn hold_lease_until(
         &mut self,
         lease: &Lease,
         until: Timestamp,

@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::{Changes, Rhythm, Tracker, TrackerError};
 use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
-use crate::domain::tracker::{AsanaSettings, Board};
+use crate::domain::tracker::{AsanaSettings, Board, ConnectionId};
 use crate::store::task::Remote;
 pub use checks::{Found, Item, Workspace};
 use people::Person;
@@ -324,8 +324,8 @@ impl Tracker for Asana {
         self.shared.line.rests()
     }
 
-    fn window(&self) -> Option<Duration> {
-        Some(super::line::WINDOW)
+    fn connection(&self) -> Option<ConnectionId> {
+        Some(self.shared.id)
     }
 
     fn has_board(&self, board: &Board) -> bool {

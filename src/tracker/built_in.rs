@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::task::{Act, By, Did, Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
-use crate::domain::tracker::Board;
+use crate::domain::tracker::{Board, ConnectionId};
 use crate::store::built_in::BuiltInAct;
 use crate::store::task::Remote;
 use crate::store::{Store, StoreError};
@@ -65,7 +65,7 @@ impl Tracker for BuiltIn {
         None
     }
 
-    fn window(&self) -> Option<Duration> {
+    fn connection(&self) -> Option<ConnectionId> {
         None
     }
 

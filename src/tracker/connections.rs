@@ -20,8 +20,8 @@ use crate::clock::Clock;
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
 use crate::domain::tracker::{
-    AsanaSettings, Check, GitHubSettings, InvalidTracker, RedmineSettings, Secret, TrackerSettings,
-    check_token, checked_url,
+    AsanaSettings, Check, ConnectionId, GitHubSettings, InvalidTracker, RedmineSettings, Secret,
+    TrackerSettings, check_token, checked_url,
 };
 use crate::health::PartHealth;
 use crate::store::tracker::StoredTracker;
@@ -38,9 +38,6 @@ pub enum SetError {
     Store(#[from] StoreError),
 }
 
-/// Address and token, as a hash.
-type LineKey = [u8; 32];
-
 /// The trackers of all projects. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Trackers {
@@ -56,7 +53,7 @@ pub struct Trackers {
 #[derive(Debug, Default)]
 struct Lines {
     /// Those that somebody uses, or used within a minute.
-    known: HashMap<LineKey, Arc<Shared>>,
+    known: HashMap<ConnectionId, Arc<Shared>>,
     /// What projects used last, with its kind.
     of_projects: HashMap<ProjectId, (&'static str, Arc<Shared>)>,
 }
@@ -194,15 +191,16 @@ impl Trackers {
 
     fn line(&self, service: Service, url: &str, token: Result<String, String>) -> Arc<Shared> {
         let secret = token.as_deref().unwrap_or_default();
-        let key = Sha256::digest(format!("{}\n{url}\n{secret}", service.name)).into();
+        let id = Sha256::digest(format!("{}\n{url}\n{secret}", service.name));
+        let id = ConnectionId(id.into());
         let mut lines = self.lines();
-        if let Some(known) = lines.known.get(&key) {
+        if let Some(known) = lines.known.get(&id) {
             return Arc::clone(known);
         }
         lines.known.retain(|_, known| Arc::strong_count(known) > 1 || !known.line.is_idle());
         let line = Line::new(service, url, token, (&self.clock, self.timeout));
-        let shared = Arc::new(Shared::new(line));
-        lines.known.insert(key, Arc::clone(&shared));
+        let shared = Arc::new(Shared::new(id, line));
+        lines.known.insert(id, Arc::clone(&shared));
         shared
     }
 

@@ -25,7 +25,7 @@ use super::since::whole_second;
 use super::{Changes, Rhythm, Tracker, TrackerError, plain};
 use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
-use crate::domain::tracker::{Board, Formatting, GitHubSettings};
+use crate::domain::tracker::{Board, ConnectionId, Formatting, GitHubSettings};
 use crate::store::task::Remote;
 use records::{Comment, Issue, Repository, message};
 
@@ -280,8 +280,8 @@ impl Tracker for GitHub {
 
     /// What makes something counts for an hour; nobody waits that long to take over. GitHub says so
     /// itself if it is too much.
-    fn window(&self) -> Option<Duration> {
-        Some(super::line::WINDOW)
+    fn connection(&self) -> Option<ConnectionId> {
+        Some(self.shared.id)
     }
 
     fn has_board(&self, board: &Board) -> bool {

@@ -22,7 +22,7 @@ use super::shared::Shared;
 use super::{Changes, Rhythm, Tracker, TrackerError, plain};
 use crate::domain::task::{Patch, Seen, Wanted};
 use crate::domain::time::Timestamp;
-use crate::domain::tracker::{Board, RedmineSettings};
+use crate::domain::tracker::{Board, ConnectionId, RedmineSettings};
 use crate::store::task::Remote;
 use records::{Issue, Named, Page, message};
 
@@ -286,7 +286,7 @@ impl Tracker for Redmine {
         self.shared.line.rests()
     }
 
-    fn window(&self) -> Option<Duration> {
+    fn connection(&self) -> Option<ConnectionId> {
         // It counts nothing.
         None
     }

@@ -4,10 +4,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::asana;
 use super::line::Line;
+use crate::domain::tracker::ConnectionId;
 
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) id: ConnectionId,
     pub(super) line: Line,
     /// What the tracker calls the user whose the token is, once that is known.
     pub(super) me: OnceLock<String>,
@@ -16,8 +18,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(line: Line) -> Self {
-        Self { line, me: OnceLock::new(), memory: Mutex::default() }
+    pub(super) fn new(id: ConnectionId, line: Line) -> Self {
+        Self { id, line, me: OnceLock::new(), memory: Mutex::default() }
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, asana::Memory> {

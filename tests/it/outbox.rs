@@ -19,10 +19,16 @@ use fake::{Call, FakeTask, FakeTracker};
 pub(crate) async fn shop(engine: Engine) -> (TestApp, TestProject) {
     let app = TestApp::start(engine).await;
     app.running.outbox().stop();
-    let shop = app.create_project("shop").await;
-    let rules = json!({"rules": [{"events": 1}]});
-    app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
+    let shop = open(&app, "shop").await;
     (app, shop)
+}
+
+/// A project where every error is serious.
+async fn open(app: &TestApp, slug: &str) -> TestProject {
+    let project = app.create_project(slug).await;
+    let rules = json!({"rules": [{"events": 1}]});
+    app.put(&format!("/api/v1/projects/{slug}/rules/filing"), &rules).await.ok();
+    project
 }
 
 /// A node that carries out effects when told to.
@@ -219,16 +225,25 @@ both!(
     |engine: Engine| async move {
         let (app, shop) = shop(engine).await;
         let (one, next, tracker) = (node(&app), node(&app), FakeTracker::default());
-        tracker.count_for(Duration::from_mins(1));
+        tracker.count();
         app.crashed(&shop, "KeyError").await;
         work(&one, &tracker).await;
-        app.crashed(&shop, "TypeError").await;
-        assert!(next.due().await.expect("projects").is_empty());
-        app.clock.advance(Duration::from_secs(59));
-        assert!(next.due().await.expect("projects").is_empty());
+        // Other projects have the same token.
+        let other = open(&app, "other").await;
+        app.crashed(&other, "KeyError").await;
+        for seconds in [0, 59] {
+            app.clock.advance(Duration::from_secs(seconds));
+            work(&next, &tracker).await;
+            assert_eq!(tracker.tasks().len(), 1);
+        }
         app.clock.advance(Duration::from_secs(1));
         work(&next, &tracker).await;
         assert_eq!(tracker.tasks().len(), 2);
+        app.crashed(&shop, "TypeError").await;
+        work(&one, &tracker).await;
+        assert_eq!(tracker.tasks().len(), 2);
+        work(&next, &tracker).await;
+        assert_eq!(tracker.tasks().len(), 3);
         app.stop().await;
     }
 );

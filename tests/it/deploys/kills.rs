@@ -11,10 +11,10 @@ use crate::git::Repository;
 use crate::support::{Answer, Engine, Process, Script, TestApp, both, crash, pause, until, with};
 
 /// So many stories are told.
-const STORIES: usize = 5;
+const STORIES: usize = 3;
 
 /// So many kills it takes at least, or they hit nothing.
-const LEAST_KILLS: u64 = 8;
+const LEAST_KILLS: u64 = 5;
 
 const REPOSITORIES: &str = "/api/v1/projects/shop/repositories";
 
@@ -114,7 +114,7 @@ both!(
             let mut n_kills = 0;
             while !is_over.load(Ordering::Relaxed) {
                 // Different moments, so that every step is hit sooner or later.
-                pause(20 + (n_kills * 37) % 210).await;
+                pause(20 + (n_kills * 67) % 410).await;
                 server.kill().await;
                 server = serve(&data, &database).await;
                 script.moved_to(&server);

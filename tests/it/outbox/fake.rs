@@ -8,7 +8,7 @@ use std::time::Duration;
 use airlock::domain::project::Project;
 use airlock::domain::task::{Patch, Wanted};
 use airlock::domain::time::Timestamp;
-use airlock::domain::tracker::Board;
+use airlock::domain::tracker::{Board, ConnectionId};
 use airlock::store::StoreError;
 use airlock::store::task::Remote;
 use airlock::tracker::{Connect, Tracker, TrackerError};
@@ -44,7 +44,7 @@ struct State {
     before: VecDeque<(Call, TrackerError)>,
     after: VecDeque<(Call, TrackerError)>,
     meanwhile: Vec<(Call, Event)>,
-    window: Option<Duration>,
+    connection: Option<ConnectionId>,
 }
 
 /// A tracker in memory; its clones are the same.
@@ -71,9 +71,9 @@ impl FakeTracker {
         self.state().meanwhile.push((call, Box::pin(event)));
     }
 
-    /// It counts for so long what it is asked.
-    pub(crate) fn count_for(&self, window: Duration) {
-        self.state().window = Some(window);
+    /// It counts what it is asked.
+    pub(crate) fn count(&self) {
+        self.state().connection = Some(ConnectionId([1; 32]));
     }
 
     /// Its tasks, the oldest first.
@@ -160,8 +160,8 @@ impl Tracker for FakeTracker {
         None
     }
 
-    fn window(&self) -> Option<Duration> {
-        self.state().window
+    fn connection(&self) -> Option<ConnectionId> {
+        self.state().connection
     }
 
     fn has_board(&self, _: &Board) -> bool {
