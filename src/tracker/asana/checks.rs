@@ -90,10 +90,6 @@ impl Asana {
         if let Some(field) = &self.settings.fix_field {
             checks.push(self.check_field(field).await);
         }
-        if self.settings.webhooks {
-            let detail = "not used yet: Asana is asked every poll_seconds";
-            checks.push(well("webhooks", detail));
-        }
         checks
     }
 
