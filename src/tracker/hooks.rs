@@ -4,6 +4,7 @@
 //! *Invariant*: a webhook only hints that the tracker is to be asked, and nothing depends on it: whatever
 //! it says, or fails to say, is found by asking.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -47,7 +48,7 @@ impl Trackers {
             }
         };
         let is_wanted = asana.settings.webhooks && self.reached_at.is_some();
-        let mut wanted = if is_wanted { asana.hook_places() } else { Default::default() };
+        let mut wanted = if is_wanted { asana.hook_places() } else { BTreeSet::new() };
         for hook in self.store.read().await?.list_hooks(project.id).await? {
             let is_wanted = wanted.contains(&hook.place);
             match self.is_kept(&asana, &hook, is_wanted).await {
@@ -80,12 +81,9 @@ impl Trackers {
         hook: &Hook,
         is_wanted: bool,
     ) -> Result<bool, TrackerError> {
-        let (Some(remote), Some(url)) = (hook.remote(), self.hook_url(&hook.id.to_string())) else {
-            return Ok(false);
-        };
-        if !is_wanted {
-            return asana.end_hook(remote).await.map(|()| false);
-        }
+        let Some(remote) = hook.remote() else { return Ok(false) };
+        let url = self.hook_url(&hook.id.to_string()).filter(|_| is_wanted);
+        let Some(url) = url else { return asana.end_hook(remote).await.map(|()| false) };
         Ok(match asana.look_at_hook(Pass::Work, remote, &url).await? {
             Delivers::Well | Delivers::Badly(_) => true,
             Delivers::Not => false,

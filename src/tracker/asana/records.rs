@@ -42,6 +42,8 @@ pub(super) struct Record {
     pub(super) active: Option<bool>,
     pub(super) last_failure_content: Option<String>,
     pub(super) next_attempt_after: Option<String>,
+    /// Of who is in a project.
+    pub(super) access_level: Option<String>,
     /// Of a setting.
     pub(super) custom_field: Option<Box<Record>>,
 }
