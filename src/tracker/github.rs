@@ -18,7 +18,7 @@ use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::asana::text::{MOST_COMMENT_CHARS, ends_with_line, mark_of_task, title};
+use super::asana::text::{ends_with_line, mark_of_task, title};
 use super::line::{Does, Failure, Limits, Pass, Service};
 use super::shared::Shared;
 use super::since::whole_second;
@@ -436,18 +436,9 @@ impl Tracker for GitHub {
         }
     }
 
-    /// GitHub's API attaches no files: the end of it becomes a comment.
-    async fn attach(
-        &self,
-        id: &str,
-        (_, name): (&str, &str),
-        bytes: &[u8],
-    ) -> Result<(), TrackerError> {
-        let name = file_name(name);
-        if self.has_said(id, &name).await? {
-            return Ok(());
-        }
-        self.say(id, &name, &excerpt(&name, &String::from_utf8_lossy(bytes))).await
+    /// GitHub's API attaches no files.
+    async fn attach(&self, _: &str, _: (&str, &str), _: &[u8]) -> Result<(), TrackerError> {
+        Ok(())
     }
 }
 
@@ -456,41 +447,9 @@ fn remote(issue: Issue) -> Option<Remote> {
     Some(Remote { id, url: issue.html_url })
 }
 
-/// A name that nothing in Markdown is made of.
-fn file_name(name: &str) -> String {
-    let is_good = |c: char| c.is_alphanumeric() || "._-".contains(c);
-    name.chars().map(|c| if is_good(c) { c } else { '_' }).collect()
-}
-
-/// The end of a file, as whole lines where that is possible.
-fn excerpt(name: &str, text: &str) -> String {
-    let head = format!("The end of {name}; all of it is in Airlock, see the address above.\n\n");
-    let most = MOST_COMMENT_CHARS.saturating_sub(head.chars().count());
-    let n_chars = text.chars().count();
-    if n_chars <= most {
-        return format!("{name}\n\n{text}");
-    }
-    let end: String = text.chars().skip(n_chars.saturating_sub(most)).collect();
-    let lines = end.split_once('\n').map_or(end.as_str(), |(_, lines)| lines);
-    head + lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_end_of_a_long_file_is_shown_in_whole_lines() {
-        assert_eq!(excerpt("push.log", "one\ntwo"), "push.log\n\none\ntwo");
-        let long = (10_000..15_000).map(|n| n.to_string()).collect::<Vec<_>>().join(" é\n");
-        let shown = excerpt("push.log", &long);
-        assert!(shown.chars().count() <= MOST_COMMENT_CHARS);
-        assert!(shown.ends_with("\n14999"), "{shown}");
-        let (head, lines) = shown.split_once("\n\n").expect("two parts");
-        assert!(head.starts_with("The end of push.log"), "{head}");
-        assert!(lines.starts_with('1') && lines.chars().nth(5) == Some(' '), "{lines}");
-        assert_eq!(file_name("push \"1\" @team.log"), "push__1___team.log");
-    }
 
     #[test]
     fn only_what_can_be_a_login_is_one() {

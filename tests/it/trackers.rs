@@ -1,5 +1,6 @@
 //! Other people's trackers: the fakes are what they stand for, and Airlock's tasks are in them.
 
+mod any_failure;
 mod asana;
 mod asana_acts;
 mod asana_faults;
@@ -25,6 +26,12 @@ const TRACKER: &str = "/api/v1/projects/shop/tracker";
 
 /// How often a tracker is asked what is new.
 const POLL: Duration = Duration::from_mins(1);
+
+/// How many issues there are where anything may fail.
+fn n_issues() -> usize {
+    let said = std::env::var("AIRLOCK_TEST_ISSUES").ok();
+    said.map_or(24, |text| text.parse().expect("AIRLOCK_TEST_ISSUES is a number"))
+}
 
 /// A shop where every error is serious, whose tasks are in Asana.
 struct Connected {

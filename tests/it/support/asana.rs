@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub(crate) use failures::Failure;
-pub(super) use failures::Plan;
+pub(super) use failures::{Plan, pass};
 pub(crate) use receiver::Receiver;
 pub(crate) use request::Asked;
 pub(crate) use state::{BOT, PERSON, WORKSPACE};
@@ -94,6 +94,11 @@ impl Asana {
     /// path.
     pub(crate) fn fail(&self, method: &str, path: &str, n: usize, failure: Failure) {
         self.state().plan.add(method, path, n, failure);
+    }
+
+    /// One of so many requests fails from now on, whatever it is, in any way.
+    pub(crate) fn fail_any(&self, one_in: u64, seed: u64) {
+        self.state().plan.fail_any(one_in, seed);
     }
 
     /// Nothing fails from now on.

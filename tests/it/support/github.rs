@@ -74,6 +74,11 @@ impl GitHub {
         self.state().limits.plan(method, path, n, limit);
     }
 
+    /// One of so many requests fails from now on, whatever it is, in any way.
+    pub(crate) fn fail_any(&self, one_in: u64, seed: u64) {
+        self.state().plan.fail_any(one_in, seed);
+    }
+
     /// Nothing fails from now on.
     pub(crate) fn heal(&self) {
         let mut state = self.state();

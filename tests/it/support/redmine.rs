@@ -247,6 +247,13 @@ async fn pass_on(
     };
     let said = match failure {
         Some(Failure::Drop) => return,
+        Some(Failure::DropAndDo(seconds)) => {
+            tokio::spawn(async move {
+                pause(1_000 * seconds).await;
+                forward(&direct, &asked, &client).await;
+            });
+            return;
+        }
         Some(Failure::Hang) => std::future::pending().await,
         Some(Failure::Status(status)) => (status, Vec::new()),
         Some(Failure::RateLimited(_)) => (429, Vec::new()),
@@ -263,7 +270,13 @@ async fn pass_on(
             pause(millis).await;
             said
         }
-        Some(Failure::Drop | Failure::Hang | Failure::Status(_) | Failure::RateLimited(_))
+        Some(
+            Failure::Drop
+            | Failure::DropAndDo(_)
+            | Failure::Hang
+            | Failure::Status(_)
+            | Failure::RateLimited(_),
+        )
         | None => said,
     };
     let length =

@@ -364,17 +364,6 @@ both!(locks_and_deploys_have_labels_in_github, |engine: Engine| async move {
     }
     let none = tracker.create(&Board::Locks("production".to_owned()), "x", &wanted("x")).await;
     assert!(matches!(none, Err(TrackerError::Refused(why)) if why.contains("lock_label")));
-    // A file that may be there already is not attached twice.
-    let log = format!("{}\n@zoe the end", "line\n".repeat(9_000));
-    github.fail("POST", COMMENTS, 1, Failure::DropAnswer);
-    let lost = tracker.attach(&deploy.id, ("key", "push \"1\".log"), log.as_bytes()).await;
-    assert!(matches!(lost, Err(TrackerError::Ambiguous(_))), "{lost:?}");
-    tracker.attach(&deploy.id, ("key", "push \"1\".log"), log.as_bytes()).await.expect("done");
-    let comments = github.labelled(deploys)[0].comments.clone();
-    assert_eq!(comments.len(), 1);
-    let (text, _) = comments[0].body.rsplit_once('\n').expect("lines");
-    assert!(text.contains("@zoe the end\n~~~"), "{text}");
-    assert_eq!(effects(text), Vec::<String>::new());
     connected.app.stop().await;
 });
 

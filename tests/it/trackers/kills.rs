@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::TRACKER;
+use super::{TRACKER, n_issues};
 use crate::support::asana::Failure;
 use crate::support::redmine::{KEY, Redmine};
 use crate::support::{Engine, Process, Script, both, crash, pause, until, with};
@@ -17,11 +17,6 @@ const FAILURES: [Failure; 5] = [
     Failure::StatusAfter(502),
     Failure::Late(200),
 ];
-
-fn n_issues() -> usize {
-    let said = std::env::var("AIRLOCK_TEST_ISSUES").ok();
-    said.map_or(24, |text| text.parse().expect("AIRLOCK_TEST_ISSUES is a number"))
-}
 
 /// A shop where every error is serious, whose tasks are in Redmine; the path to which it sends reports.
 async fn open(script: &Script, redmine: &Redmine, errors: &str) -> String {

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::failures::Failure;
+use super::failures::{Failure, pass};
 use super::reply::{Outcome, Reply};
 use super::request::Asked;
 use super::state::{State, Who};
@@ -86,6 +86,16 @@ async fn meet(
 ) -> Option<Reply> {
     match failure {
         Some(Failure::Drop) => return None,
+        Some(Failure::DropAndDo(seconds)) => {
+            let (state, who, asked) = (Arc::clone(state), who.clone(), asked.clone());
+            tokio::spawn(async move {
+                let clock = state.lock().expect("nobody panicked").clock.clone();
+                pass(&clock, seconds).await;
+                // Nobody hears the answer.
+                let _ = state.lock().expect("nobody panicked").route(&who, &asked);
+            });
+            return None;
+        }
         Some(Failure::Hang) => std::future::pending().await,
         Some(Failure::Status(401)) => return Some(Reply::error(401, "Not Authorized")),
         Some(Failure::Status(status)) => return Some(Reply::broken(status)),
@@ -104,6 +114,7 @@ async fn meet(
         Some(Failure::StatusAfter(status)) => Some(Reply::broken(status)),
         Some(
             Failure::Drop
+            | Failure::DropAndDo(_)
             | Failure::Hang
             | Failure::Status(_)
             | Failure::RateLimited(_)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::super::asana::{Asked, Failure};
+use super::super::asana::{Asked, Failure, pass};
 use super::state::{State, Who};
 use crate::support::pause;
 
@@ -114,6 +114,16 @@ async fn meet(
     let broken = |status: u16| Reply::refused(status, "Server Error");
     match failure {
         Some(Failure::Drop) => return None,
+        Some(Failure::DropAndDo(seconds)) => {
+            let (state, who, asked) = (Arc::clone(state), who.clone(), asked.clone());
+            tokio::spawn(async move {
+                let clock = state.lock().expect("nobody panicked").clock.clone();
+                pass(&clock, seconds).await;
+                // Nobody hears the answer.
+                let _ = state.lock().expect("nobody panicked").route(&who, &asked);
+            });
+            return None;
+        }
         Some(Failure::Hang) => std::future::pending().await,
         Some(Failure::Status(401)) => return Some(Reply::refused(401, "Bad credentials")),
         Some(Failure::Status(status)) => return Some(broken(status)),
@@ -133,6 +143,7 @@ async fn meet(
         Some(Failure::StatusAfter(status)) => Some(broken(status)),
         Some(
             Failure::Drop
+            | Failure::DropAndDo(_)
             | Failure::Hang
             | Failure::Status(_)
             | Failure::RateLimited(_)

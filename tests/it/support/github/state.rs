@@ -125,7 +125,7 @@ impl Issue {
 /// All of it.
 #[derive(Debug)]
 pub(super) struct State {
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) url: String,
     pub(super) tokens: BTreeMap<String, Who>,
     pub(super) roles: BTreeMap<String, Role>,
