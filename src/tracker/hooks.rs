@@ -22,7 +22,7 @@ use crate::store::hook::{Hook, HookState};
 use crate::store::tracker::StoredTracker;
 
 /// How long a tracker may shake hands after it was asked to make a webhook.
-const EXPECTED: Duration = Duration::from_mins(1);
+const EXPECTED: Duration = Duration::from_mins(5);
 
 /// Who changes the settings of a tracker waits so long for the end of its webhooks.
 const MOST_WAIT: Duration = Duration::from_secs(5);
