@@ -208,7 +208,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 /// Where other services say that something has changed. Not part of the API: each has its own
 /// protocol.
 pub fn hooks(config: &mut actix_web::web::ServiceConfig) {
-    config.service(hooks::git);
+    config.service(hooks::git).service(hooks::tracker);
 }
 
 /// What clients of other trackers ask for. It is described where they come from.

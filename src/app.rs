@@ -163,7 +163,7 @@ pub async fn start(
     let trackers = Trackers::new(
         (store.clone(), clock.clone()),
         secrets.clone(),
-        public_url.clone(),
+        (public_url.clone(), config.public_url.clone()),
         config.tracker_timeout,
     );
     let repositories = Repositories::new(store.clone(), clock.clone(), mirrors.clone(), secrets);

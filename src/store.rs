@@ -30,6 +30,7 @@ pub mod filing;
 pub mod fix;
 pub mod freeze;
 mod gate;
+pub mod hook;
 pub mod issue;
 pub mod key;
 pub mod lease;
@@ -78,6 +79,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("fix", fix::STATEMENTS),
         ("freeze", freeze::STATEMENTS),
         ("gate", gate::STATEMENTS),
+        ("hook", hook::STATEMENTS),
         ("issue", issue::STATEMENTS),
         ("key", key::STATEMENTS),
         ("lock", lock::STATEMENTS),

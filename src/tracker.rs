@@ -13,6 +13,7 @@ pub mod asana;
 pub mod built_in;
 pub mod connections;
 pub mod github;
+mod hooks;
 mod line;
 pub mod lock_list;
 mod plain;

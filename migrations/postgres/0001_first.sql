@@ -261,7 +261,8 @@ CREATE TABLE connections (
 );
 
 -- Which tracker has the tasks of a project, where it is not Airlock's own: settings as JSON, the token
--- sealed, when it is asked what is new there and looked through, and when it last answered.
+-- sealed, when it is asked what is new there and looked through, when it was last asked and when it last
+-- answered, and whether it said since it was asked that something changed.
 CREATE TABLE trackers (
     project_id BIGINT NOT NULL PRIMARY KEY,
     settings TEXT NOT NULL,
@@ -269,9 +270,25 @@ CREATE TABLE trackers (
     changed_at BIGINT NOT NULL,
     poll_at BIGINT NOT NULL,
     reconcile_at BIGINT NOT NULL,
-    polled_at BIGINT
+    asked_at BIGINT,
+    polled_at BIGINT,
+    is_hinted BOOLEAN NOT NULL DEFAULT FALSE
 );
 CREATE INDEX trackers_poll_idx ON trackers (poll_at);
+
+-- Where trackers say that something changed in one of their projects: the id is part of the address. One
+-- is expected until a time, or made (what the tracker calls it, and the secret it signs with, sealed), or
+-- could not be made.
+CREATE TABLE tracker_hooks (
+    project_id BIGINT NOT NULL,
+    place TEXT NOT NULL,
+    id UUID NOT NULL,
+    expected_until BIGINT,
+    remote TEXT,
+    secret BYTEA,
+    cause TEXT,
+    PRIMARY KEY (project_id, place)
+);
 
 -- How far what happened on a board of a tracker is known.
 CREATE TABLE tracker_cursors (

@@ -252,8 +252,17 @@ CREATE TABLE leases (
     PRIMARY KEY (project_id, name)
 ) STRICT;
 
+-- Which node uses a connection to a tracker, whose limits all projects share that have the same token
+-- there; a row for each that was ever used.
+CREATE TABLE connections (
+    id BLOB NOT NULL PRIMARY KEY,
+    holder BLOB NOT NULL,
+    held_until INTEGER NOT NULL
+) STRICT;
+
 -- Which tracker has the tasks of a project, where it is not Airlock's own: settings as JSON, the token
--- sealed, when it is asked what is new there and looked through, and when it last answered.
+-- sealed, when it is asked what is new there and looked through, when it was last asked and when it last
+-- answered, and whether it said since it was asked that something changed.
 CREATE TABLE trackers (
     project_id INTEGER NOT NULL PRIMARY KEY,
     settings TEXT NOT NULL,
@@ -261,16 +270,24 @@ CREATE TABLE trackers (
     changed_at INTEGER NOT NULL,
     poll_at INTEGER NOT NULL,
     reconcile_at INTEGER NOT NULL,
-    polled_at INTEGER
+    asked_at INTEGER,
+    polled_at INTEGER,
+    is_hinted INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX trackers_poll_idx ON trackers (poll_at);
 
--- Which node uses a connection to a tracker, whose limits all projects share that have the same token
--- there; a row for each that was ever used.
-CREATE TABLE connections (
-    id BLOB NOT NULL PRIMARY KEY,
-    holder BLOB NOT NULL,
-    held_until INTEGER NOT NULL
+-- Where trackers say that something changed in one of their projects: the id is part of the address. One
+-- is expected until a time, or made (what the tracker calls it, and the secret it signs with, sealed), or
+-- could not be made.
+CREATE TABLE tracker_hooks (
+    project_id INTEGER NOT NULL,
+    place TEXT NOT NULL,
+    id BLOB NOT NULL,
+    expected_until INTEGER,
+    remote TEXT,
+    secret BLOB,
+    cause TEXT,
+    PRIMARY KEY (project_id, place)
 ) STRICT;
 
 -- How far what happened on a board of a tracker is known.

@@ -289,6 +289,7 @@ pub(super) async fn delete(
         let mut tx = api.store.read().await?;
         bearer.project(&mut tx, &slug).await?
     };
+    api.trackers.leave(project.id).await?;
     project::delete(&api.store, &api.clock, &api.keys, project.id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,5 +1,5 @@
-//! Messages that other services sign: GitHub and Gitea with an HMAC over the raw body, GitLab with
-//! the secret itself.
+//! Messages that other services sign: GitHub, Gitea and Asana with an HMAC over the raw body, GitLab
+//! with the secret itself.
 
 use ring::hmac;
 
@@ -21,13 +21,18 @@ pub struct Check {
 }
 
 impl Proof {
-    /// The proof in the headers of a message; `header` gives one by its name.
+    /// The proof in the headers of a message of a git host; `header` gives one by its name.
     pub fn of<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
         let signature = |text: &str| unhex(text.trim()).map(Self::Signature);
         let github = || signature(header("x-hub-signature-256")?.strip_prefix("sha256=")?);
         let gitea = || signature(header("x-gitea-signature")?);
         let gitlab = || Some(Self::Token(header("x-gitlab-token")?.to_owned()));
         github().or_else(gitea).or_else(gitlab)
+    }
+
+    /// The same of a message of Asana.
+    pub fn of_asana<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        unhex(header("x-hook-signature")?.trim()).map(Self::Signature)
     }
 }
 
@@ -96,6 +101,10 @@ mod tests {
         assert!(is_right(proof("x-gitlab-token", "It's a Secret to Everybody"), b"anything"));
         assert!(!is_right(proof("x-gitlab-token", "It's a Secret"), b"anything"));
         assert!(!is_right(proof("x-gitea-signature", "00"), b"Hello, World!"));
+        let asana = |name: &str| (name == "x-hook-signature").then_some(SIGNATURE);
+        assert!(is_right(Proof::of_asana(asana), b"Hello, World!"));
+        assert!(!is_right(Proof::of_asana(asana), b"Hello, World?"));
+        assert_eq!(Proof::of(asana), None);
     }
 
     #[test]

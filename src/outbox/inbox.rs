@@ -75,8 +75,9 @@ impl Outbox {
             return Ok(Some(Look { times, rhythm }));
         }
         // There is nothing to ask.
+        let now = self.clock.now();
         if let Some(mut tx) = self.hold(&lease).await? {
-            tx.set_poll_times(project.id, PollTimes { poll_at: never(), ..times }).await?;
+            tx.set_poll_times(project.id, PollTimes { poll_at: never(), ..times }, now).await?;
             tx.commit().await?;
         }
         Ok(None)
@@ -89,13 +90,18 @@ impl Outbox {
         Look { times, rhythm }: Look,
     ) -> Result<bool, StoreError> {
         let asked_at = self.clock.now();
+        let Some(mut tx) = self.hold(&desk.lease).await? else { return Ok(false) };
+        tx.begin_poll(desk.project.id, asked_at).await?;
+        tx.commit().await?;
         let polled = timeout(MOST_STEP, self.poll(desk, rhythm, times)).await;
         let too_long = |_| TrackerError::Ambiguous("it took too long".to_owned()).into();
         let now = self.clock.now();
         let mut next = PollTimes { poll_at: now.plus(rhythm.poll), ..times };
+        let mut is_looked_through = false;
         match polled.map_err(too_long).flatten() {
             Ok(Polled { is_whole, is_all }) => {
                 next.polled_at = if is_whole { Some(asked_at) } else { times.polled_at };
+                is_looked_through = is_all;
                 if is_all {
                     next.reconcile_at = now.plus(rhythm.reconcile);
                 }
@@ -110,8 +116,13 @@ impl Outbox {
             }
         }
         let Some(mut tx) = self.hold(&desk.lease).await? else { return Ok(false) };
-        tx.set_poll_times(desk.project.id, next).await?;
+        tx.set_poll_times(desk.project.id, next, now).await?;
         tx.commit().await?;
+        if is_looked_through {
+            let kept = timeout(MOST_STEP, self.trackers.keep_hooks(desk.project)).await;
+            // What was begun is done again with the next look through all of it.
+            kept.unwrap_or(Ok(()))?;
+        }
         Ok(true)
     }
 
@@ -123,7 +134,6 @@ impl Outbox {
         times: PollTimes,
     ) -> Result<Polled, EffectError> {
         let (project, place) = (desk.project.id, desk.tracker.place());
-        self.hold(&desk.lease).await?.ok_or(EffectError::Lost)?.commit().await?;
         let names = desk.project.environments.iter().map(|one| Board::Locks(one.name.clone()));
         let boards = [Board::Issues].into_iter().chain(names);
         let (mut looked, mut is_whole) = (Vec::new(), true);

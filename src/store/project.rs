@@ -117,7 +117,7 @@ macro_rules! clear {
     };
 }
 /// Everything of a project, children first.
-pub(super) const CLEAR: [&str; 40] = [
+pub(super) const CLEAR: [&str; 41] = [
     clear!("events", "id"),
     clear!("issue_hashes", "hash"),
     clear!("similar_hashes", "key"),
@@ -132,6 +132,7 @@ pub(super) const CLEAR: [&str; 40] = [
     clear!("tasks", "subject"),
     clear!("trackers", "project_id"),
     clear!("tracker_cursors", "board"),
+    clear!("tracker_hooks", "place"),
     clear!("built_in_comments", "number"),
     clear!("built_in_places", "number"),
     clear!("built_in_tasks", "number"),

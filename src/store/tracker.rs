@@ -1,5 +1,7 @@
 //! Which tracker has the tasks of a project. A project without a row has Airlock's own.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::error::StoreError;
@@ -8,6 +10,9 @@ use super::tx::{Tx, execute, on, statements};
 use crate::domain::id::ProjectId;
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::{Board, TrackerSettings};
+
+/// A tracker that says that something changed is asked at most this often because of it.
+pub const HINT_PAUSE: Duration = Duration::from_secs(5);
 
 /// A tracker that is somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +41,18 @@ const LIST_POLLED: &str = "SELECT project_id FROM trackers WHERE poll_at <= $1
     ORDER BY poll_at LIMIT 1000";
 const FIND_POLL: &str =
     "SELECT poll_at, reconcile_at, polled_at FROM trackers WHERE project_id = $1";
-const SET_POLL: &str = "UPDATE trackers SET poll_at = $2, reconcile_at = $3, polled_at = $4
+const BEGIN_POLL: &str =
+    "UPDATE trackers SET asked_at = $2, is_hinted = FALSE WHERE project_id = $1";
+/// What it said meanwhile may not be in its answer.
+const SET_POLL: &str = "UPDATE trackers SET
+        poll_at = CASE WHEN is_hinted AND CAST($2 AS BIGINT) > $5 THEN CAST($5 AS BIGINT) ELSE $2 END,
+        reconcile_at = $3, polled_at = $4
     WHERE project_id = $1";
+/// Written at most once for each time it is asked.
+const HINT: &str = "UPDATE trackers SET is_hinted = TRUE,
+        poll_at = CASE WHEN poll_at <= $2 OR poll_at <= asked_at + $3 THEN poll_at
+            WHEN asked_at + $3 > $2 THEN asked_at + $3 ELSE $2 END
+    WHERE project_id = $1 AND NOT is_hinted";
 const FIND_CURSOR: &str = "SELECT cursor FROM tracker_cursors WHERE project_id = $1 AND board = $2";
 const UPSERT_CURSOR: &str = "INSERT INTO tracker_cursors (project_id, board, cursor)
     VALUES ($1, $2, $3) ON CONFLICT (project_id, board) DO UPDATE SET cursor = EXCLUDED.cursor";
@@ -57,7 +72,9 @@ statements!(
     DELETE_CURSORS,
     LIST_POLLED,
     FIND_POLL,
+    BEGIN_POLL,
     SET_POLL,
+    HINT,
     FIND_CURSOR,
     UPSERT_CURSOR,
     WAKE_LANES_SQLITE,
@@ -181,7 +198,36 @@ impl Tx {
         }))
     }
 
-    /// Sets when the tracker of a project is asked next.
+    /// Notes that the tracker of a project is asked now: what it says from here on is not in its answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn begin_poll(
+        &mut self,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(BEGIN_POLL).bind(project.0).bind(now.as_micros()))?;
+        Ok(())
+    }
+
+    /// The tracker of a project says that something changed: it is asked soon, but not twice within
+    /// [`HINT_PAUSE`].
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn hint_tracker(
+        &mut self,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let pause = i64::try_from(HINT_PAUSE.as_micros()).unwrap_or(i64::MAX);
+        execute!(self, sqlx::query(HINT).bind(project.0).bind(now.as_micros()).bind(pause))?;
+        Ok(())
+    }
+
+    /// Sets when the tracker of a project is asked next; it is asked sooner if it said since it was last
+    /// asked that something changed.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
@@ -189,6 +235,7 @@ impl Tx {
         &mut self,
         project: ProjectId,
         times: PollTimes,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         execute!(
             self,
@@ -197,6 +244,7 @@ impl Tx {
                 .bind(times.poll_at.as_micros())
                 .bind(times.reconcile_at.as_micros())
                 .bind(times.polled_at.map(Timestamp::as_micros))
+                .bind(now.plus(HINT_PAUSE).as_micros())
         )?;
         Ok(())
     }

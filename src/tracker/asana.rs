@@ -11,6 +11,7 @@ mod people;
 mod reading;
 mod records;
 pub(super) mod text;
+pub(super) mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -41,10 +41,12 @@ pub enum SetError {
 /// The trackers of all projects. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Trackers {
-    store: Store,
-    clock: Clock,
-    secrets: Secrets,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) secrets: Secrets,
     public_url: String,
+    /// The address at which others can reach the service, if that is known.
+    pub(super) reached_at: Option<String>,
     /// How long a request may take.
     timeout: Duration,
     lines: Arc<Mutex<Lines>>,
@@ -59,15 +61,16 @@ struct Lines {
 }
 
 impl Trackers {
-    /// With everything that is needed.
+    /// With everything that is needed: among that the address of the service for links, and the one at
+    /// which others can reach it, if that is known.
     #[must_use]
     pub fn new(
         (store, clock): (Store, Clock),
         secrets: Secrets,
-        public_url: String,
+        (public_url, reached_at): (String, Option<String>),
         timeout: Duration,
     ) -> Self {
-        Self { store, clock, secrets, public_url, timeout, lines: Arc::default() }
+        Self { store, clock, secrets, public_url, reached_at, timeout, lines: Arc::default() }
     }
 
     /// The tracker of a project, without its token.
@@ -93,6 +96,8 @@ impl Trackers {
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
         let before = tx.find_tracker(project.id).await?;
+        // They are made anew, by whoever the token is of then.
+        let (hooks, maker) = (tx.take_hooks(project.id).await?, before.clone());
         match &settings {
             TrackerSettings::BuiltIn {} => tx.delete_tracker(project.id).await?,
             TrackerSettings::Asana(AsanaSettings { token, .. })
@@ -112,6 +117,7 @@ impl Trackers {
         tx.wake_lanes(project.id, now).await?;
         tx.retry_effects(project.id, now).await?;
         tx.commit().await?;
+        self.end_hooks(project.id, maker, &hooks).await;
         Ok(settings)
     }
 
@@ -120,7 +126,8 @@ impl Trackers {
     /// # Errors
     /// [`StoreError`] of the database.
     pub async fn check(&self, project: &Project) -> Result<Vec<Check>, StoreError> {
-        let checks = match self.connect(project).await? {
+        let connection = self.connect(project).await?;
+        let mut checks = match &connection {
             Connection::BuiltIn(_) => {
                 let detail = "part of Airlock".to_owned();
                 vec![Check { name: "tracker".to_owned(), ok: true, detail, hint: None }]
@@ -134,6 +141,16 @@ impl Trackers {
             tx.wake_lanes(project.id, self.clock.now()).await?;
             tx.retry_effects(project.id, self.clock.now()).await?;
             tx.commit().await?;
+        }
+        // Nothing waits for those.
+        match &connection {
+            Connection::Asana(asana) if checks.first().is_some_and(|token| token.ok) => {
+                checks.extend(self.check_hooks(project, asana).await?);
+            }
+            Connection::Asana(_)
+            | Connection::BuiltIn(_)
+            | Connection::Redmine(_)
+            | Connection::GitHub(_) => {}
         }
         Ok(checks)
     }
@@ -156,6 +173,19 @@ impl Trackers {
         };
         let shared = self.line(asana::SERVICE, &settings.url, Ok(token.0.clone()));
         Ok(Asana { shared, settings })
+    }
+
+    /// Asana as a project had it.
+    pub(super) fn asana_of(&self, project: ProjectId, stored: &StoredTracker) -> Option<Asana> {
+        let TrackerSettings::Asana(settings) = &stored.settings else { return None };
+        let token = self.secrets.open(&owner(project, &stored.settings), &stored.token).ok()?;
+        let shared = self.line(asana::SERVICE, &settings.url, Ok(token));
+        Some(Asana { shared, settings: settings.clone() })
+    }
+
+    /// What the tracker of a project calls the user whose the token is, if that is known here.
+    pub(super) fn user_of(&self, project: ProjectId) -> Option<String> {
+        self.lines().of_projects.get(&project)?.1.me.get().cloned()
     }
 
     /// How connections that are used are: by kind, the worst of each.

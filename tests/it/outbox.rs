@@ -37,8 +37,8 @@ pub(crate) fn node(app: &TestApp) -> Outbox {
     let folder = tempfile::tempdir().expect("a folder");
     let secrets = Secrets::load(&folder.path().join("key"), &clock).expect("a key");
     let url = "https://airlock.example".to_owned();
-    let trackers =
-        Trackers::new((store.clone(), clock.clone()), secrets, url.clone(), TRACKER_TIMEOUT);
+    let urls = (url.clone(), None);
+    let trackers = Trackers::new((store.clone(), clock.clone()), secrets, urls, TRACKER_TIMEOUT);
     let repositories = app.running.outbox().repositories().clone();
     Outbox::new((store, clock), trackers, repositories, url)
 }

@@ -4,6 +4,7 @@ mod any_failure;
 mod asana;
 mod asana_acts;
 mod asana_faults;
+mod asana_hooks;
 mod asana_tasks;
 mod boards;
 mod connecting;
@@ -15,6 +16,7 @@ mod settings;
 
 use std::time::Duration;
 
+use airlock::config::Config;
 use serde_json::{Value, json};
 
 use crate::support::asana::{Asana, Task};
@@ -47,7 +49,11 @@ impl Connected {
     }
 
     async fn start_with(engine: Engine, token: &str, timeout: Duration) -> Self {
-        let app = TestApp::start_with(engine, |config| config.tracker_timeout = timeout).await;
+        Self::start_as(engine, token, |config| config.tracker_timeout = timeout).await
+    }
+
+    async fn start_as(engine: Engine, token: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let app = TestApp::start_with(engine, change).await;
         let shop = app.create_project("shop").await;
         let rules = json!({"rules": [{"events": 1}], "most_tasks_per_hour": 1000});
         app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();

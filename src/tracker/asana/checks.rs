@@ -90,10 +90,6 @@ impl Asana {
         if let Some(field) = &self.settings.fix_field {
             checks.push(self.check_field(field).await);
         }
-        if self.settings.webhooks {
-            let detail = "not used yet: Asana is asked every poll_seconds";
-            checks.push(well("webhooks", detail));
-        }
         checks
     }
 
@@ -106,13 +102,33 @@ impl Asana {
                 detail: format!("{} is archived", item(found).name),
                 hint: Some("take it out of the archive in Asana, or name another".to_owned()),
             },
-            Ok(found) => well(name, item(found).name),
+            Ok(found) => {
+                let title = item(found).name;
+                match self.access(project).await.as_deref() {
+                    Some(level @ ("commenter" | "viewer")) => Check {
+                        name: name.to_owned(),
+                        ok: false,
+                        detail: format!("the user of the token is only a {level} of {title}"),
+                        hint: Some("make it an editor of the project in Asana (Share)".to_owned()),
+                    },
+                    // Who is there by a team or an organization has no access of its own.
+                    Some(_) | None => well(name, title),
+                }
+            }
             Err(failure) => {
                 let hint = "see that the id is the number in the project's address, and that the \
                             user of the token is a member who may edit it";
                 failed(name, failure, hint)
             }
         }
+    }
+
+    /// What the user of the token may do in a project, as far as Asana tells.
+    async fn access(&self, project: &str) -> Option<String> {
+        let path = ["projects", project, "project_memberships"];
+        let query = [("user", "me"), ("opt_fields", "access_level")];
+        let found = self.list(Pass::Check, &path, &query).await.ok()?;
+        found.into_iter().find_map(|membership| membership.access_level)
     }
 
     async fn check_field(&self, field: &str) -> Check {

@@ -37,6 +37,13 @@ pub(super) struct Record {
     pub(super) user: Option<Reference>,
     pub(super) resource: Option<Resource>,
     pub(super) parent: Option<Resource>,
+    /// Of a webhook: the address it goes to, and how that is.
+    pub(super) target: Option<String>,
+    pub(super) active: Option<bool>,
+    pub(super) last_failure_content: Option<String>,
+    pub(super) next_attempt_after: Option<String>,
+    /// Of who is in a project.
+    pub(super) access_level: Option<String>,
     /// Of a setting.
     pub(super) custom_field: Option<Box<Record>>,
 }

@@ -140,6 +140,14 @@ def places():
     TASKS.remove_project_for_task({"data": {"project": OTHER_PROJECT}}, gid)
     same(TASKS.get_task(gid, {})["projects"], [])
 
+    members = asana.ProjectMembershipsApi(CLIENT)
+    found = list(members.get_project_memberships_for_project(PROJECT, {"user": "me"}))
+    same([(one["resource_type"], one["access_level"], one["parent"]["gid"]) for one in found],
+         [("project_membership", "editor", PROJECT)])
+    only = {"user": "me", "opt_fields": "access_level"}
+    same(sorted(list(members.get_project_memberships_for_project(PROJECT, only))[0]), ["access_level", "gid"])
+    assert len(list(members.get_project_memberships_for_project(PROJECT, {}))) > 1
+
     projects = asana.ProjectsApi(CLIENT)
     for number in range(21):
         body = {"data": {"name": f"board {number}", "workspace": WORKSPACE}}

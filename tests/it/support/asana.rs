@@ -168,6 +168,11 @@ impl Asana {
         self.state().new_project(name)
     }
 
+    /// What the bot may do in a project from now on: `admin`, `editor`, `commenter` or `viewer`.
+    pub(crate) fn allow(&self, project: &str, level: &str) {
+        self.state().access.insert(project.to_owned(), level.to_owned());
+    }
+
     /// What the person does, in the application: any request.
     pub(crate) fn by_hand(&self, method: &str, path: &str, data: &Value) -> Value {
         self.done_by(Some(PERSON), method, path, data)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Connected;
-use crate::support::asana::{Failure, PAT, Task};
+use crate::support::asana::{Failure, PAT, Task, WORKSPACE};
 use crate::support::{Engine, both, crash, until, with};
 
 both!(what_a_person_does_with_a_task_is_done_with_its_issue, |engine: Engine| async move {
@@ -97,6 +97,50 @@ both!(only_comments_of_people_name_fixes, |engine: Engine| async move {
     connected.polled().await;
     assert_eq!(app.changes("SHOP-1").await, changes);
     assert_eq!(n_said(), 1);
+    connected.app.stop().await;
+});
+
+both!(a_person_names_the_fix_in_its_field, |engine: Engine| async move {
+    let connected = Connected::start(engine, PAT).await;
+    let Connected { app, shop, asana, errors } = &connected;
+    app.post("/api/v1/projects/shop/repositories", &json!({"name": "shop"})).await.ok();
+    let field = async |name: &str| {
+        let data = json!({"workspace": WORKSPACE, "name": name, "resource_subtype": "text"});
+        let field = asana.by_hand("POST", "/custom_fields", &data)["gid"].clone();
+        let path = format!("/projects/{errors}/addCustomFieldSetting");
+        asana.by_hand("POST", &path, &json!({"custom_field": field}));
+        field.as_str().expect("a gid").to_owned()
+    };
+    let (fix, other) = (field("Fix").await, field("Seen in").await);
+    connected.connect(PAT, &json!({"fix_field": fix})).await;
+    app.crashed(shop, "KeyError").await;
+    connected.delivered().await;
+    connected.polled().await;
+    let path = format!("/tasks/{}", connected.task("SHOP-1").gid);
+    let [one, two] = ["4f", "5a"].map(|two| two.repeat(20));
+    let write = async |field: &str, text: &str| {
+        asana.by_hand("PUT", &path, &json!({"custom_fields": {field: text}}));
+        connected.polled().await;
+        app.issue("SHOP-1").await
+    };
+    // What stands in a field of theirs is their business.
+    assert_eq!(write(&other, &one).await["fix"], json!(null));
+    let issue = write(&fix, &one).await;
+    assert_eq!(issue["fix"]["commits"][0]["commit"], json!(one));
+    assert_eq!(issue["status"], "fix_pending");
+    let tagged = app.all("/api/v1/issues/SHOP-1/activity").await;
+    let tagged = tagged.iter().find(|one| one["kind"] == "fix_tagged").expect("tagged");
+    assert_eq!(tagged["by"], "Zoe", "{tagged}");
+    assert_eq!(write(&fix, &two).await["fix"]["commits"][0]["commit"], json!(two));
+    // What Airlock writes there means nothing, however often it is read.
+    app.put("/api/v1/issues/SHOP-1/fix", &json!({"commit": one})).await.ok();
+    connected.delivered().await;
+    let written = connected.task("SHOP-1").custom_fields[&fix].clone();
+    assert!(written.as_str().expect("a text").contains("4f4f4f4"), "{written}");
+    let changes = app.changes("SHOP-1").await;
+    asana.expire_sync();
+    connected.polled().await;
+    assert_eq!(app.changes("SHOP-1").await, changes);
     connected.app.stop().await;
 });
 

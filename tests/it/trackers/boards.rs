@@ -20,7 +20,7 @@ pub(super) async fn tracker(app: &TestApp) -> Connection {
     let store = app.running.store().clone();
     let secrets = Secrets::load(&app.data().join(KEY_FILE), &app.clock).expect("the key");
     let with = (store.clone(), app.clock.clone());
-    let trackers = Trackers::new(with, secrets, app.url(""), Duration::from_secs(1));
+    let trackers = Trackers::new(with, secrets, (app.url(""), None), Duration::from_secs(1));
     let project = store.read().await.expect("a store").find_project("shop").await;
     trackers.connect(&project.expect("an answer").expect("a shop")).await.expect("a tracker")
 }

@@ -347,6 +347,54 @@ both!(locks_and_deploys_are_in_their_projects_of_redmine, |engine: Engine| async
     connected.app.stop().await;
 });
 
+both!(locks_are_made_and_released_in_redmine, |engine: Engine| async move {
+    let connected = Connected::start(engine).await;
+    let Connected { app, redmine, .. } = &connected;
+    let board = redmine.project("Lock Beta").await;
+    let projects = json!({"beta": {"lock_project": board}});
+    connected.connect(&json!({"environments": projects})).await;
+    let path = "/api/v1/projects/shop/environments/beta/locks";
+    let locks = async || {
+        polled(app).await;
+        app.all(path).await
+    };
+    assert!(locks().await.is_empty());
+    let issue = json!({"project_id": board, "subject": "the import runs"});
+    let made = redmine.by_zoe("POST", "/issues.json", &json!({"issue": issue})).await;
+    let task = format!("/issues/{}.json", made["issue"]["id"]);
+    let found = locks().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (&found[0]["reason"], &found[0]["owner"], &found[0]["kind"]),
+        (&json!("the import runs"), &json!("Zoe Sand"), &json!("manual"))
+    );
+    // It is one lock, however often it is found, and given to whoever has the issue.
+    let change = async |issue: Value| {
+        redmine.by_zoe("PUT", &task, &json!({"issue": issue})).await;
+        locks().await
+    };
+    let found = change(json!({"assigned_to_id": 1})).await;
+    assert_eq!((found.len(), &found[0]["assignee"]), (1, &json!("Redmine Admin")), "{found:?}");
+    assert!(change(json!({"status_id": 5})).await.is_empty());
+    let released = app.all(&format!("{path}?state=released")).await;
+    assert_eq!(released[0]["released_by"], "Zoe Sand", "{released:?}");
+    assert_eq!(change(json!({"status_id": 2})).await.len(), 1);
+    // Released in Airlock, it is closed there, and stays so.
+    let id = app.all(path).await[0]["id"].as_str().expect("an id").to_owned();
+    app.delete(&format!("/api/v1/locks/{id}")).await.ok();
+    delivered(app).await;
+    assert!(is_closed(&redmine.issues(&board).await[0]));
+    assert!(locks().await.is_empty());
+    // One that is deleted locks no more.
+    let made = redmine.by_zoe("POST", "/issues.json", &json!({"issue": issue})).await;
+    assert_eq!(locks().await.len(), 1);
+    let task = format!("/issues/{}.json", made["issue"]["id"]);
+    redmine.by_zoe("DELETE", &task, &Value::Null).await;
+    connected.connect(&json!({"environments": projects})).await;
+    assert!(locks().await.is_empty());
+    connected.app.stop().await;
+});
+
 both!(checks_of_redmine_say_what_to_do, |engine: Engine| async move {
     let connected = Connected::start(engine).await;
     let checks = async |more: Value| connected.connect(&more).await["checks"].clone();

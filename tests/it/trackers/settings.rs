@@ -123,6 +123,15 @@ both!(checks_say_what_to_do, |engine: Engine| async move {
     assert_eq!((all.as_array().map(Vec::len), &all[0]["ok"]), (Some(1), &json!(false)), "{all}");
     let bad = connected.connect("no-such-token", &json!({})).await["checks"].clone();
     assert_eq!(bad[0]["detail"], "Asana refuses the token", "{bad}");
+    for level in ["commenter", "viewer"] {
+        asana.allow(&connected.errors, level);
+        let all = checks(json!({})).await;
+        assert!(all[1]["detail"].as_str().expect("a detail").contains(level), "{all}");
+        assert!(all[1]["hint"].as_str().expect("a hint").contains("editor"), "{all}");
+    }
+    asana.allow(&connected.errors, "admin");
+    // Where Asana does not tell, nothing is known to be wrong.
+    asana.fail("GET", "/projects/*/project_memberships", 1, Failure::Status(500));
     // Once it is mended, a check sees it at once.
     let good = checks(json!({})).await;
     assert!(good.as_array().expect("a list").iter().all(|check| check["ok"] == true), "{good}");

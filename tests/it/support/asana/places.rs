@@ -43,6 +43,32 @@ impl State {
         Ok(Reply::created(&format!("/projects/{gid}"), &Self::one(asked, project)))
     }
 
+    /// Who is in a project: everybody, and what the bot may do there.
+    pub(super) fn list_memberships(&mut self, who: &Who, asked: &Asked, project: &str) -> Outcome {
+        let parent = find(&self.projects, "project", project)?.clone();
+        let wanted = match asked.query.get("user") {
+            None => None,
+            Some(name) => {
+                let user = self.user(who, name).ok_or_else(|| Reply::not_found("user", name))?;
+                Some(user["gid"].clone())
+            }
+        };
+        let level = |user: &Value| {
+            let level = self.access.get(project).filter(|_| user["gid"] == super::BOT);
+            level.map_or("editor", String::as_str)
+        };
+        let membership = |user: &Value| {
+            let gid = user["gid"].as_str().unwrap_or_default();
+            json!({
+                "gid": format!("{project}{gid}"), "resource_type": "project_membership",
+                "parent": parent, "member": user, "access_level": level(user),
+            })
+        };
+        let is_it = |user: &&Value| wanted.as_ref().is_none_or(|wanted| user["gid"] == *wanted);
+        let all: Vec<Value> = self.users.iter().filter(is_it).map(membership).collect();
+        self.page(asked, &all)
+    }
+
     pub(super) fn sections_of(&self, project: &str) -> Result<Vec<Value>, Reply> {
         find(&self.projects, "project", project)?;
         let sections = self.sections.iter();

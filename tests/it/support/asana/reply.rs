@@ -103,6 +103,9 @@ pub(super) fn default_fields(kind: &str, is_list: bool) -> &'static str {
             "resource_type,name,resource_subtype,type,enum_options.(resource_type|name|enabled),\
              workspace.(resource_type|name)"
         }
+        ("project_membership", _) => {
+            "resource_type,parent.(resource_type|name),member.(resource_type|name),access_level"
+        }
         ("webhook", true) => "resource_type,active,target,resource.(resource_type|name)",
         ("webhook", false) => {
             "resource_type,active,target,resource.(resource_type|name),created_at,\

@@ -47,6 +47,9 @@ impl State {
             }
             ("POST", ["projects", gid, "sections"]) => self.create_section(asked, gid),
             ("POST", ["projects", gid, "addCustomFieldSetting"]) => self.add_setting(asked, gid),
+            ("GET", ["projects", gid, "project_memberships"]) => {
+                self.list_memberships(who, asked, gid)
+            }
             ("GET", ["projects", gid, "custom_field_settings"]) => self.list_settings(asked, gid),
             ("POST", ["custom_fields"]) => self.create_field(asked),
             ("GET", ["custom_fields", gid]) => {

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(super) n_made: u64,
     pub(super) users: Vec<Value>,
     pub(super) projects: Vec<Value>,
+    /// What the bot may do in projects where it is no editor.
+    pub(super) access: BTreeMap<String, String>,
     pub(super) sections: Vec<Value>,
     pub(super) custom_fields: Vec<Value>,
     /// Custom fields by project.
@@ -86,6 +88,7 @@ impl State {
             n_made: 0,
             users: vec![user(BOT, "Airlock"), user(PERSON, "Zoe")],
             projects: Vec::new(),
+            access: BTreeMap::new(),
             sections: Vec::new(),
             custom_fields: Vec::new(),
             settings: BTreeMap::new(),
