@@ -77,7 +77,7 @@ CREATE TABLE issues (
     platform TEXT NOT NULL,
     handled BOOLEAN,
     status TEXT NOT NULL,
-    resolved_at BIGINT,
+    status_since BIGINT,
     mute_until BIGINT,
     mute_until_n_events BIGINT,
     is_regressed BOOLEAN NOT NULL,

@@ -77,7 +77,7 @@ CREATE TABLE issues (
     platform TEXT NOT NULL,
     handled INTEGER,
     status TEXT NOT NULL,
-    resolved_at INTEGER,
+    status_since INTEGER,
     mute_until INTEGER,
     mute_until_n_events INTEGER,
     is_regressed INTEGER NOT NULL,

@@ -249,7 +249,7 @@ impl IssueResponse {
         };
         let mut fingerprints = hashes.into_iter().map(fingerprint);
         let (resolved_at, mute) = match &issue.state.status {
-            Status::Open | Status::FixPending => (None, None),
+            Status::Open | Status::FixPending { .. } => (None, None),
             Status::Resolved { at, .. } => (Some(*at), None),
             Status::Muted { until, until_n_events } => {
                 let events = until_n_events.map(|most| most.saturating_sub(issue.n_events));

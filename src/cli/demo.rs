@@ -5,6 +5,7 @@
 //! running.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output as Ended, Stdio};
@@ -29,6 +30,12 @@ pub(super) struct DemoArgs {
     /// A folder for everything; a new one for temporary files by default
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Where its server listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Where a tracker reaches that, so that it says by itself when something changes
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     /// Arguments of `airlock tracker connect`: the tasks are in this tracker, not in Airlock's own
     #[arg(last = true, value_name = "TRACKER")]
     tracker: Vec<String>,
@@ -53,7 +60,7 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<(), Failure
         .create(&dir)
         .map_err(|cause| failed(&dir.display().to_string(), cause))?;
     fs::create_dir(dir.join("shop")).map_err(|cause| failed("the folder", cause))?;
-    let server = serve(&program, &dir)?;
+    let server = serve(&program, &dir, (args.listen, args.public_url))?;
     let mut demo = Demo { context, program, dir, tracker: args.tracker, server };
     let told = tokio::select! {
         told = demo.tell() => told,
@@ -72,12 +79,16 @@ fn failed(what: &str, cause: std::io::Error) -> Failure {
 }
 
 /// Starts the server; it outlives this program.
-fn serve(program: &Path, dir: &Path) -> Result<Child, Failure> {
+fn serve(
+    program: &Path,
+    dir: &Path,
+    (listen, public_url): (SocketAddr, Option<String>),
+) -> Result<Child, Failure> {
     let log = File::create(dir.join("server.log")).map_err(|cause| failed("server.log", cause))?;
     let errors = log.try_clone().map_err(|cause| failed("server.log", cause))?;
     let mut command = Command::new(program);
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .args(["serve", "--listen", &listen.to_string(), "--data"])
         .arg(dir.join("data"))
         .env("AIRLOCK_GIT_PROTOCOLS", "file")
         .env_remove("AIRLOCK_DATABASE")
@@ -89,6 +100,9 @@ fn serve(program: &Path, dir: &Path) -> Result<Child, Failure> {
         .stderr(errors)
         // Ctrl-C is meant for the demo.
         .process_group(0);
+    if let Some(url) = public_url {
+        command.args(["--public-url", &url]);
+    }
     command.spawn().map_err(|cause| failed("the server", cause))
 }
 
@@ -137,6 +151,8 @@ impl Demo<'_> {
         self.airlock(&["deploy", "shop/beta", "--", "echo", "pushing to beta"], 0).await?;
         self.until("SHOP-1", |issue| has_come_to(issue, "resolved", "done")).await?;
         self.airlock(&["show", "SHOP-1"], 0).await?;
+
+        self.airlock(&["gate", "shop/production"], 0).await?;
 
         self.say(
             "Somebody takes the fix back, and beta gets that too: issue and task are open again.",

@@ -9,6 +9,8 @@ mod order;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, Join, MuteEnd};
@@ -27,8 +29,11 @@ pub const ACTOR: &str = "airlock";
 pub enum Status {
     /// Somebody should look.
     Open,
-    /// Its fix is not yet where fixes complete.
-    FixPending,
+    /// Its fix is not where fixes complete.
+    FixPending {
+        /// When a deploy there without it took that back which had been done.
+        absent_since: Option<Timestamp>,
+    },
     /// Done. Its standing fix tells which event is a regression; without one it is what happened
     /// after `at`, or what a build newer than the baseline reports.
     Resolved {
@@ -46,13 +51,28 @@ pub enum Status {
     },
 }
 
+/// A fix that a deploy lacks which it had before may be back within this time: until then it is no news.
+const ABSENT_PAUSE: Duration = Duration::from_hours(24);
+
 impl Status {
+    /// With a fix that is named and not deployed yet.
+    pub const PENDING: Self = Self::FixPending { absent_since: None };
+
+    /// Until when an issue that is not done any more is left as if it were.
+    #[must_use]
+    pub fn done_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::FixPending { absent_since } => absent_since.map(|at| at.plus(ABSENT_PAUSE)),
+            Self::Open | Self::Resolved { .. } | Self::Muted { .. } => None,
+        }
+    }
+
     /// The status's name in the API and in the store.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Open => "open",
-            Self::FixPending => "fix_pending",
+            Self::FixPending { .. } => "fix_pending",
             Self::Resolved { .. } => "resolved",
             Self::Muted { .. } => "muted",
         }
@@ -65,7 +85,7 @@ impl Status {
                 until.is_some_and(|until| until <= now)
                     || until_n_events.is_some_and(|most| n_events >= most)
             }
-            Self::Open | Self::FixPending | Self::Resolved { .. } => false,
+            Self::Open | Self::FixPending { .. } | Self::Resolved { .. } => false,
         }
     }
 }
@@ -111,7 +131,7 @@ impl State {
     pub fn question(&self) -> Option<FixId> {
         match self.status {
             Status::Open | Status::Muted { .. } => None,
-            Status::FixPending => self.standing(),
+            Status::FixPending { .. } => self.standing(),
             Status::Resolved { baseline, .. } => self.standing().or(baseline),
         }
     }
@@ -122,7 +142,7 @@ impl State {
             Some(CurrentFix { state: FixState::Standing, is_complete: true, .. }) => {
                 Status::Resolved { at: now, baseline: None }
             }
-            Some(CurrentFix { state: FixState::Standing, .. }) => Status::FixPending,
+            Some(CurrentFix { state: FixState::Standing, .. }) => Status::PENDING,
             _ => Status::Open,
         }
     }
@@ -287,11 +307,11 @@ fn observe_one(state: State, occurrence: Occurrence<'_>) -> (Judged, State, Opti
                 change,
             )
         }
-        Status::FixPending | Status::Resolved { .. } if state.question().is_some() => {
+        Status::FixPending { .. } | Status::Resolved { .. } if state.question().is_some() => {
             judge_by_build(state, occurrence)
         }
         // A pending fix is a standing one.
-        Status::FixPending => (known("the issue is open"), state, None),
+        Status::FixPending { .. } => (known("the issue is open"), state, None),
         Status::Resolved { at, .. } if occurrence.at <= at => {
             (known(&format!("it happened before the issue was resolved at {at}")), state, None)
         }

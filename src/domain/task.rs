@@ -19,6 +19,7 @@ use super::fingerprint::Hash;
 use super::fix::{Fix, FixState, shas};
 use super::issue::Issue;
 use super::lifecycle::Status;
+use super::time::Timestamp;
 
 /// The text of a task, which counts events, is written again after this at the earliest.
 pub const BODY_PAUSE: Duration = Duration::from_mins(5);
@@ -188,15 +189,18 @@ pub struct IssueFacts<'a> {
     pub locks: &'a [String],
     /// Where it is shown.
     pub url: &'a str,
+    /// The time.
+    pub now: Timestamp,
 }
 
 /// The task of an issue.
 #[must_use]
 pub fn of_issue(facts: &IssueFacts<'_>) -> Wanted {
-    let IssueFacts { issue, environments, event, fix, locks, url } = *facts;
+    let IssueFacts { issue, environments, event, fix, locks, url, now } = *facts;
     let is_resolved = match issue.state.status {
         Status::Resolved { .. } => true,
-        Status::Open | Status::FixPending | Status::Muted { .. } => false,
+        Status::FixPending { .. } => issue.state.status.done_until().is_some_and(|at| now < at),
+        Status::Open | Status::Muted { .. } => false,
     };
     let id = &issue.short_id;
     let mut shown = vec![("Level".to_owned(), issue.level.as_str().to_owned())];

@@ -22,7 +22,7 @@ use crate::domain::commit::{Commit, Sha, Touched};
 use crate::domain::history::History;
 
 /// What the file begins with.
-const HEADER: &[u8; 16] = b"airlock commits1";
+const HEADER: &[u8; 16] = b"airlock commits2";
 
 /// So many commits are written together.
 const COMMITS_PER_FRAME: usize = 4_096;

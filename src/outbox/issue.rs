@@ -49,6 +49,9 @@ impl Outbox {
         let name = issue.id.0.simple().to_string();
         let aim = Aim { board: Board::Issues, name: &name, wanted: &wanted, is_needed };
         let look_at = self.sync_task(desk, step, &mut task, &aim).await?;
+        let now = self.clock.now();
+        let done_until = issue.state.status.done_until().filter(|until| *until > now);
+        let look_at = [look_at, done_until].into_iter().flatten().min();
         self.put_on_boards(desk, &mut task, &issue).await?;
         let carried = Carried {
             look_at,
@@ -108,6 +111,7 @@ impl Outbox {
             fix: fix.as_ref().map(|current| (&current.fix, current.state)),
             locks: &locks,
             url: &url,
+            now,
         }))
     }
 }

@@ -123,6 +123,12 @@ pub async fn start(
                 return known.ok_or(DeployError::Refused(refused));
             }
         };
+        if pass.repository.is_none() {
+            let known = repositories.list(asked.project.id).await?;
+            if known.len() > 1 {
+                return Err(FixError::Unplaced(asked.commit.commit.clone()).into());
+            }
+        }
         match take(repositories, asked, &wish, pass, actor).await {
             Ok(deploy) => return Ok(deploy),
             Err(StoreError::Raced) => last = Some(unsure),

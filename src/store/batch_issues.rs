@@ -25,7 +25,7 @@ struct DeltaRow<'a> {
     platform: &'a str,
     handled: Option<bool>,
     status: &'static str,
-    resolved_at: Option<i64>,
+    status_since: Option<i64>,
     mute_until: Option<i64>,
     mute_until_n_events: Option<i64>,
     is_regressed: bool,
@@ -61,7 +61,7 @@ impl<'a> From<&'a IssueDelta> for DeltaRow<'a> {
             platform: &delta.platform,
             handled: delta.handled,
             status: state.status,
-            resolved_at: state.resolved_at,
+            status_since: state.status_since,
             mute_until: state.mute_until,
             mute_until_n_events: state.mute_until_n_events,
             is_regressed: state.is_regressed,
@@ -95,19 +95,19 @@ macro_rules! upsert_issues {
     ($engine:ident) => {
         concat!(
             "INSERT INTO issues (project_id, id, revision, title, culprit, search_text, level,
-                platform, handled, status, resolved_at, mute_until, mute_until_n_events, is_regressed,
+                platform, handled, status, status_since, mute_until, mute_until_n_events, is_regressed,
                 unconfirmed_since, baseline_id, fix_id, fix_state, fix_is_complete, n_events,
                 n_suppressed, n_undetermined, n_users, n_bodies, first_seen, last_seen,
                 last_seen_minute, first_release, last_release)
             SELECT $1, id, revision, title, culprit, search_text, level, platform, handled, status,
-                resolved_at, mute_until, mute_until_n_events, is_regressed, unconfirmed_since,
+                status_since, mute_until, mute_until_n_events, is_regressed, unconfirmed_since,
                 baseline_id, fix_id, fix_state, fix_is_complete, n_events, n_suppressed,
                 n_undetermined, n_users, n_bodies, first_seen, last_seen, last_seen_minute,
                 first_release, last_release
             FROM ",
             new_rows!(
                 $engine, uuid id, int revision, text title, text culprit, text search_text, text level,
-                text platform, bool handled, text status, int resolved_at, int mute_until,
+                text platform, bool handled, text status, int status_since, int mute_until,
                 int mute_until_n_events, bool is_regressed, int unconfirmed_since,
                 uuid baseline_id, uuid fix_id, text fix_state, bool fix_is_complete, int n_events,
                 int n_suppressed, int n_undetermined,
@@ -144,7 +144,7 @@ macro_rules! upsert_issues {
             n_users = CASE WHEN issues.users_below IS NULL
                 THEN issues.n_users + EXCLUDED.n_users ELSE issues.n_users END,
             n_bodies = issues.n_bodies + EXCLUDED.n_bodies,
-            status = EXCLUDED.status, resolved_at = EXCLUDED.resolved_at,
+            status = EXCLUDED.status, status_since = EXCLUDED.status_since,
             mute_until = EXCLUDED.mute_until,
             mute_until_n_events = EXCLUDED.mute_until_n_events,
             is_regressed = EXCLUDED.is_regressed,

@@ -21,7 +21,7 @@ use crate::domain::time::Timestamp;
 pub(super) struct StateRow {
     pub(super) id: Uuid,
     status: String,
-    resolved_at: Option<i64>,
+    status_since: Option<i64>,
     mute_until: Option<i64>,
     mute_until_n_events: Option<i64>,
     is_regressed: bool,
@@ -60,7 +60,7 @@ struct IssueRow {
 /// The columns of a [`StateRow`].
 macro_rules! state_columns {
     () => {
-        "issues.id, issues.status, issues.resolved_at, issues.mute_until,
+        "issues.id, issues.status, issues.status_since, issues.mute_until,
         issues.mute_until_n_events, issues.is_regressed, issues.unconfirmed_since,
         issues.baseline_id, issues.fix_id, issues.fix_state, issues.fix_is_complete,
         issues.revision, issues.n_events"
@@ -83,9 +83,11 @@ pub(super) use state_columns;
 
 impl StateRow {
     pub(super) fn state(&self) -> Result<State, StoreError> {
-        let status = match (self.status.as_str(), self.resolved_at) {
+        let status = match (self.status.as_str(), self.status_since) {
             ("open", _) => Status::Open,
-            ("fix_pending", _) => Status::FixPending,
+            ("fix_pending", since) => {
+                Status::FixPending { absent_since: since.map(Timestamp::from_micros) }
+            }
             ("resolved", Some(at)) => Status::Resolved {
                 at: Timestamp::from_micros(at),
                 baseline: self.baseline_id.map(FixId),
@@ -145,7 +147,7 @@ impl IssueRow {
 /// The columns of `issues` that hold a [`State`].
 pub(super) struct StateColumns {
     pub(super) status: &'static str,
-    pub(super) resolved_at: Option<i64>,
+    pub(super) status_since: Option<i64>,
     pub(super) mute_until: Option<i64>,
     pub(super) mute_until_n_events: Option<i64>,
     pub(super) is_regressed: bool,
@@ -158,8 +160,11 @@ pub(super) struct StateColumns {
 
 impl From<&State> for StateColumns {
     fn from(state: &State) -> Self {
-        let (resolved_at, mute_until, mute_until_n_events) = match &state.status {
-            Status::Open | Status::FixPending => (None, None, None),
+        let (status_since, mute_until, mute_until_n_events) = match &state.status {
+            Status::Open => (None, None, None),
+            Status::FixPending { absent_since } => {
+                (absent_since.map(Timestamp::as_micros), None, None)
+            }
             Status::Resolved { at, .. } => (Some(at.as_micros()), None, None),
             Status::Muted { until, until_n_events } => {
                 let events = until_n_events.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
@@ -168,14 +173,14 @@ impl From<&State> for StateColumns {
         };
         Self {
             status: state.status.as_str(),
-            resolved_at,
+            status_since,
             mute_until,
             mute_until_n_events,
             is_regressed: state.is_regressed,
             unconfirmed_since: state.unconfirmed_since.map(Timestamp::as_micros),
             baseline_id: match state.status {
                 Status::Resolved { baseline, .. } => baseline.map(|id| id.0),
-                Status::Open | Status::FixPending | Status::Muted { .. } => None,
+                Status::Open | Status::FixPending { .. } | Status::Muted { .. } => None,
             },
             fix_id: state.fix.map(|fix| fix.id.0),
             fix_state: state.fix.map(|fix| fix.state.as_str()),
@@ -317,7 +322,7 @@ const LIST_SEEN_IN_BY_USERS: &str = list_seen_in!("issues.n_users");
 const LIST_MUTES_OVER: &str = "SELECT project_id, id FROM issues
     WHERE mute_until IS NOT NULL AND mute_until <= $1
     ORDER BY project_id, mute_until, id LIMIT 100";
-const UPDATE_STATE: &str = "UPDATE issues SET status = $4, resolved_at = $5, mute_until = $6,
+const UPDATE_STATE: &str = "UPDATE issues SET status = $4, status_since = $5, mute_until = $6,
     mute_until_n_events = $7, is_regressed = $8, assignee = $9, unconfirmed_since = $10,
     discarded_at = $11, baseline_id = $12, fix_id = $13, fix_state = $14, fix_is_complete = $15,
     revision = revision + 1
@@ -457,7 +462,7 @@ impl Tx {
                 .bind(issue.id.0)
                 .bind(issue.revision)
                 .bind(columns.status)
-                .bind(columns.resolved_at)
+                .bind(columns.status_since)
                 .bind(columns.mute_until)
                 .bind(columns.mute_until_n_events)
                 .bind(columns.is_regressed)

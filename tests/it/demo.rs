@@ -5,10 +5,10 @@ use std::path::Path;
 use airlock::clock::Clock;
 use serde_json::Value;
 
-use crate::support::asana::{Asana, PAT, Task};
+use crate::support::asana::{Asana, Deliveries, PAT, Task};
 use crate::support::github::{GitHub, REPOSITORY, TOKEN as GITHUB_TOKEN};
 use crate::support::redmine::{KEY, Redmine};
-use crate::support::{Process, airlock, until};
+use crate::support::{Process, airlock, pause, until};
 
 /// Ends a server that nobody holds.
 struct Left(i32);
@@ -32,10 +32,14 @@ struct Played {
 impl Played {
     /// With this tracker, or Airlock's own.
     async fn to_its_end(tracker: &[&str], token: &str) -> Self {
+        Self::with(&[], tracker, token).await
+    }
+
+    async fn with(flags: &[&str], tracker: &[&str], token: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("demo");
         let mut demo = airlock();
-        demo.args(["demo", "--dir"]).arg(&dir);
+        demo.args(["demo", "--dir"]).arg(&dir).args(flags);
         if !tracker.is_empty() {
             demo.arg("--").args(tracker).env("AIRLOCK_TRACKER_TOKEN", token);
         }
@@ -94,6 +98,41 @@ async fn the_demo_plays_with_tasks_in_asana() {
         tasks.len() == 5 && tasks.iter().all(is_over)
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_demo_plays_while_asana_says_what_never_happened() {
+    let asana = Asana::start(Clock::system()).await;
+    let errors = asana.project("Errors");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = free.local_addr().expect("its address").to_string();
+    drop(free);
+    let tracker =
+        ["asana", "--tracker-url", &asana.url, "--issue-project", &errors, "--create-projects"];
+    let url = format!("http://{listen}");
+    let flags = ["--listen", &listen, "--public-url", &url];
+    let mut n_delivered = 0;
+    let lies = async {
+        loop {
+            pause(100).await;
+            asana.lie();
+            // One of them is lost each time, and its sender gives it up.
+            let mut knobs = Deliveries {
+                lost: 1,
+                are_doubled: true,
+                are_reversed: true,
+                ..Deliveries::default()
+            };
+            n_delivered += asana.deliver(&mut knobs).await;
+        }
+    };
+    let _played = tokio::select! {
+        played = Played::with(&flags, &tracker, PAT) => played,
+        never = lies => never,
+    };
+    assert!(n_delivered > 10, "{n_delivered}");
+    until("its tasks are done", async || asana.tasks().iter().all(|task| task.completed)).await;
+    assert_eq!(asana.tasks().len(), 5);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ async fn shop(engine: Engine) -> (TestApp, TestProject) {
 }
 
 /// Waits until nothing is left in the outbox.
-async fn delivered(app: &TestApp) {
+pub(crate) async fn delivered(app: &TestApp) {
     until("effects are carried out", async || {
         let due = format!(
             "SELECT (SELECT COUNT(*) FROM lanes WHERE try_at <= {}) + (SELECT COUNT(*) FROM outbox

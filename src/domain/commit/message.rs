@@ -55,6 +55,8 @@ pattern!(
     REVERTED_REQUEST,
     r"(?m)^(?:Reverts [\w.-]+/[\w.-]+#|This reverts merge request (?:[\w./-]+)?!)(\d{1,9})\b"
 );
+// What something was called that is taken back or done again.
+pattern!(QUOTED, r#"(?m)(?:Revert|Reapply) ".*""#);
 // How a request's own merge or squash ends up in the history.
 pattern!(REQUEST_OF_GITHUB, r"^(?:Merge pull request #(\d{1,9}) from |.*\(#(\d{1,9})\)$)");
 pattern!(REQUEST_OF_GITLAB, r"(?m)^See merge request (?:[\w./-]+)?!(\d{1,9})\s*$");
@@ -94,8 +96,8 @@ impl Message {
         };
         let of_github = REQUEST_OF_GITHUB.captures(subject).and_then(number);
         let reverts: Vec<Reverted> = reverted.chain(of_requests).take(MOST_NAMED).collect();
-        // What takes something back repeats what that said.
-        let closes = if reverts.is_empty() { closes(&text) } else { Vec::new() };
+        // What takes something back quotes what that was called.
+        let closes = closes(&QUOTED.replace_all(&text, ""));
         Self {
             picked_from: picked_from
                 .filter_map(|found| sha(found.get(1)?.as_str()))
@@ -204,6 +206,9 @@ mod tests {
             ("Prefixes SHOP-42", vec![]),
             ("See SHOP-42. Fixes nothing", vec![]),
             ("fixes #42", vec![]),
+            ("Revert \"Fixes: SHOP-42\"\n\nFixes: SHOP-43\n", vec!["SHOP-43"]),
+            ("Reapply \"Fix \"it\", fixes SHOP-42\"", vec![]),
+            ("Totals (#9)\n\n* Revert \"Fix SHOP-42\"\n\n* more\n\nFixes SHOP-43", vec!["SHOP-43"]),
         ] {
             let named: Vec<String> = read(text).closes.iter().map(ToString::to_string).collect();
             assert_eq!(named, closes, "{text}");

@@ -108,7 +108,10 @@ impl State {
         }
         let status = match (&self.status, state) {
             (Status::Muted { .. }, _) => self.status.clone(),
-            (_, FixState::Standing) => Status::FixPending,
+            (Status::Resolved { .. }, FixState::Standing) => {
+                Status::FixPending { absent_since: Some(landing.at) }
+            }
+            (Status::Open | Status::FixPending { .. }, FixState::Standing) => Status::PENDING,
             (_, FixState::Reverted | FixState::Failed) => Status::Open,
         };
         Self { status, fix: Some(CurrentFix { state, is_complete: false, ..fix }), ..self }

@@ -77,8 +77,8 @@ impl State {
                 let fix = CurrentFix { id, state: FixState::Standing, is_complete: false };
                 let status = match status {
                     Status::Muted { .. } => status.clone(),
-                    Status::Open | Status::FixPending | Status::Resolved { .. } => {
-                        Status::FixPending
+                    Status::Open | Status::FixPending { .. } | Status::Resolved { .. } => {
+                        Status::PENDING
                     }
                 };
                 Ok((Self { status, unconfirmed_since: None, fix: Some(fix), ..self }, None))

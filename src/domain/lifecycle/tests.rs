@@ -187,7 +187,7 @@ mod with_a_fix {
 
     fn pending() -> State {
         let fix = Some(fix(FixState::Standing, false));
-        State { status: Status::FixPending, fix, ..State::OPEN }
+        State { status: Status::PENDING, fix, ..State::OPEN }
     }
 
     fn facts() -> [Fact; 3] {
@@ -238,9 +238,9 @@ mod with_a_fix {
         let [has, lacks, unknown] = facts();
         for (fact, verdict, status) in [
             (Some(has.clone()), Verdict::Regression, Status::Open),
-            (Some(lacks), Verdict::Suppressed, Status::FixPending),
-            (Some(unknown), Verdict::Undetermined, Status::FixPending),
-            (None, Verdict::Undetermined, Status::FixPending),
+            (Some(lacks), Verdict::Suppressed, Status::PENDING),
+            (Some(unknown), Verdict::Undetermined, Status::PENDING),
+            (None, Verdict::Undetermined, Status::PENDING),
         ] {
             let seen = [(30, fact.clone())];
             let observed = observe(Some((pending(), 3)), &occurrences(&seen), at(40));
@@ -287,7 +287,8 @@ mod with_a_fix {
         let (again, _) = land(open, &contained(), true, false);
         assert_eq!(again, resolved);
         let (back, note) = land(resolved.clone(), &answer(Containment::Absent), true, true);
-        assert_eq!((back, note), (pending(), Note::Ends));
+        let absent = Status::FixPending { absent_since: Some(at(20)) };
+        assert_eq!((back, note), (State { status: absent, ..pending() }, Note::Ends));
         // Elsewhere it is only noted.
         assert_eq!(land(pending(), &contained(), false, false), (pending(), Note::Begins));
         let unsure = answer(Containment::Unknown);
@@ -312,7 +313,7 @@ mod with_a_fix {
     fn people_about_fixes() {
         let other = FixId(Uuid::from_u128(8));
         let (tagged, _) = resolved(3).order(Order::Fix(other), 1, at(9)).expect("a fix");
-        assert_eq!((tagged.status.clone(), tagged.standing()), (Status::FixPending, Some(other)));
+        assert_eq!((tagged.status.clone(), tagged.standing()), (Status::PENDING, Some(other)));
         let (reopened, _) = tagged.clone().order(Order::Reopen, 1, at(9)).expect("an order");
         assert_eq!(reopened.status, Status::Open);
         assert_eq!(reopened.fix.map(|fix| fix.state), Some(FixState::Failed));
@@ -444,7 +445,7 @@ mod with_a_fix {
             let (merged, _) = merged.order(Order::Fix(union), 1, at(45)).expect("a fix");
             let verdict = |state: &State, fact: Fact| {
                 let seen = [(46, Some(fact))];
-                let state = State { status: Status::FixPending, ..state.clone() };
+                let state = State { status: Status::PENDING, ..state.clone() };
                 verdicts(&observe(Some((state, 1)), &occurrences(&seen), at(50)))[0]
             };
             let said = verdict(&merged, fact(&both));

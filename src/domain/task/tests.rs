@@ -47,6 +47,7 @@ fn task(issue: &Issue, event: Option<&Event>) -> Wanted {
         fix: None,
         locks: &["production".to_owned()],
         url: "https://errors.example/api/v1/issues/SHOP-42",
+        now: at(0),
     })
 }
 
@@ -135,7 +136,9 @@ fn a_task_is_done_when_its_issue_is() {
     let done = |issue: Issue| task(&issue, None).is_done;
     let status = |status| Issue { state: State { status, ..State::OPEN }, ..issue() };
     assert!(!done(issue()));
-    assert!(!done(status(Status::FixPending)));
+    assert!(!done(status(Status::PENDING)));
+    let absent = |hours: i64| status(Status::FixPending { absent_since: Some(at(-hours)) });
+    assert!(done(absent(23)) && !done(absent(24)));
     assert!(!done(status(Status::Muted { until: None, until_n_events: None })));
     assert!(done(Issue { merged_into: Some(IssueId(Uuid::max())), ..issue() }));
     assert!(done(Issue { discarded_at: Some(at(9)), ..issue() }));

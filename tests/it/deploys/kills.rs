@@ -11,7 +11,7 @@ use crate::git::Repository;
 use crate::support::{Answer, Engine, Process, Script, TestApp, both, crash, pause, until, with};
 
 /// So many stories are told.
-const STORIES: usize = 3;
+const STORIES: usize = 8;
 
 /// So many kills it takes at least, or they hit nothing.
 const LEAST_KILLS: u64 = 5;
@@ -113,8 +113,9 @@ both!(
         let kills = async {
             let mut n_kills = 0;
             while !is_over.load(Ordering::Relaxed) {
-                // Different moments, so that every step is hit sooner or later.
-                pause(20 + (n_kills * 67) % 410).await;
+                // Different moments, so that every step is hit sooner or later; less and less
+                // often, so that a slow machine comes to an end.
+                pause(20 + (n_kills * 37) % 210 + 5 * n_kills).await;
                 server.kill().await;
                 server = serve(&data, &database).await;
                 script.moved_to(&server);

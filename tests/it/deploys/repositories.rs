@@ -356,6 +356,18 @@ both!(of_a_commit_of_both_repositories_one_must_be_named, |engine: Engine| async
     two.shop.stop().await;
 });
 
+both!(a_commit_that_nobody_has_is_deployed_to_a_named_repository, |engine: Engine| async move {
+    let two = Two::start(engine, "c base", |_| "c root".to_owned()).await;
+    let wish = json!({"commit": "7".repeat(40), "override": "it burns"});
+    let deploys = Shop::environment("beta", "deploys");
+    let refused = two.shop.app.post(&deploys, &wish).await;
+    assert_eq!(refused.problem(), (422, "invalid".to_owned()));
+    assert!(refused.text.contains("name its repository"), "{refused:?}");
+    let named = with(wish, &json!({"repository": "web"}));
+    assert_eq!(two.shop.app.post(&deploys, &named).await.ok()["repository"], "web");
+    two.shop.stop().await;
+});
+
 both!(a_commit_that_comes_later_finds_its_repository, |engine: Engine| async move {
     let two = Two::start(engine, "c base", |_| "c root".to_owned()).await;
     let app = &two.shop.app;

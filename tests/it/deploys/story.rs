@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Shop, active, kinds};
 use crate::support::{Engine, both, crash, with};
+use crate::tasks::delivered;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -159,9 +160,17 @@ both!(a_deploy_that_reverts_the_fix_opens_the_issue, |engine: Engine| async move
 
 both!(a_rollback_below_the_fix_makes_it_pending_again, |engine: Engine| async move {
     let shop = Shop::start(engine, "c base; c fix").await;
-    shop.crash_at("KeyError", "base").await;
+    let crash = shop.crash_at("KeyError", "base").await;
+    assert_eq!(shop.app.verdict(&crash).await.0, "new");
+    shop.app.post("/api/v1/issues/SHOP-1/file", &json!({})).await.ok();
+    let task = async || {
+        delivered(&shop.app).await;
+        shop.app.issue("SHOP-1").await["task"]["state"].clone()
+    };
+    assert_eq!(task().await, "open");
     shop.fix("SHOP-1", &shop.sha("fix")).await.ok();
     shop.deploy("beta", "fix").await;
+    assert_eq!(task().await, "done");
     let back = shop.deploy("beta", "base").await;
     assert_eq!(back["taken_back"], json!(["SHOP-1"]));
     assert_eq!(text(&shop.state("SHOP-1").await), ("fix_pending", "standing"));
@@ -169,8 +178,20 @@ both!(a_rollback_below_the_fix_makes_it_pending_again, |engine: Engine| async mo
     // Reports of the rolled back release are expected.
     let event = shop.crash_at("KeyError", "base").await;
     assert_eq!(shop.settled(&event).await.0, "suppressed");
+    // It may be back soon.
+    shop.app.clock.advance(23 * HOUR);
+    assert_eq!(task().await, "done");
     let again = shop.deploy("beta", "fix").await;
     assert_eq!(again["resolved"], json!(["SHOP-1"]));
+    shop.deploy("beta", "base").await;
+    shop.app.clock.advance(23 * HOUR);
+    assert_eq!(task().await, "done");
+    shop.app.clock.advance(HOUR);
+    assert_eq!(task().await, "open");
+    assert_eq!(text(&shop.state("SHOP-1").await), ("fix_pending", "standing"));
+    let again = shop.deploy("beta", "fix").await;
+    assert_eq!(again["resolved"], json!(["SHOP-1"]));
+    assert_eq!(task().await, "done");
     shop.stop().await;
 });
 
