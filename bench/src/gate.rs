@@ -35,6 +35,9 @@ pub(crate) struct GateArgs {
     goal_mb: u64,
 }
 
+/// Commits of a push.
+const PUSHED: usize = 50;
+
 /// Connections over which reports come.
 const CONNECTIONS: usize = 16;
 
@@ -69,7 +72,7 @@ pub(crate) fn run(args: &GateArgs) -> Result<(), Failure> {
 /// A server that knows the repository, and the bytes of memory that it took before.
 fn start(origin: &Path) -> Result<(Server, u64), Failure> {
     let server = Server::start(&Kind::Sqlite)?;
-    let (bare, _) = server.memory()?;
+    let ((), bare) = server.most_own_memory(|| std::thread::sleep(Duration::from_secs(1)))?;
     let path = "/api/v1/projects/bench/repositories";
     let wish = json!({ "name": "web", "url": origin });
     api::ask(server.address, "POST", path, &wish)?;
@@ -77,6 +80,27 @@ fn start(origin: &Path) -> Result<(Server, u64), Failure> {
     api::ask(server.address, "POST", &format!("{path}/web/fetch"), &json!({}))?;
     println!("fetched and read in {:.1} s", began.elapsed().as_secs_f64());
     Ok((server, bare))
+}
+
+/// Adds commits of several authors to the main branch; the last of them.
+fn push(origin: &Path, tip: &str, main: &[&str], numbers: &mut Numbers) -> Result<String, Failure> {
+    let mut tip = tip.to_owned();
+    for number in 0..PUSHED {
+        let like = main[numbers.below(main.len() / 2)];
+        let author = git(origin, &["log", "-1", "--format=%an%n%ae", like])?;
+        let (person, address) = author.trim().split_once('\n').unwrap_or_default();
+        let made = std::process::Command::new("git")
+            .arg("--git-dir")
+            .arg(origin)
+            .args(["commit-tree", &format!("{like}^{{tree}}"), "-p", &tip, "-m"])
+            .arg(format!("pushed {number}"))
+            .envs([("GIT_AUTHOR_NAME", person), ("GIT_AUTHOR_EMAIL", address)])
+            .envs([("GIT_COMMITTER_NAME", person), ("GIT_COMMITTER_EMAIL", address)])
+            .output()?;
+        String::from_utf8(made.stdout)?.trim().clone_into(&mut tip);
+    }
+    git(origin, &["update-ref", "refs/heads/main", &tip])?;
+    Ok(tip)
 }
 
 fn verdicts(
@@ -126,6 +150,15 @@ fn verdicts(
     let again: Vec<f64> = (0..21).map(|_| ask(&server, main[0])).collect::<Result<_, _>>()?;
     let (fresh, again) = (super::median(fresh), super::median(again));
     println!("a new candidate and {} locks: {fresh:.1} ms; again: {again:.1} ms", args.locks);
+    let (mut tip, mut pushed) = (main[0].to_owned(), Vec::new());
+    for _ in 0..5 {
+        tip = push(origin, &tip, main, &mut numbers)?;
+        let fetch = "/api/v1/projects/bench/repositories/web/fetch";
+        api::ask(server.address, "POST", fetch, &json!({}))?;
+        pushed.push(ask(&server, &tip)?);
+    }
+    let pushed = super::median(pushed);
+    println!("a candidate that was just pushed with {PUSHED} commits: {pushed:.1} ms");
     let began = server.start_again(true)?;
     let (asked, own) = server.most_own_memory(|| -> Result<_, Failure> {
         api::get(server.address, "/api/v1/projects/bench")?;
@@ -143,10 +176,10 @@ fn verdicts(
     let (now, _) = server.memory()?;
     let [bare, idle, now, own] = [bare, idle, now, own].map(|n_bytes| n_bytes >> 20);
     println!(
-        "memory: {bare} MB without the repository, {idle} after it was read first; after a start {now}, \
-         {own} at most without mapped files"
+        "memory: {bare} MB without the repository and mapped files, {own} at most with it after a start; \
+         with mapped files {idle} after it was read first, {now} after a start"
     );
-    if fresh.max(again) > args.goal || first > 3_000.0 {
+    if fresh.max(again).max(pushed) > args.goal || first > 3_000.0 {
         return Err(format!("more than {} ms, or 3 s for the first", args.goal).into());
     }
     if own.saturating_sub(bare) > args.goal_mb {

@@ -5,6 +5,7 @@
 //! patch-id (`git patch-id --stable`: the difference without line numbers and white space). A commit
 //! also stands for a branch that ends with another, when its patch is all that the branch changes.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use git2::{Diff, DiffFlags, Oid, Repository, Tree};
@@ -12,10 +13,13 @@ use git2::{Diff, DiffFlags, Oid, Repository, Tree};
 use super::mirror::FetchError;
 use crate::domain::commit::{Sha, Touched};
 use crate::domain::containment::{Rule, SamePatch};
-use crate::domain::history::{History, Place};
+use crate::domain::history::{History, Marks, Place};
 
 /// A branch of more commits was not squashed.
 const MOST_OF_BRANCH: usize = 300;
+
+/// Of so many commits at a time it is known what each descends from.
+const MOST_ABOVE: usize = 200;
 
 /// What stands for a commit by its patch, as far as was looked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,10 +116,16 @@ impl<'a> Patches<'a> {
                 pairs.entry(*index).or_default().insert(place);
             }
         }
+        // Of a few commits that were just pushed it is cheaper to know what each of them descends from.
+        let all: BTreeSet<Place> = pairs.values().flatten().copied().collect();
+        let few = all.len() <= MOST_ABOVE && all.len() < pairs.len();
+        let above: HashMap<Place, Marks> = (all.into_iter().filter(|_| few))
+            .map(|place| (place, self.history.ancestors(&[place])))
+            .collect();
         let mut found = SamePatch::new();
         for (index, candidates) in pairs {
             let Some(sought) = sought.get(index) else { continue };
-            let same = self.compare(sought, &candidates)?;
+            let same = self.compare(sought, &candidates, &above)?;
             if !same.is_empty() {
                 found.insert(sought.sha, same);
             }
@@ -127,10 +137,11 @@ impl<'a> Patches<'a> {
         &mut self,
         sought: &Sought,
         candidates: &BTreeSet<Place>,
+        above: &HashMap<Place, Marks>,
     ) -> Result<Vec<(Sha, Rule)>, FetchError> {
         let own = self.history.touched(sought.place);
-        let before = self.history.ancestors(&[sought.place]);
-        let forks = self.history.forks(sought.place);
+        let before = LazyCell::new(|| self.history.ancestors(&[sought.place]));
+        let forks = LazyCell::new(|| self.history.forks(sought.place));
         let mut branches: HashMap<Place, u64> = HashMap::new();
         let mut same = Vec::new();
         for place in candidates.iter().copied().filter(|place| *place != sought.place) {
@@ -140,13 +151,17 @@ impl<'a> Patches<'a> {
                 let sha = self.history.sha(place);
                 self.history.reverting(&sha).any(|revert| before.has(revert))
             };
-            if before.has(place) && !taken_back() {
+            if place < sought.place && before.has(place) && !taken_back() {
                 continue;
             }
             let touched = self.history.touched(place);
             let id = if own == touched { self.id(place)? } else { None };
             if id.is_some() && id == self.id(sought.place)? {
                 same.push((self.history.sha(place), Rule::SamePatch));
+                continue;
+            }
+            // What descends from the fix is no squashed branch of it.
+            if above.get(&place).is_some_and(|above| above.has(sought.place)) {
                 continue;
             }
             let Some(fork) = forks.of(place) else { continue };
