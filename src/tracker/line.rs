@@ -498,8 +498,12 @@ impl Line {
         if does == Does::Write {
             state.n_rests = 0;
         }
+        // What was on its way when the service asked to be left alone says nothing of that.
+        let is_resting = state.rests.as_ref().is_some_and(|(until, _)| *until > self.now());
         drop(state);
-        self.health.ok(self.now());
+        if !is_resting {
+            self.health.ok(self.now());
+        }
     }
 
     fn failed(&self, cause: &str) {
@@ -653,5 +657,19 @@ mod tests {
         line.is_well(Does::Read);
         line.failed("away");
         assert_eq!(line.rests(), None);
+    }
+
+    #[test]
+    fn what_was_under_way_does_not_end_a_rest() {
+        let clock = clock();
+        let line = line(&clock);
+        let pause = Pause { after: Some(WINDOW), ..Pause::default() };
+        let refused = line.judge((StatusCode::TOO_MANY_REQUESTS, pause), None, Does::Write);
+        assert!(refused.is_err());
+        line.is_well(Does::Read);
+        assert_eq!(line.health().get().state, PartState::Degraded);
+        clock.advance(WINDOW);
+        line.is_well(Does::Read);
+        assert_eq!(line.health().get().state, PartState::Ok);
     }
 }
