@@ -34,7 +34,7 @@ use crate::domain::project::Project;
 use crate::domain::time::Timestamp;
 use crate::domain::tracker::ConnectionId;
 use crate::release::repositories::Repositories;
-use crate::store::lease::Lease;
+use crate::store::lease::{Lease, TRACKER};
 use crate::store::outbox::Lane;
 use crate::store::{Store, StoreError, Tx};
 use crate::tracker::connections::Trackers;
@@ -53,9 +53,6 @@ const LEASE: Duration = Duration::from_mins(1);
 
 /// After so long it is taken for longer, before a step could end later than that.
 const EARLY: Duration = Duration::from_secs(LEASE.as_secs() - lane::MOST_STEP.as_secs());
-
-/// What the lease of a project's tracker is called.
-const TRACKER: &str = "tracker";
 
 /// Carries out effects.
 #[derive(Debug, Clone)]

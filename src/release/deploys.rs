@@ -8,10 +8,11 @@ use uuid::Uuid;
 use super::fixes::{FixError, NamedCommit, locate};
 use super::gate::{Asked, ask};
 use super::histories::Histories;
-use super::landing;
 use super::repositories::{Repositories, RepositoryError};
+use super::{landing, releases};
 use crate::clock::Clock;
-use crate::domain::commit::ShaPrefix;
+use crate::domain::build::Build;
+use crate::domain::commit::{Sha, ShaPrefix};
 use crate::domain::deploy::{
     Deploy, DeployStatus, InvalidDeploy, MOST_OUTPUT_BYTES, NewDeploy, Origin, Outcome, Over, Wish,
     ended_at, times,
@@ -21,6 +22,7 @@ use crate::domain::gate::{Answered, Pass};
 use crate::domain::id::{ProjectId, ProjectItemId};
 use crate::domain::lock::LockFilter;
 use crate::domain::project::{Environment, Project};
+use crate::domain::repository::RepositoryId;
 use crate::domain::scrub::Scrubber;
 use crate::domain::time::Timestamp;
 use crate::journal::plan;
@@ -265,6 +267,9 @@ pub async fn record(
     if repository.is_none() && histories.repositories.len() > 1 {
         return Err(FixError::Unplaced(commit.commit.clone()).into());
     }
+    let by = wish.by.as_deref().unwrap_or(actor);
+    let told = (wish.version.as_deref(), repository, sha);
+    register(repositories, project.id, told, over, by).await?;
     let mut tx = repositories.store().write().await?;
     raise(&mut tx, project.id, &environment.name).await?;
     let last = tx.find_last_deploy(project.id, &environment.name).await?;
@@ -318,6 +323,13 @@ pub async fn finish(
     over: Over,
 ) -> Result<Option<Deploy>, DeployError> {
     let status = if over.has_succeeded { DeployStatus::Succeeded } else { DeployStatus::Failed };
+    let found = repositories.store().read().await?.find_deploy(id).await?;
+    let is_open =
+        |deploy: &Deploy| matches!(deploy.status, DeployStatus::Running | DeployStatus::Lost);
+    if let Some(deploy) = found.filter(is_open) {
+        let told = (deploy.version.as_deref(), deploy.repository, deploy.sha);
+        register(repositories, id.project, told, over, &deploy.by).await?;
+    }
     let mut tx = repositories.store().write().await?;
     let Some(deploy) = hold(&mut tx, id).await? else { return Ok(None) };
     match deploy.status {
@@ -343,6 +355,22 @@ pub async fn finish(
     tx.settle_soon(id.project, now).await?;
     tx.commit().await?;
     ended(repositories, project, deploy).await.map(Some)
+}
+
+/// Registers the release that a deploy brings. Before it ends: who is cut off in between ends it again,
+/// and what somebody says of the release after its end stands.
+async fn register(
+    repositories: &Repositories,
+    project: ProjectId,
+    (version, repository, sha): (Option<&str>, Option<RepositoryId>, Sha),
+    over: Over,
+    by: &str,
+) -> Result<(), RepositoryError> {
+    if let (Some(version), Some(repository), true) = (version, repository, over.has_succeeded) {
+        let build = Build::default().with(repository, sha);
+        releases::register(repositories, project, version, &build, by).await?;
+    }
+    Ok(())
 }
 
 /// A deploy that is about to end, as it is once nobody else can end it or take its slot.

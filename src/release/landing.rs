@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::answers::{Question, answers};
 use super::histories::Histories;
+use super::rearm;
 use super::repositories::{Repositories, RepositoryError};
-use super::{rearm, releases};
-use crate::domain::build::Build;
 use crate::domain::containment::Containment;
 use crate::domain::deploy::{Deploy, DeployStatus, Outcome};
 use crate::domain::effect::Subject;
@@ -92,15 +91,6 @@ pub async fn settle_deploy(
 ) -> Result<Outcome, RepositoryError> {
     let mut outcome = Outcome::default();
     let mut again_at = None;
-    // Once: what somebody says of the release meanwhile stands.
-    let is_first = deploy.outcome.is_none();
-    if let (Some(version), Some(repository)) = (&deploy.version, deploy.repository)
-        && deploy.status == DeployStatus::Succeeded
-        && is_first
-    {
-        let build = Build::default().with(repository, deploy.sha);
-        releases::register(repositories, project.id, version, &build, &deploy.by).await?;
-    }
     if let Some(environment) = project.environment(&deploy.environment)
         && deploy.status == DeployStatus::Succeeded
     {

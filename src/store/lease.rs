@@ -20,12 +20,17 @@ const CLAIM: &str = "INSERT INTO leases (project_id, name, holder, fence, held_u
     WHERE leases.held_until <= $4 OR leases.holder = EXCLUDED.holder RETURNING fence";
 const HOLD: &str = "UPDATE leases SET held_until = $5
     WHERE project_id = $1 AND name = $2 AND holder = $3 AND fence = $4";
+const REVOKE: &str = "UPDATE leases SET fence = fence + 1, held_until = 0
+    WHERE project_id = $1 AND name = $2";
 const CLAIM_CONNECTION: &str = "INSERT INTO connections (id, holder, held_until)
     VALUES ($1, $2, $4) ON CONFLICT (id) DO UPDATE SET
         holder = EXCLUDED.holder, held_until = EXCLUDED.held_until
     WHERE connections.held_until <= $3 OR connections.holder = EXCLUDED.holder";
 
-statements!(CLAIM, HOLD, CLAIM_CONNECTION);
+statements!(CLAIM, HOLD, REVOKE, CLAIM_CONNECTION);
+
+/// What the lease of a project's tracker is called.
+pub const TRACKER: &str = "tracker";
 
 /// Something of a project that one node at a time works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +86,18 @@ impl Tx {
     /// [`StoreError`] of the database.
     pub async fn end_lease(&mut self, lease: &Lease) -> Result<bool, StoreError> {
         self.hold_lease_until(lease, Timestamp::from_micros(0)).await
+    }
+
+    /// Takes a lease from whoever has it: what they still do they do not note any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub async fn revoke_lease(
+        &mut self,
+        (project, name): (ProjectId, &'static str),
+    ) -> Result<(), StoreError> {
+        execute!(self, sqlx::query(REVOKE).bind(project.0).bind(name))?;
+        Ok(())
     }
 
     /// Takes a connection to a tracker that nobody else has, or has it for longer; false when somebody else

@@ -24,6 +24,7 @@ use crate::domain::tracker::{
     TrackerSettings, check_token, checked_url,
 };
 use crate::health::PartHealth;
+use crate::store::lease::TRACKER;
 use crate::store::tracker::StoredTracker;
 use crate::store::{Store, StoreError};
 
@@ -95,6 +96,8 @@ impl Trackers {
         let settings = settings.checked(project)?;
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
+        // Whoever is at work there finds out with the old settings nothing that holds for the new ones.
+        tx.revoke_lease((project.id, TRACKER)).await?;
         let before = tx.find_tracker(project.id).await?;
         // They are made anew, by whoever the token is of then.
         let (hooks, maker) = (tx.take_hooks(project.id).await?, before.clone());

@@ -269,7 +269,13 @@ impl Entry {
         let Some(deploy) = self.about.deploy.clone() else {
             let told = self.about.record.clone().zip(finish.cloned());
             return Ok(match told {
-                Some((record, finish)) => Next::Record { record, finish },
+                Some((record, mut finish)) => {
+                    // The clock may have been set back meanwhile.
+                    let began = record.began_at();
+                    finish.finished_at =
+                        finish.finished_at.map(|at| began.map_or(at, |b| at.max(b)));
+                    Next::Record { record, finish }
+                }
                 None if self.is_closed => Next::Done,
                 None => Next::Nothing,
             });

@@ -112,6 +112,25 @@ both!(a_running_deploy_keeps_its_slot, |engine: Engine| async move {
     shop.stop().await;
 });
 
+both!(a_record_of_a_clock_that_is_ahead_is_of_now, |engine: Engine| async move {
+    let shop = Shop::start(engine, "c base").await;
+    let now = shop.app.clock.now();
+    let ahead = |hours: u32| now.plus(hours * HOUR).to_string();
+    let record = async |started: String, ended: String| {
+        let path = Shop::environment("beta", "deploys");
+        let over = json!({"commit": shop.sha("base"), "status": "succeeded",
+            "started_at": started, "finished_at": ended});
+        shop.app.post(&path, &over).await
+    };
+    let deploy = record(ahead(1), ahead(2)).await.ok();
+    let ran = [&deploy["started_at"], &deploy["finished_at"]];
+    assert!(ran.iter().all(|at| at.as_str() == Some(&now.to_string())), "{deploy}");
+    assert_eq!(shop.deployed_commit().await, shop.sha("base"));
+    assert_eq!(record(ahead(2), ahead(1)).await.problem().0, 422);
+    assert_eq!(shop.deploys().await.len(), 1);
+    shop.stop().await;
+});
+
 both!(locks_and_freezes_hold_again, |engine: Engine| async move {
     let shop = Shop::start(engine, "c base").await;
     let (base, now) = (shop.sha("base"), shop.app.clock.now());

@@ -218,6 +218,28 @@ async fn what_is_no_longer_deployed_resolves_nothing() {
     shop.stop().await;
 }
 
+/// A deploy brings its release: however early it is cut off, the one is not known without the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_release_of_a_deploy_is_registered_before_its_end() {
+    let shop = Shop::start(Engine::Postgres, "c base").await;
+    let wish = json!({"commit": shop.sha("base"), "version": "1.4.2"});
+    let deploy = shop.app.post(&Shop::environment("beta", "deploys"), &wish).await.ok();
+    let mut holder = shop.holding("SELECT version FROM gates FOR UPDATE").await;
+    let meanwhile = async {
+        let path = "/api/v1/projects/shop/releases/1.4.2";
+        crate::support::until("the release is known", async || {
+            shop.app.get(path).await.status == 200
+        })
+        .await;
+        let path = format!("/api/v1/deploys/{}", deploy["id"].as_str().expect("an id"));
+        assert_eq!(shop.app.get(&path).await.ok()["status"], "running");
+        holder.execute("ROLLBACK").await.expect("the end of the lock");
+    };
+    let (over, ()) = tokio::join!(shop.finish(&deploy, "succeeded"), meanwhile);
+    assert_eq!(over["status"], "succeeded");
+    shop.stop().await;
+}
+
 /// A stop between two issues must not forget what was done for the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_deploy_did_is_noted_with_each_issue() {

@@ -309,7 +309,9 @@ both!(bodies_that_make_no_sense_are_no_fault_of_the_server, |engine: Engine| asy
         (
             Method::POST,
             deploys,
-            json!({"environment": "beta", "dateFinished": "2030-01-01T00:00:00Z"}).to_string(),
+            json!({"environment": "beta", "dateStarted": "2020-01-01T00:01:00Z",
+                "dateFinished": "2020-01-01T00:00:00Z"})
+            .to_string(),
             422,
         ),
         (

@@ -182,6 +182,21 @@ both!(what_a_token_is_refused_for_waits_for_another, |engine: Engine| async move
     connected.app.stop().await;
 });
 
+both!(what_the_old_tracker_still_says_does_not_hold_up_the_new_one, |engine: Engine| async move {
+    let connected = Connected::start(engine, PAT).await;
+    let Connected { app, shop, asana, .. } = &connected;
+    asana.hold(true);
+    asana.fail("POST", "*", 9, crate::support::asana::Failure::RateLimited(3_000));
+    app.crashed(shop, "KeyError").await;
+    until("Asana is asked", async || asana.n_in_flight() > 0).await;
+    app.delete(TRACKER).await.ok();
+    asana.hold(false);
+    connected.delivered().await;
+    assert_eq!(app.issue("SHOP-1").await["task"]["tracker"], "built_in");
+    assert!(asana.tasks().is_empty());
+    connected.app.stop().await;
+});
+
 both!(tasks_of_the_own_tracker_are_on_boards, |engine: Engine| async move {
     let app = TestApp::start(engine).await;
     let shop = app.create_project("shop").await;
