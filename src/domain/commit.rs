@@ -49,7 +49,12 @@ impl FromStr for Sha {
 
 impl fmt::Display for Sha {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        // At once: a verdict names thousands.
+        let mut text = String::with_capacity(2 * self.0.len());
+        for digit in self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+        formatter.write_str(&text)
     }
 }
 

@@ -136,9 +136,11 @@ impl<'a> Deployed<'a> {
             let is_unknown = self.ancestors.is_cut() && !equivalents.keys().all(is_later);
             return if is_unknown { Containment::Unknown } else { Containment::Absent };
         }
-        let named = self.reverts_of(equivalents.keys());
+        let called = self.names(equivalents.keys());
+        let is_told = called.iter().all(|sha| self.history.find(sha).is_some());
+        let named = self.reverts_of(&called);
         if named.is_empty() {
-            return self.contained(&present);
+            return self.contained(&present, is_told);
         }
         let reverts = self.judge(&named);
         let is_live = |place: &Place| reverts.get(place).is_some_and(|revert| revert.is_live);
@@ -153,7 +155,7 @@ impl<'a> Deployed<'a> {
         let Some((_, last_alive, _)) = alive.iter().max() else {
             let taken_back = present.iter().max().and_then(|one| Some((one.1, killer(one)?)));
             return match taken_back {
-                Some((commit, by)) if self.is_certain(by) => {
+                Some((commit, by)) if self.is_certain(by, is_told) => {
                     Containment::Reverted { commit, by: self.history.sha(by) }
                 }
                 Some(_) => Containment::Unknown,
@@ -164,29 +166,32 @@ impl<'a> Deployed<'a> {
         // each other.
         let is_settled = |revert: &Place| alive.iter().any(|one| self.descends(one.0, *revert));
         match named.iter().rev().find(|revert| !is_settled(revert)) {
-            Some(by) if self.is_certain(*by) => {
+            Some(by) if self.is_certain(*by, is_told) => {
                 Containment::Conflicted { commit: *last_alive, by: self.history.sha(*by) }
             }
             Some(_) => Containment::Unknown,
-            None => self.contained(&alive),
+            None => self.contained(&alive, is_told),
         }
     }
 
     /// Whether nothing that is not known can take a commit back: what is beyond a cut that it descends
-    /// from is older than it, and so is what takes back something beyond.
-    fn is_certain(&self, place: Place) -> bool {
+    /// from is older than it, and so is what takes back something beyond. Unless all is there by whose
+    /// name it may be taken back, that is also what takes back a request.
+    fn is_certain(&self, place: Place, is_told: bool) -> bool {
         let cuts = || self.history.cuts(&self.ancestors);
-        let mut reverts = self.history.unresolved_reverts().filter(|by| self.ancestors.has(*by));
+        let of_requests = self.history.request_reverts().filter(|_| !is_told);
+        let reverts = self.history.unresolved_reverts().chain(of_requests);
+        let mut reverts = reverts.filter(|by| self.ancestors.has(*by));
         cuts().next().is_none()
             || (cuts().all(|cut| self.descends(place, cut))
                 && reverts.all(|by| self.descends(place, by)))
     }
 
     /// The plainest reason why it is part of it, if nothing that is not known can take it back.
-    fn contained(&self, alive: &[(Place, Sha, Rule)]) -> Containment {
+    fn contained(&self, alive: &[(Place, Sha, Rule)], is_told: bool) -> Containment {
         let plainest = alive.iter().min_by_key(|(place, _, rule)| (*rule, *place));
         match plainest {
-            Some(_) if !alive.iter().any(|(place, _, _)| self.is_certain(*place)) => {
+            Some(_) if !alive.iter().any(|(place, _, _)| self.is_certain(*place, is_told)) => {
                 Containment::Unknown
             }
             Some((_, commit, rule)) => Containment::Contained { commit: *commit, rule: *rule },
@@ -226,18 +231,20 @@ impl<'a> Deployed<'a> {
         }
     }
 
-    /// What is part of it and says to take any of these commits back, or what they were picked from:
-    /// a pick may be reverted by the name of what it came from. In ascending order.
-    fn reverts_of<'c>(&self, commits: impl IntoIterator<Item = &'c Sha>) -> BTreeSet<Place> {
-        let mut reverts = BTreeSet::new();
-        let mut seen: BTreeSet<Sha> = commits.into_iter().copied().collect();
-        let mut unseen: Vec<Sha> = seen.iter().copied().collect();
+    /// These commits and what they were picked from: a pick may be reverted by the name of that.
+    fn names<'c>(&self, commits: impl IntoIterator<Item = &'c Sha>) -> BTreeSet<Sha> {
+        let mut names: BTreeSet<Sha> = commits.into_iter().copied().collect();
+        let mut unseen: Vec<Sha> = names.iter().copied().collect();
         while let Some(sha) = unseen.pop() {
-            let there = self.history.reverting(&sha).filter(|place| self.ancestors.has(*place));
-            reverts.extend(there);
-            unseen.extend(self.history.sources_of(&sha).filter(|source| seen.insert(*source)));
+            unseen.extend(self.history.sources_of(&sha).filter(|source| names.insert(*source)));
         }
-        reverts
+        names
+    }
+
+    /// What is part of it and says to take back any of these. In ascending order.
+    fn reverts_of(&self, names: &BTreeSet<Sha>) -> BTreeSet<Place> {
+        let reverts = names.iter().flat_map(|sha| self.history.reverting(sha));
+        reverts.filter(|place| self.ancestors.has(*place)).collect()
     }
 
     /// Which of these reverts, and of those that take them back, live.
@@ -249,8 +256,11 @@ impl<'a> Deployed<'a> {
                 continue;
             }
             let class = self.equivalents(&self.history.sha(place));
-            let by: Vec<Place> =
-                self.reverts_of(class.keys()).into_iter().filter(|by| *by > place).collect();
+            let by: Vec<Place> = self
+                .reverts_of(&self.names(class.keys()))
+                .into_iter()
+                .filter(|by| *by > place)
+                .collect();
             unseen.extend(&by);
             reverts.insert(place, Revert { by, is_live: true });
         }

@@ -4,10 +4,12 @@
 //! lower place than itself, so one sweep from its place down finds all of it. A sweep over a million
 //! commits takes milliseconds. A commit costs 68 bytes.
 
+mod lines;
 mod marks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+pub use self::lines::{Lines, MOST_LINES};
 pub use self::marks::Marks;
 use super::commit::message::RequestNumber;
 use super::commit::{Commit, Reverted, Sha, ShaPrefix};
@@ -74,6 +76,8 @@ pub struct History {
     closing: BTreeMap<u32, Vec<String>>,
     /// What takes back commits that are not there yet.
     unresolved: Vec<(Place, Reverted)>,
+    /// What takes back what landed a request.
+    request_reverts: Vec<Place>,
 }
 
 impl History {
@@ -120,6 +124,9 @@ impl History {
             }
             if !commit.closes.is_empty() {
                 self.closing.insert(place.0, commit.closes);
+            }
+            if commit.reverts.iter().any(|one| matches!(one, Reverted::Request(_))) {
+                self.request_reverts.push(place);
             }
             reverts.extend(commit.reverts.into_iter().map(|reverted| (place, reverted)));
             if fresh.len() >= MOST_UNSORTED {
@@ -272,6 +279,12 @@ impl History {
         Marks::sweep(self, tips, Place(0))
     }
 
+    /// What each of some commits descends from: of the first [`MOST_LINES`] of them.
+    #[must_use]
+    pub fn lines(&self, tips: &[Place]) -> Lines {
+        Lines::new(self, tips)
+    }
+
     /// Whether `later` is `earlier` or descends from it.
     #[must_use]
     pub fn reach(&self, earlier: Place, later: Place) -> Reach {
@@ -291,6 +304,11 @@ impl History {
     /// Commits that take back what nobody has, or more than anybody has.
     pub fn unresolved_reverts(&self) -> impl Iterator<Item = Place> {
         self.unresolved.iter().map(|(place, _)| *place)
+    }
+
+    /// Commits that take back what landed a request: what nobody has may have landed it as well.
+    pub fn request_reverts(&self) -> impl Iterator<Item = Place> {
+        self.request_reverts.iter().copied()
     }
 
     /// Whether all is there that the marked commits descend from.
@@ -343,6 +361,22 @@ impl History {
             forks.push(shared.filter(|_| !line.has(place)).unwrap_or(NO_PARENT));
         }
         Forks { tip, forks }
+    }
+
+    /// The latest commit that `tip` and `branch` both have; nothing when one of them has all of the other,
+    /// or when it comes after more than `most` commits that only the branch has.
+    #[must_use]
+    pub fn fork(&self, lines: &Lines, tip: Place, branch: Place, most: usize) -> Option<Place> {
+        let mut unseen = BTreeSet::from([branch]);
+        for _ in 0..=most {
+            // Parents have lower places: the first that both have is the latest.
+            let place = unseen.pop_last()?;
+            if lines.has(tip, place) {
+                return (place != tip && place != branch).then_some(place);
+            }
+            unseen.extend(self.parents(place));
+        }
+        None
     }
 
     /// What is taken back by the word of a commit.

@@ -13,13 +13,13 @@ use git2::{Diff, DiffFlags, Oid, Repository, Tree};
 use super::mirror::FetchError;
 use crate::domain::commit::{Sha, Touched};
 use crate::domain::containment::{Rule, SamePatch};
-use crate::domain::history::{History, Marks, Place};
+use crate::domain::history::{History, Lines, MOST_LINES, Place};
 
 /// A branch of more commits was not squashed.
 const MOST_OF_BRANCH: usize = 300;
 
-/// Of so many commits at a time it is known what each descends from.
-const MOST_ABOVE: usize = 200;
+/// Of up to so many commits that may be the same it is first found out what each descends from.
+const MOST_TRACED: usize = 4 * MOST_LINES;
 
 /// What stands for a commit by its patch, as far as was looked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,16 +118,19 @@ impl<'a> Patches<'a> {
         }
         // Of a few commits that were just pushed it is cheaper to know what each of them descends from.
         let all: BTreeSet<Place> = pairs.values().flatten().copied().collect();
-        let few = all.len() <= MOST_ABOVE && all.len() < pairs.len();
-        let above: HashMap<Place, Marks> = (all.into_iter().filter(|_| few))
-            .map(|place| (place, self.history.ancestors(&[place])))
-            .collect();
+        let all: Vec<Place> = all.into_iter().collect();
+        let n_at_a_time = if all.len() <= MOST_TRACED { MOST_LINES } else { all.len() };
         let mut found = SamePatch::new();
-        for (index, candidates) in pairs {
-            let Some(sought) = sought.get(index) else { continue };
-            let same = self.compare(sought, &candidates, &above)?;
-            if !same.is_empty() {
-                found.insert(sought.sha, same);
+        for some in all.chunks(n_at_a_time) {
+            let (Some(first), Some(last)) = (some.first(), some.last()) else { continue };
+            let lines = (some.len() <= MOST_LINES).then(|| self.history.lines(some));
+            for (index, candidates) in &pairs {
+                let Some(sought) = sought.get(*index) else { continue };
+                let candidates = candidates.range(first..=last).copied();
+                let same = self.compare(sought, candidates, lines.as_ref())?;
+                if !same.is_empty() {
+                    found.entry(sought.sha).or_default().extend(same);
+                }
             }
         }
         Ok(found)
@@ -136,15 +139,15 @@ impl<'a> Patches<'a> {
     fn compare(
         &mut self,
         sought: &Sought,
-        candidates: &BTreeSet<Place>,
-        above: &HashMap<Place, Marks>,
+        candidates: impl Iterator<Item = Place>,
+        lines: Option<&Lines>,
     ) -> Result<Vec<(Sha, Rule)>, FetchError> {
         let own = self.history.touched(sought.place);
         let before = LazyCell::new(|| self.history.ancestors(&[sought.place]));
         let forks = LazyCell::new(|| self.history.forks(sought.place));
         let mut branches: HashMap<Place, u64> = HashMap::new();
         let mut same = Vec::new();
-        for place in candidates.iter().copied().filter(|place| *place != sought.place) {
+        for place in candidates.filter(|place| *place != sought.place) {
             // What came before the fix and looks like it is rather what had to be fixed; unless
             // somebody says that it was taken back in between.
             let taken_back = || {
@@ -161,10 +164,11 @@ impl<'a> Patches<'a> {
                 continue;
             }
             // What descends from the fix is no squashed branch of it.
-            if above.get(&place).is_some_and(|above| above.has(sought.place)) {
-                continue;
-            }
-            let Some(fork) = forks.of(place) else { continue };
+            let fork = match lines {
+                Some(lines) => self.history.fork(lines, place, sought.place, MOST_OF_BRANCH),
+                None => forks.of(place),
+            };
+            let Some(fork) = fork else { continue };
             let branch = if let Some(branch) = branches.get(&fork) {
                 *branch
             } else {

@@ -241,10 +241,11 @@ fn ahead(
     let (repository, sha) = candidate?;
     let history = histories.history(repository)?;
     let (candidate, fix) = (history.find(&sha)?, history.find(&answer.commit?)?);
-    let (branch, _) = histories.branch_of(repository, fix)?;
+    // Most fixes are not ahead: branches are asked last.
     if history.reach(candidate, fix) != Reach::Yes {
         return None;
     }
+    let (branch, _) = histories.branch_of(repository, fix)?;
     Some((branch.to_owned(), history.between(candidate, fix, MOST_AHEAD)?.len()))
 }
 

@@ -11,12 +11,22 @@ fn sha(number: usize) -> Sha {
     Sha(name)
 }
 
+/// What a commit of a made history says to take back.
+#[derive(Debug, Clone, Copy)]
+enum Takes {
+    Commit(usize),
+    /// What a merge has that one of its parents has not.
+    Merge(usize, usize),
+    Request(u32),
+}
+
 /// A commit of a made history: everything by number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Made {
     parents: Vec<usize>,
     picked_from: Option<usize>,
-    reverts: Option<usize>,
+    reverts: Option<Takes>,
+    request: Option<u32>,
 }
 
 fn commits(made: &[Made]) -> Vec<Commit> {
@@ -29,11 +39,17 @@ fn commits(made: &[Made]) -> Vec<Commit> {
         picked_from: made.picked_from.into_iter().map(sha).collect(),
         reverts: made
             .reverts
-            .map(|reverted| Reverted::Commit(sha(reverted).to_string().parse().expect("a name")))
+            .map(|takes| match takes {
+                Takes::Commit(one) => {
+                    Reverted::Commit(sha(one).to_string().parse().expect("a name"))
+                }
+                Takes::Merge(merge, parent) => Reverted::Merge(sha(merge), sha(parent)),
+                Takes::Request(number) => Reverted::Request(number),
+            })
             .into_iter()
             .collect(),
         closes: Vec::new(),
-        request: None,
+        request: made.request,
         touched: 0,
     };
     made.iter().enumerate().map(commit).collect()
@@ -73,14 +89,23 @@ impl Model<'_> {
         }
     }
 
-    fn reverted_by_name(&self, reverted: usize, names: &BTreeSet<usize>) -> bool {
+    /// Whether a commit says to take back one that is called so.
+    fn takes_back(&self, by: usize, names: &BTreeSet<usize>) -> bool {
+        let brought = |merge: usize, parent: usize, one: usize| {
+            self.descends(merge, one) && !self.descends(parent, one)
+        };
         // Taking back a merge takes back what it brought.
-        let parents = &self.0[reverted].parents;
-        let is_meant = |one: usize| {
-            one == reverted
-                || (parents.len() > 1
-                    && self.descends(reverted, one)
-                    && !self.descends(parents[0], one))
+        let is_part = |of: usize, one: usize| {
+            let parents = &self.0[of].parents;
+            one == of || (parents.len() > 1 && brought(of, parents[0], one))
+        };
+        let is_meant = |one: usize| match self.0[by].reverts {
+            None => false,
+            Some(Takes::Commit(of)) => is_part(of, one),
+            Some(Takes::Merge(merge, parent)) => brought(merge, parent, one),
+            Some(Takes::Request(number)) => (0..by).any(|of| {
+                self.0[of].request == Some(number) && self.descends(by, of) && is_part(of, one)
+            }),
         };
         names.iter().any(|one| is_meant(*one))
     }
@@ -90,7 +115,7 @@ impl Model<'_> {
         let names = self.names(class);
         let takes_back = |one: &usize| {
             self.descends(tip, *one)
-                && self.0[*one].reverts.is_some_and(|of| self.reverted_by_name(of, &names))
+                && self.takes_back(*one, &names)
                 && self.lives(*one, &self.equivalents(*one), tip)
         };
         (0..self.0.len()).filter(takes_back).collect()
@@ -103,7 +128,7 @@ impl Model<'_> {
             && !(commit + 1..self.0.len()).any(|by| {
                 self.descends(by, commit)
                     && self.descends(tip, by)
-                    && self.0[by].reverts.is_some_and(|of| self.reverted_by_name(of, &names))
+                    && self.takes_back(by, &names)
                     && self.lives(by, &self.equivalents(by), tip)
             })
     }
@@ -139,10 +164,10 @@ fn answer(answer: &Containment) -> &'static str {
 
 /// Histories of lines that part and meet, with many picks and reverts.
 fn made() -> impl Strategy<Value = Vec<Made>> {
-    let seed = (any::<u16>(), any::<u16>(), 0..10_u8, any::<u16>());
+    let seed = (any::<u16>(), any::<u16>(), 0..10_u8, any::<u16>(), 0..8_u8);
     prop::collection::vec(seed, 1..14).prop_map(|seeds| {
         let mut made: Vec<Made> = Vec::new();
-        for (number, (first, second, kind, of)) in seeds.into_iter().enumerate() {
+        for (number, (first, second, kind, of, how)) in seeds.into_iter().enumerate() {
             let near = |seed: u16, most: usize| {
                 (number > 0).then(|| number - 1 - usize::from(seed) % number.min(most))
             };
@@ -154,8 +179,16 @@ fn made() -> impl Strategy<Value = Vec<Made>> {
             let picked_from = of.filter(|_| kind == 3 || kind == 4);
             // The pick of a revert takes back the same.
             let reverted = picked_from.and_then(|of| made[of].reverts);
-            let reverts = of.filter(|_| kind > 5).or(reverted);
-            made.push(Made { parents, picked_from, reverts });
+            let takes = |of: usize| match (how, made[of].parents.as_slice(), made[of].request) {
+                (0, [first, ..], _) => Takes::Merge(of, *first),
+                (1, [.., last], _) => Takes::Merge(of, *last),
+                (2, _, Some(request)) => Takes::Request(request),
+                _ => Takes::Commit(of),
+            };
+            let reverts = of.filter(|_| kind > 5).map(takes).or(reverted);
+            // A request may be landed by several commits.
+            let request = (how > 3).then(|| u32::from(first) % 4);
+            made.push(Made { parents, picked_from, reverts, request });
         }
         made
     })
@@ -219,6 +252,32 @@ proptest! {
         }
     }
 
+    /// Where two lines part is the same from either side.
+    #[test]
+    fn forks_are_the_latest_that_both_have(made in made()) {
+        let mut history = History::default();
+        history.extend(commits(&made));
+        let model = Model(&made);
+        let place = |one: usize| history.find(&sha(one)).expect("a place");
+        let tips: Vec<Place> = (0..made.len()).map(place).collect();
+        let lines = history.lines(&tips);
+        for branch in 0..made.len() {
+            let forks = history.forks(place(branch));
+            for tip in 0..made.len() {
+                let both = |one: &usize| model.descends(tip, *one) && model.descends(branch, *one);
+                let latest = (0..made.len()).filter(both).max_by_key(|one| place(*one));
+                let expected = latest.filter(|one| ![tip, branch].contains(one)).map(place);
+                prop_assert_eq!(forks.of(place(tip)), expected, "{} of {}", branch, tip);
+                let fork = |most| history.fork(&lines, place(tip), place(branch), most);
+                prop_assert_eq!(fork(made.len()), expected, "{} of {}", branch, tip);
+                let own =
+                    |one: &usize| model.descends(branch, *one) && !model.descends(tip, *one);
+                let n_own = (0..made.len()).filter(own).count();
+                prop_assert!(fork(0).is_none() && (fork(n_own) == expected));
+            }
+        }
+    }
+
     /// However the commits come, the answers are the same.
     #[test]
     fn the_order_of_reading_does_not_matter(made in made(), cut in 0..14_usize) {
@@ -277,7 +336,7 @@ fn a_fix_that_failed_stands_for_nothing() {
     let line = |parents: &[usize], picked_from| Made {
         parents: parents.to_vec(),
         picked_from,
-        reverts: None,
+        ..Made::default()
     };
     let mut history = History::default();
     history.extend(commits(&[line(&[], None), line(&[0], None), line(&[0], Some(1))]));
@@ -316,8 +375,8 @@ fn a_long_row_of_reverts_is_judged() {
     let made: Vec<Made> = (0..LENGTH)
         .map(|number| Made {
             parents: number.checked_sub(1).into_iter().collect(),
-            picked_from: None,
-            reverts: number.checked_sub(1),
+            reverts: number.checked_sub(1).map(Takes::Commit),
+            ..Made::default()
         })
         .collect();
     let mut history = History::default();
