@@ -180,7 +180,11 @@ fn verdicts(
          with mapped files {idle} after it was read first, {now} after a start"
     );
     if fresh.max(again) > args.goal || first.max(pushed) > 3_000.0 {
-        return Err(format!("more than {} ms, or 3 s for the first after a push or a start", args.goal).into());
+        return Err(format!(
+            "more than {} ms, or 3 s for the first after a push or a start",
+            args.goal
+        )
+        .into());
     }
     if own.saturating_sub(bare) > args.goal_mb {
         return Err(format!("{} MB more than without the repository", own - bare).into());

@@ -202,7 +202,8 @@ both!(a_deploy_that_failed_or_was_given_up_deploys_nothing, |engine: Engine| asy
         json!({"commit": shop.sha("base"), "override": ""}),
         json!({"commit": shop.sha("base"), "status": "running"}),
         json!({"commit": shop.sha("base"), "finished_at": "2026-11-21T12:00:00Z"}),
-        json!({"commit": shop.sha("base"), "status": "failed", "finished_at": "2027-11-21T12:00:00Z"}),
+        json!({"commit": shop.sha("base"), "status": "failed",
+            "started_at": "2026-11-21T11:00:00Z", "finished_at": "2026-11-21T10:00:00Z"}),
         json!({"commit": shop.sha("base"), "repository": "nowhere"}),
     ] {
         assert_eq!(
