@@ -9,6 +9,7 @@
 //! To add one: implement [`Tracker`], and give it a variant of [`Connection`] and of
 //! [`TrackerSettings`](crate::domain::tracker::TrackerSettings).
 
+mod answer;
 pub mod asana;
 pub mod built_in;
 pub mod connections;
