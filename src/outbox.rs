@@ -18,12 +18,13 @@ mod storm;
 mod task;
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -102,6 +103,22 @@ pub struct Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.project);
+    }
+}
+
+/// Awaits something while lanes are worked: one of them may hold what it waits for. Those that end
+/// meanwhile are put into `over`.
+async fn beside<S: Stream + Unpin, F: Future>(
+    lanes: &mut S,
+    over: &mut Vec<S::Item>,
+    awaited: F,
+) -> F::Output {
+    let mut awaited = pin!(awaited);
+    loop {
+        tokio::select! {
+            output = &mut awaited => return output,
+            Some(one) = lanes.next() => over.push(one),
+        }
     }
 }
 
@@ -218,9 +235,11 @@ impl Outbox {
     ) -> Result<(), StoreError> {
         let (mut worked, mut busy) = (FuturesUnordered::new(), BTreeSet::new());
         let (mut ended, mut is_looked) = (Ok(true), false);
+        let mut over = Vec::new();
         loop {
             if matches!(ended, Ok(true)) && worked.len() >= MOST_LANES {
-                ended = self.may_use(using, using.id).await;
+                let id = using.id;
+                ended = beside(&mut worked, &mut over, self.may_use(using, id)).await;
             } else if matches!(ended, Ok(true)) {
                 // Its settings may have changed.
                 let added = async {
@@ -233,7 +252,7 @@ impl Outbox {
                     let lanes = self.next_lanes(desk, &busy).await?;
                     Ok(Some((tracker, looked, lanes)))
                 };
-                match added.await {
+                match beside(&mut worked, &mut over, added).await {
                     Ok(None) => ended = Ok(false),
                     Ok(Some((tracker, times, lanes))) => {
                         is_looked |= times.is_some();
@@ -255,19 +274,22 @@ impl Outbox {
                     Err(error) => ended = Err(error),
                 }
             }
-            // There is room for what becomes due meanwhile.
-            match timeout(LOOK_EVERY, worked.next()).await {
-                Ok(Some((subject, held))) => {
-                    match subject {
-                        Some(subject) => {
-                            busy.remove(&subject);
-                        }
-                        None => is_looked = false,
-                    }
-                    ended = ended.and_then(|is_held| Ok(held? && is_held));
+            if over.is_empty() {
+                // There is room for what becomes due meanwhile.
+                match timeout(LOOK_EVERY, worked.next()).await {
+                    Ok(Some(one)) => over.push(one),
+                    Ok(None) => return ended.map(drop),
+                    Err(_) => {}
                 }
-                Ok(None) => return ended.map(drop),
-                Err(_) => {}
+            }
+            for (subject, held) in over.drain(..) {
+                match subject {
+                    Some(subject) => {
+                        busy.remove(&subject);
+                    }
+                    None => is_looked = false,
+                }
+                ended = ended.and_then(|is_held| Ok(held? && is_held));
             }
         }
     }

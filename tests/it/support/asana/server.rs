@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -49,6 +49,9 @@ pub(super) async fn serve(
             // An error means that the test is over.
             let _ = held.wait_for(|is_held| !is_held).await;
             let reply = meet(failure, &state, &client, &who, &asked).await;
+            if matches!(failure, Some(Failure::Hang | Failure::HangAfter)) {
+                gone(&mut stream).await;
+            }
             lock().limits.leave(is_read);
             reply
         }
@@ -76,6 +79,12 @@ pub(super) async fn serve(
     let _ = stream.shutdown().await;
 }
 
+/// Waits until the client hangs up.
+async fn gone(stream: &mut TcpStream) {
+    let mut bytes = [0; 64];
+    while stream.read(&mut bytes).await.is_ok_and(|n_read| n_read > 0) {}
+}
+
 /// Does what is asked, or what is planned instead; no answer where the connection just ends.
 async fn meet(
     failure: Option<Failure>,
@@ -85,7 +94,7 @@ async fn meet(
     asked: &Asked,
 ) -> Option<Reply> {
     match failure {
-        Some(Failure::Drop) => return None,
+        Some(Failure::Drop | Failure::Hang) => return None,
         Some(Failure::DropAndDo(seconds)) => {
             let (state, who, asked) = (Arc::clone(state), who.clone(), asked.clone());
             tokio::spawn(async move {
@@ -96,7 +105,6 @@ async fn meet(
             });
             return None;
         }
-        Some(Failure::Hang) => std::future::pending().await,
         Some(Failure::Status(401)) => return Some(Reply::error(401, "Not Authorized")),
         Some(Failure::Status(status)) => return Some(Reply::broken(status)),
         Some(Failure::RateLimited(seconds)) => return Some(Reply::rate_limited(seconds)),
@@ -109,8 +117,7 @@ async fn meet(
         state.lock().expect("nobody panicked").route(who, asked)
     };
     match failure {
-        Some(Failure::DropAnswer) => None,
-        Some(Failure::HangAfter) => std::future::pending().await,
+        Some(Failure::DropAnswer | Failure::HangAfter) => None,
         Some(Failure::StatusAfter(status)) => Some(Reply::broken(status)),
         Some(
             Failure::Drop
