@@ -162,6 +162,25 @@ both!(who_lost_the_tracker_writes_nothing_any_more, |engine: Engine| async move 
     app.stop().await;
 });
 
+both!(lanes_go_on_while_the_connection_is_claimed_anew, |engine: Engine| async move {
+    let (app, shop) = shop(engine).await;
+    let (node, tracker) = (node(&app), FakeTracker::default());
+    let rules = json!({"rules": [{"events": 1}], "most_tasks_per_hour": 1000});
+    app.put("/api/v1/projects/shop/rules/filing", &rules).await.ok();
+    tracker.count();
+    for n in 0..100 {
+        let event = with(crash("KeyError"), &json!({"fingerprint": [n.to_string()]}));
+        app.send_event(&shop, &event).await.ok();
+        let clock = app.clock.clone();
+        // A task takes its time, so that the claim ends again and again.
+        tracker.meanwhile(Call::Create, async move { clock.advance(Duration::from_secs(5)) });
+    }
+    app.digested().await;
+    work(&node, &tracker).await;
+    assert_eq!(tracker.tasks().len(), 100);
+    app.stop().await;
+});
+
 both!(what_makes_no_sense_is_parked_and_holds_up_nobody, |engine: Engine| async move {
     let (app, shop) = shop(engine).await;
     let (node, tracker) = (node(&app), FakeTracker::default());
